@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skhamiltonian._validation import check_lattice_shape, check_temperatures
+from ._validation import check_lattice_shape, check_temperatures
 
 
 class IsingThermodynamics(NamedTuple):
