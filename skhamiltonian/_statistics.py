@@ -22,7 +22,7 @@ class Draws:
     """
 
     configurations: np.ndarray  # (n_chains, n_draws, n_sites)
-    energy: np.ndarray  # (n_chains, n_draws), total, external field included
+    energy: np.ndarray | None  # (n_chains, n_draws), total, external field included; None: unknown
     log_weight: np.ndarray | None = None  # (n_chains, n_draws), unnormalised; None: equal weights
     log_partition: np.ndarray | None = None  # (n_chains,) independent estimates of ln sum_s exp(-H(s)/T); None: unknown
     acceptance: float = math.nan
@@ -74,8 +74,8 @@ def leave_one_out(values: np.ndarray, weight: np.ndarray, starts: np.ndarray) ->
     mean = (weight * values).sum()
     unit_weight = np.add.reduceat(weight.ravel(), starts)
     unit_sum = np.add.reduceat((weight * (values - mean)).ravel(), starts)
-    with np.errstate(invalid="ignore", divide="ignore"):  # one unit: nothing is left
-        return np.concatenate([[mean], mean - unit_sum / (1 - unit_weight)])
+    others = mean - unit_sum / (1 - unit_weight) if len(starts) > 1 else [math.nan]
+    return np.array([mean, *others])
 
 
 def log_mean_leave_one_out(log_z: np.ndarray) -> np.ndarray:
@@ -137,20 +137,25 @@ def r_hat(values: np.ndarray, weight: np.ndarray) -> float:
 
     .. math:: \hat R^2 = 1 - \frac1n + \frac{\mathrm{var}_c \langle f \rangle_c}{W}
 
-    with W the mean variance inside the n draws of a half chain (Gelman et al., Bayesian Data Analysis, 11.4).
-    Populations, which have weights and no time order, are not halved. nan for fewer than 4 draws a chain.
+    with W the mean variance inside c, one of 8 to 15 groups of chains of n draws (Gelman et al., Bayesian Data
+    Analysis, 11.4). Many short chains are grouped because each alone knows its mean too badly to disagree. Equally
+    weighted chains are cut in halves, which sees a drift. nan for a single population or draw.
     """
-    n_draws = values.shape[1]
-    if n_draws < 4:
+    n_chains, n_draws = values.shape
+    halves = 2 if n_draws >= 4 and np.ptp(weight) <= 1e-12 * weight.max() else 1
+    group, n = max(1, n_chains // 8), n_draws // halves
+
+    def grouped(x: np.ndarray) -> np.ndarray:
+        x = x[: n_chains // group * group, : n * halves].reshape(-1, group, halves, n)
+        return x.transpose(0, 2, 1, 3).reshape(-1, group * n)
+
+    f, w = grouped(values), grouped(weight)
+    if min(f.shape) < 2:
         return math.nan
-    if np.ptp(weight) <= 1e-12 * weight.max():
-        half = n_draws // 2
-        values, weight = (np.concatenate([a[:, :half], a[:, -half:]]) for a in (values, weight))
-    w = weight / weight.sum(axis=1, keepdims=True)
-    n = values.shape[1]
-    mean = (w * values).sum(axis=1)
-    within = ((w * (values - mean[:, None]) ** 2).sum(axis=1) * n / (n - 1)).mean()
-    between = mean.var(ddof=1) if len(mean) > 1 else math.nan
+    w = w / w.sum(axis=1, keepdims=True)
+    mean = (w * f).sum(axis=1)
+    n = f.shape[1]
+    within = ((w * (f - mean[:, None]) ** 2).sum(axis=1) * n / (n - 1)).mean()
     if within <= 1e-28 * max(1.0, float(np.max(np.abs(values)))) ** 2:
-        return 1.0 if between == 0 else math.inf
-    return math.sqrt(1 - 1 / n + between / within)
+        return 1.0 if np.ptp(mean) <= 1e-14 * np.max(np.abs(values)) else math.inf
+    return math.sqrt(1 - 1 / n + mean.var(ddof=1) / within)

@@ -174,3 +174,13 @@ def test_r_hat_is_one_where_chains_agree_and_sees_a_drift():
     assert r_hat(x + np.linspace(0, 3, 10_000), equal_weights(x)) > 1.3
     assert r_hat(np.array([[0.0] * 8, [1.0] * 8]), np.full((2, 8), 1 / 16)) == np.inf
     assert np.isnan(r_hat(x[:, :3], equal_weights(x[:, :3])))
+
+
+def test_r_hat_is_not_upset_by_many_short_chains_that_agree():
+    """256 chains of 40 draws, tau = 19: two independent draws a chain, but 540 together."""
+    x = ar1(np.random.default_rng(12), 256, 40, 0.9)
+    assert r_hat(x, equal_weights(x)) < 1.03
+    stuck = np.repeat(x[:, :1], 40, axis=1) + 0.1 * x
+    assert r_hat(stuck[:64], equal_weights(stuck[:64])) > 1.05
+    drifting = x + np.linspace(0, 2, 40)
+    assert r_hat(drifting, equal_weights(x)) > 1.1

@@ -1,0 +1,280 @@
+"""Thermal averages as functions of the temperature, for a true and for a learned system alike."""
+
+import inspect
+import math
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline
+from sklearn.utils.parallel import Parallel, delayed
+
+from ._phase_curve import PhaseCurve
+from ._statistics import (
+    Draws,
+    Estimate,
+    autocorrelation_time,
+    effective_sample_size,
+    jackknife,
+    leave_one_out,
+    log_mean_leave_one_out,
+    normalised_weights,
+    r_hat,
+    unit_starts,
+)
+from ._validation import check_integer, check_number, check_temperatures, seed_sequence
+
+_ENOUGH_DRAWS = 50  # below, the error of the error bar is more than about 10 %
+_TOO_FEW_DRAWS = 10  # below, there is no error bar at all
+_R_HAT_LIMIT = 1.05
+_BUILT_IN = (
+    "magnetization",
+    "abs_magnetization",
+    "energy",
+    "susceptibility",
+    "heat_capacity",
+    "binder_cumulant",
+    "free_energy",
+    "entropy",
+)
+
+
+def phase_curve(
+    sampler,
+    temperatures,
+    *,
+    field=0.0,
+    observables=None,
+    n_samples=10_000,
+    method="auto",
+    n_jobs=None,
+    random_state=None,
+):
+    r"""Measure thermal averages of a sampler at a list of temperatures, with standard errors.
+
+    Parameters
+    ----------
+    sampler : object
+        An :class:`IsingSampler`, a fitted :class:`MADEHamiltonian`, a fitted Pipeline that ends in one of
+        them, or any object with ``sample(temperature, n_samples=...)``. Such an object's draws are taken as
+        one Markov chain in the order given; ``energy(X)``, ``states_`` and the arguments ``field`` and
+        ``random_state`` of its ``sample`` are used where they exist.
+    temperatures : array-like of shape (n_temperatures,)
+        Positive temperatures, in any order.
+    field : float, default=0.0
+        External field h added to the system: weight exp(h sum_i s_i / T).
+    observables : dict of str to callable, default=None
+        Further quantities to average: functions of configurations X (n, n_sites) that return (n,) numbers.
+    n_samples : int, default=10_000
+        Configurations drawn at each temperature.
+    method : str, default="auto"
+        How a learned model is sampled; see :meth:`MADEHamiltonian.sample`.
+    n_jobs : int, default=None
+        Processes over the temperatures, as in scikit-learn. Results do not depend on it.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed; every temperature has its own stream.
+
+    Returns
+    -------
+    PhaseCurve
+        For N sites, with m the mean of X over the largest absolute state and averages at temperature T:
+
+        - ``magnetization`` <m>, ``abs_magnetization`` <\|m\|>;
+        - ``energy`` <H> / N. The energy of a learned model is relative to F(T0), the free energy at the
+          temperature of its data;
+        - ``susceptibility`` N (<m^2> - <\|m\|>^2) / T, ``heat_capacity`` var(H) / (N T^2);
+        - ``binder_cumulant`` 1 - <m^4> / (3 <m^2>^2);
+        - ``free_energy`` F / N = -T ln Z / N and ``entropy`` (ln Z + <H> / T) / N, where the sampler estimates
+          ln Z = ln sum_s exp(-H(s) / T). A learned free energy is relative to F(T0) too, so the entropy is
+          absolute, in nats.
+
+        Errors are standard errors by jackknife over independent chains, populations or long blocks.
+
+    Raises
+    ------
+    TypeError
+        If `sampler` cannot sample, or an observable is not callable.
+    ValueError
+        If a temperature is not positive, or an observable does not return one finite number a configuration.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the draws at some temperatures are too few, or their chains disagree. Below 10 independent draws
+        the error bars are nan.
+
+    Examples
+    --------
+    >>> from skhamiltonian import IsingSampler, phase_curve
+    >>> ising = IsingSampler(lattice_shape=(4, 4), temperature=2.5)
+    >>> curve = phase_curve(ising, [2.0, 2.5, 3.0], n_samples=2000, random_state=0)
+    >>> value, error = curve["abs_magnetization"]
+    >>> bool(abs(value[1] - 0.76471239) < 4 * error[1])
+    True
+    """
+    sampler = _unwrap(sampler)
+    temperatures = check_temperatures(temperatures, ndim=1)
+    if not len(temperatures):
+        raise ValueError(f"temperatures must hold at least one temperature, got {temperatures!r}")
+    field = check_number(field, "field", include_low=False, include_high=False)
+    functions = _check_observables(observables)
+    n_samples = check_integer(n_samples, "n_samples", minimum=1)
+    seeds = seed_sequence(random_state, "phase_curve").spawn(len(temperatures))
+    points = Parallel(n_jobs=n_jobs)(
+        delayed(_measure)(sampler, float(T), field, functions, n_samples, method, seed)
+        for T, seed in zip(temperatures, seeds, strict=True)
+    )
+    curve = _assemble(points, temperatures, field, _data_temperature(sampler))
+    _warn_if_too_short(curve, n_samples)
+    return curve
+
+
+def _unwrap(sampler):
+    """Return the last step of a Pipeline, or `sampler` itself, if it can sample."""
+    last = sampler.steps[-1][1] if isinstance(sampler, Pipeline) else sampler
+    if isinstance(last, type) or not callable(getattr(last, "sample", None)):
+        raise TypeError(f"sampler must have a method sample(temperature, n_samples=...), got {last!r}")
+    return last
+
+
+def _check_observables(observables):
+    if observables is None:
+        return {}
+    if not isinstance(observables, Mapping):
+        raise TypeError(f"observables must be a dict of names and functions of X, got {observables!r}")
+    for name, function in observables.items():
+        if not isinstance(name, str) or not callable(function):
+            raise TypeError(f"observables must map names to functions of X, got {name!r}: {function!r}")
+        if name in _BUILT_IN:
+            raise ValueError(f"observables has {name!r}, which is measured already: choose another name")
+    return dict(observables)
+
+
+def _data_temperature(sampler):
+    """Return the temperature of the data behind a learned model; None where there is none."""
+    return float(sampler.temperature) if hasattr(sampler, "_support") else None
+
+
+def _measure(sampler, T, field, functions, n_samples, method, seed):
+    """Return estimates and diagnostics at one temperature."""
+    draws = _draw(sampler, T, n_samples, field, method, seed)
+    n_chains, n_draws, n_sites = draws.configurations.shape
+    series = _series(draws, _largest_state(sampler, draws.configurations), functions)
+    slow = [name for name in ("abs_m", "E", *functions) if name in series]  # <m> = 0 needs no chain to flip its sign
+    weight = normalised_weights(draws)
+    tau = math.inf if draws.log_partition is not None else max(autocorrelation_time(series[name]) for name in slow)
+    starts = unit_starts(n_chains, n_draws, tau)  # a population shares ancestors and is never cut
+    mean = {name: leave_one_out(values, weight, starts) for name, values in series.items()}
+    if draws.log_partition is not None:
+        mean["log_z"] = log_mean_leave_one_out(np.asarray(draws.log_partition, dtype=float))
+    with np.errstate(invalid="ignore", divide="ignore"):  # F(T = inf), and the cumulant of m = 0
+        replicates = _observables(mean, T, n_sites) | {name: mean[name] for name in functions}
+        estimates = {name: jackknife(values) for name, values in replicates.items()}
+    ess = min(effective_sample_size(series[name], weight, starts) for name in slow)
+    if not ess >= _TOO_FEW_DRAWS:
+        estimates = {name: Estimate(value, math.nan) for name, (value, _) in estimates.items()}
+    return {
+        "observables": estimates,
+        "effective_sample_size": ess,
+        "r_hat": max(r_hat(series[name], weight) for name in slow),
+        "support": sampler._support(T) if hasattr(sampler, "_support") else math.nan,
+        "acceptance": draws.acceptance,
+        "n_sites": n_sites,
+    }
+
+
+def _draw(sampler, T, n_samples, field, method, seed):
+    """Return Draws from a sampler of ours, or the plain samples of another as one chain."""
+    if hasattr(sampler, "_draw"):
+        return sampler._draw(T, n_samples, field=field, method=method, seed=seed)
+    if method != "auto":
+        raise ValueError(f"method must be 'auto' for {type(sampler).__name__}, got {method!r}")
+    accepted = inspect.signature(sampler.sample).parameters
+    options = {"random_state": int(seed.generate_state(1)[0])} if "random_state" in accepted else {}
+    if field:
+        if "field" not in accepted:
+            raise ValueError(f"{type(sampler).__name__}.sample has no argument field, got field={field!r}")
+        options["field"] = field
+    X = np.asarray(sampler.sample(T, n_samples=n_samples, **options))
+    energy = np.asarray(sampler.energy(X))[None] - field * X.sum(axis=1) if hasattr(sampler, "energy") else None
+    return Draws(X[None], energy)
+
+
+def _largest_state(sampler, configurations):
+    states = getattr(sampler, "states_", None)
+    return np.max(np.abs(configurations if states is None else np.asarray(states, dtype=float))) or 1
+
+
+def _series(draws, largest_state, functions):
+    """Return what is averaged, each (n_chains, n_draws)."""
+    X = draws.configurations
+    m = X.mean(axis=2, dtype=float) / largest_state
+    series = {"m": m, "abs_m": np.abs(m), "m2": m**2, "m4": m**4}
+    if draws.energy is not None:
+        E = np.asarray(draws.energy, dtype=float)
+        series |= {"E": E, "E2": E**2}
+    for name, function in functions.items():
+        values = np.asarray(function(X.reshape(-1, X.shape[2])), dtype=float)
+        if values.shape != (m.size,):
+            raise ValueError(
+                f"observable {name!r} must return one number a configuration, shape {(m.size,)}, got {values.shape}"
+            )
+        series[name] = values.reshape(m.shape)
+    for name, values in series.items():
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"observable {name!r} is not finite: {values[~np.isfinite(values)][0]} for some configuration"
+            )
+    return series
+
+
+def _observables(mean, T, N):
+    """Return the built-in observables as functions of the averages that are known."""
+    m, abs_m, m2, m4 = (mean[name] for name in ("m", "abs_m", "m2", "m4"))
+    values = {
+        "magnetization": m,
+        "abs_magnetization": abs_m,
+        "susceptibility": N * (m2 - abs_m**2) / T,
+        "binder_cumulant": 1 - m4 / (3 * m2**2),
+    }
+    if "E" in mean:
+        E, E2 = mean["E"], mean["E2"]
+        values |= {"energy": E / N, "heat_capacity": (E2 - E**2) / (N * T**2)}
+    if "log_z" in mean:
+        log_z = mean["log_z"]
+        values |= {"free_energy": -T * log_z / N, "entropy": (log_z + E / T) / N}
+    return values
+
+
+def _assemble(points, temperatures, field, data_temperature):
+    """Turn one dict a temperature into one PhaseCurve; what a temperature does not know is nan."""
+    known = {name: None for point in points for name in point["observables"]}
+    names = sorted(known, key=lambda name: _BUILT_IN.index(name) if name in _BUILT_IN else len(_BUILT_IN))
+    unknown = Estimate(math.nan, math.nan)
+    observables = {
+        name: Estimate(*np.transpose([point["observables"].get(name, unknown) for point in points])) for name in names
+    }
+    diagnostics = {
+        name: np.array([point[name] for point in points], dtype=float)
+        for name in ("effective_sample_size", "r_hat", "support", "acceptance")
+    }
+    n_sites = points[0]["n_sites"]
+    return PhaseCurve(
+        temperatures, observables, **diagnostics, n_sites=n_sites, field=field, data_temperature=data_temperature
+    )
+
+
+def _warn_if_too_short(curve, n_samples):
+    ess, rhat = curve.effective_sample_size, curve.r_hat
+    short = ~(ess >= _ENOUGH_DRAWS) | (rhat > _R_HAT_LIMIT)
+    if short.any():
+        warnings.warn(
+            f"The error bars at {short.sum()} of {len(short)} temperatures are not to be trusted "
+            f"(T = {', '.join(f'{T:g}' for T in curve.temperatures[short][:8])}{', ...' if short.sum() > 8 else ''}; "
+            f"effective sample size down to {np.fmin.reduce(ess[short]):.0f}, wanted {_ENOUGH_DRAWS}; "
+            f"r_hat up to {np.fmax.reduce(rhat[short]):.2f}, wanted {_R_HAT_LIMIT}): "
+            f"draw more than n_samples={n_samples}, or choose another method",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
