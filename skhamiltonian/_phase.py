@@ -272,7 +272,7 @@ def _warn_if_too_short(curve, n_samples):
         warnings.warn(
             f"The error bars at {short.sum()} of {len(short)} temperatures are not to be trusted "
             f"(T = {', '.join(f'{T:g}' for T in curve.temperatures[short][:8])}{', ...' if short.sum() > 8 else ''}; "
-            f"effective sample size down to {np.fmin.reduce(ess[short]):.0f}, wanted {_ENOUGH_DRAWS}; "
+            f"effective sample size down to {np.min(ess[short]):.0f}, wanted {_ENOUGH_DRAWS}; "
             f"r_hat up to {np.fmax.reduce(rhat[short]):.2f}, wanted {_R_HAT_LIMIT}): "
             f"draw more than n_samples={n_samples}, or choose another method",
             ConvergenceWarning,

@@ -145,14 +145,14 @@ class PhaseCurve:
 def _checked(arrays):
     """Return the fields of a PhaseCurve from the arrays of a file, or raise ValueError for what cannot be one."""
     T = check_temperatures(arrays["temperatures"], ndim=1)
-    names, scalars = arrays["names"], arrays["scalars"]
+    names = arrays["names"]
     if names.dtype.kind != "U" or names.ndim != 1 or len(set(names.tolist())) != len(names):
         raise ValueError(f"names must be different strings, got {names!r}")
     shapes = dict.fromkeys(_DIAGNOSTICS, T.shape) | dict.fromkeys(("values", "errors"), (len(names), *T.shape))
-    for name, shape in (shapes | {"scalars": (3,)}).items():
+    for name, shape in shapes.items():
         if arrays[name].dtype != np.float64 or arrays[name].shape != shape:
             raise ValueError(f"{name} must be float64 of shape {shape}, got {arrays[name].dtype} {arrays[name].shape}")
-    n_sites, field, T0 = map(float, scalars)
+    n_sites, field, T0 = map(float, arrays["scalars"])
     if not (n_sites >= 1 and n_sites.is_integer() and math.isfinite(field) and (math.isnan(T0) or T0 > 0)):
         raise ValueError(f"n_sites, field and data_temperature cannot be {n_sites}, {field} and {T0}")
     estimates = zip(arrays["values"], arrays["errors"], strict=True)

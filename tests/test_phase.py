@@ -269,9 +269,9 @@ def test_chains_that_disagree_are_reported():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("sampler", [SmallIsing(1), WeightedIsing(1)], ids=str)
+@pytest.mark.parametrize("sampler", [SmallIsing(1), SmallIsing(8), WeightedIsing(1)], ids=str)
 def test_a_handful_of_draws_gets_no_error_bar(sampler):
-    curve = phase_curve(sampler, [2.5], n_samples=20, random_state=0)
+    curve = phase_curve(sampler, [2.5], n_samples=20 if sampler.n_chains == 1 else 8, random_state=0)
     assert all(np.isnan(error).all() and np.isfinite(value).all() for value, error in curve.observables.values())
 
 
@@ -319,7 +319,7 @@ def test_a_damaged_file_is_one_clear_error_or_the_same_curve(curve, tmp_path):
         {"temperatures": np.array([2.0, -2.5, 3.0])},
         {"temperatures": np.array([2.0, 2.5])},
         {"values": np.zeros((3, 3))},
-        {"errors": np.zeros((8, 3), dtype=np.float32)},
+        {"errors": np.zeros((7, 3), dtype=np.float32)},
         {"names": np.array(["a"] * 7)},
         {"names": np.arange(7)},
         {"r_hat": np.zeros(4)},
@@ -338,6 +338,21 @@ def test_contents_that_cannot_be_a_curve_are_refused(curve, tmp_path, tampered):
     np.savez(path, **arrays)
     with pytest.raises(ValueError, match="is not a PhaseCurve file, or is damaged"):
         PhaseCurve.load(path)
+
+
+def test_loading_runs_no_code(curve, tmp_path):
+    class Payload:
+        def __reduce__(self):
+            return open, (str(tmp_path / "ran"), "w")
+
+    path = tmp_path / "curve.npz"
+    curve.save(path)
+    with np.load(path) as stored:
+        arrays = dict(stored) | {"support": np.array([Payload(), 1, 2])}
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match="is not a PhaseCurve file, or is damaged"):
+        PhaseCurve.load(path)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_other_files_are_refused_and_a_missing_one_is_missing(tmp_path):
@@ -372,7 +387,9 @@ def test_table_fits_a_terminal_and_shows_errors(curve):
     assert columns.split()[:2] == ["T", "abs_magnetization"]
     assert len(rows) == 3
     assert rows[0].split()[1] == with_error(curve["abs_magnetization"].value[0], curve["abs_magnetization"].error[0])
+    assert columns.endswith("support")
     assert max(map(len, (columns, *rows))) <= 100
+    assert repr(phase_curve(SmallIsing(), [2.0], n_samples=2000)).splitlines()[1].endswith("r_hat")
 
 
 @pytest.mark.parametrize(
