@@ -1,7 +1,10 @@
 """Learn the Hamiltonian of a lattice system from configurations at one temperature."""
 
 from ._block_spin import BlockSpinTransformer
+from ._exact import ising_exact
+from ._ising import IsingSampler
+from ._phase import PhaseCurve, phase_curve
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["BlockSpinTransformer"]
+__all__ = ["BlockSpinTransformer", "IsingSampler", "PhaseCurve", "ising_exact", "phase_curve"]
