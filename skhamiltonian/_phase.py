@@ -113,7 +113,7 @@ def phase_curve(
     >>> bool(abs(value[1] - 0.76471239) < 4 * error[1])
     True
     """
-    sampler = _unwrap(sampler)
+    sampler = as_sampler(sampler)
     temperatures = check_temperatures(temperatures, ndim=1)
     if not len(temperatures):
         raise ValueError(f"temperatures must hold at least one temperature, got {temperatures!r}")
@@ -130,7 +130,7 @@ def phase_curve(
     return curve
 
 
-def _unwrap(sampler):
+def as_sampler(sampler):
     """Return the last step of a Pipeline, or `sampler` itself, if it can sample."""
     last = sampler.steps[-1][1] if isinstance(sampler, Pipeline) else sampler
     if isinstance(last, type) or not callable(getattr(last, "sample", None)):

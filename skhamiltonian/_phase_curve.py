@@ -168,7 +168,7 @@ def _checked(arrays):
 
 def with_error(value, error):
     """Return `value` with its error in units of the last digit, 0.6713(23); without one where it has none."""
-    if not (0 < error < math.inf and math.isfinite(value)):
+    if not (1e-9 * abs(value) < error < math.inf):  # none, or nothing but rounding
         return f"{value:.5g}"
     decimals = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{decimals}f}({error * 10**decimals:.0f})"

@@ -400,6 +400,9 @@ def test_table_fits_a_terminal_and_shows_errors(curve):
         (1234.5, 23.0, "1234(23)"),
         (0.5, np.nan, "0.5"),
         (1, 0, "1"),
+        (2, 1e-15, "2"),
+        (0, 0.02, "0.000(20)"),
+        (np.inf, 1, "inf"),
     ],
 )
 def test_errors_are_written_in_the_last_digits(value, error, text):
