@@ -31,6 +31,13 @@ class EnergyDisplay:
         The scattered configurations.
     line_ : Line2D
         The fitted line.
+
+    Examples
+    --------
+    >>> from skhamiltonian import EnergyDisplay
+    >>> display = EnergyDisplay.from_predictions([-32, -24, -16], [109.7, 117.4, 125.7])
+    >>> round(display.slope_.value, 6), round(display.slope_.error, 6)
+    (1.0, 0.021651)
     """
 
     def __init__(self, *, energy_true, energy_learned):
@@ -130,8 +137,8 @@ def line_fit(x, y):
     Sxx = dx @ dx
     b = dx @ dy / Sxx
     variance = np.sum((dy - b * dx) ** 2) / (n - 2)
-    intercept_error = np.sqrt(variance * (1 / n + x.mean() ** 2 / Sxx))
-    return Estimate(b, np.sqrt(variance / Sxx)), Estimate(y.mean() - b * x.mean(), intercept_error)
+    a_error, b_error = np.sqrt(variance * (1 / n + x.mean() ** 2 / Sxx)), np.sqrt(variance / Sxx)
+    return Estimate(float(b), float(b_error)), Estimate(float(y.mean() - b * x.mean()), float(a_error))
 
 
 class LossCurveDisplay:
@@ -152,6 +159,13 @@ class LossCurveDisplay:
         Figure that holds them.
     lines_ : list of Line2D
         Training line, and validation line where there is one.
+
+    Examples
+    --------
+    >>> from skhamiltonian import LossCurveDisplay
+    >>> display = LossCurveDisplay(loss=[120.4, 111.0, 109.9]).plot()
+    >>> display.ax_.get_ylabel()
+    'negative log-likelihood (nats)'
     """
 
     def __init__(self, *, loss, validation_scores=None):

@@ -40,6 +40,16 @@ class PhaseCurve:
         External field that was added.
     data_temperature : float or None, default=None
         Temperature T0 of the data behind a learned model.
+
+    Examples
+    --------
+    >>> from skhamiltonian import IsingSampler, phase_curve
+    >>> ising = IsingSampler(lattice_shape=(4, 4), temperature=2.5)
+    >>> curve = phase_curve(ising, [2.0, 2.5, 3.0], n_samples=2000, random_state=0)
+    >>> list(curve.observables)  # doctest: +NORMALIZE_WHITESPACE
+    ['magnetization', 'abs_magnetization', 'energy', 'susceptibility', 'heat_capacity', 'binder_cumulant']
+    >>> curve["energy"].value.shape, curve["energy"].error.shape
+    ((3,), (3,))
     """
 
     temperatures: np.ndarray
