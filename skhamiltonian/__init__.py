@@ -1,10 +1,21 @@
 """Learn the Hamiltonian of a lattice system from configurations at one temperature."""
 
 from ._block_spin import BlockSpinTransformer
+from ._display import PhaseCurveDisplay
+from ._display_fit import EnergyDisplay, LossCurveDisplay
 from ._exact import ising_exact
 from ._ising import IsingSampler
 from ._phase import PhaseCurve, phase_curve
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["BlockSpinTransformer", "IsingSampler", "PhaseCurve", "ising_exact", "phase_curve"]
+__all__ = [
+    "BlockSpinTransformer",
+    "EnergyDisplay",
+    "IsingSampler",
+    "LossCurveDisplay",
+    "PhaseCurve",
+    "PhaseCurveDisplay",
+    "ising_exact",
+    "phase_curve",
+]

@@ -20,8 +20,8 @@ CORES = (
     "_compile",
 )  # fmt: skip
 ROOMS = (
-    "__init__", "_display", "_phase", "_phase_curve", "_hamiltonian", "_ising", "_block_spin", "_interactions",
-    "_images", "_exact", "_validation", *CORES,
+    "__init__", "_display_fit", "_display", "_phase", "_phase_curve", "_hamiltonian", "_ising", "_block_spin",
+    "_interactions", "_images", "_exact", "_validation", *CORES,
 )  # fmt: skip
 HEAVY = {"matplotlib", "pandas", "polars", "skimage", "arviz_stats"}
 
