@@ -4,6 +4,7 @@ from ._block_spin import BlockSpinTransformer
 from ._display import PhaseCurveDisplay
 from ._display_fit import EnergyDisplay, LossCurveDisplay
 from ._exact import ising_exact
+from ._hamiltonian import MADEHamiltonian
 from ._ising import IsingSampler
 from ._phase import PhaseCurve, phase_curve
 
@@ -14,6 +15,7 @@ __all__ = [
     "EnergyDisplay",
     "IsingSampler",
     "LossCurveDisplay",
+    "MADEHamiltonian",
     "PhaseCurve",
     "PhaseCurveDisplay",
     "ising_exact",

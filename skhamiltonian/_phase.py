@@ -59,7 +59,8 @@ def phase_curve(
         An :class:`IsingSampler`, a fitted :class:`MADEHamiltonian`, a fitted Pipeline that ends in one of
         them, or any object with ``sample(temperature, n_samples=...)``. Such an object's draws are taken as
         one Markov chain in the order given; ``energy(X)``, ``states_`` and the arguments ``field`` and
-        ``random_state`` of its ``sample`` are used where they exist.
+        ``random_state`` of its ``sample`` are used where they exist. A list of models that were fitted
+        independently gives the mean over them, with an error that counts their disagreement.
     temperatures : array-like of shape (n_temperatures,)
         Positive temperatures, in any order.
     field : float, default=0.0
@@ -89,14 +90,17 @@ def phase_curve(
           ln Z = ln sum_s exp(-H(s) / T). A learned free energy is relative to F(T0) too, so the entropy is
           absolute, in nats.
 
-        Errors are standard errors by jackknife over independent chains, populations or long blocks.
+        Errors are standard errors by jackknife over independent chains, populations or long blocks and, for a
+        list of models, at least that of the mean over the models. What all models share, such as too small a
+        network, no error shows.
 
     Raises
     ------
     TypeError
         If `sampler` cannot sample, or an observable is not callable.
     ValueError
-        If a temperature is not positive, or an observable does not return one finite number a configuration.
+        If a temperature is not positive, an observable does not return one finite number a configuration, or
+        models of a list differ in size or in the temperature of their data.
 
     Warns
     -----
@@ -113,19 +117,22 @@ def phase_curve(
     >>> bool(abs(value[1] - 0.76471239) < 4 * error[1])
     True
     """
-    sampler = as_sampler(sampler)
+    samplers = [as_sampler(one) for one in (sampler if isinstance(sampler, (list, tuple)) else [sampler])]
     temperatures = check_temperatures(temperatures, ndim=1)
-    if not len(temperatures):
-        raise ValueError(f"temperatures must hold at least one temperature, got {temperatures!r}")
+    if not (len(temperatures) and len(samplers)):
+        raise ValueError(f"there must be a temperature and a sampler, got temperatures={temperatures!r}, {sampler!r}")
     field = check_number(field, "field", include_low=False, include_high=False)
     functions = _check_observables(observables)
     n_samples = check_integer(n_samples, "n_samples", minimum=1)
+    data_temperature = _data_temperature(samplers)
     seeds = seed_sequence(random_state, "phase_curve").spawn(len(temperatures))
     points = Parallel(n_jobs=n_jobs)(
-        delayed(_measure)(sampler, float(T), field, functions, n_samples, method, seed)
+        delayed(_measure)(one, float(T), field, functions, n_samples, method, child)
         for T, seed in zip(temperatures, seeds, strict=True)
+        for one, child in zip(samplers, seed.spawn(len(samplers)), strict=True)
     )
-    curve = _assemble(points, temperatures, field, _data_temperature(sampler))
+    points = [_merge(points[i : i + len(samplers)]) for i in range(0, len(points), len(samplers))]
+    curve = _assemble(points, temperatures, field, data_temperature)
     _warn_if_too_short(curve, n_samples)
     return curve
 
@@ -151,9 +158,12 @@ def _check_observables(observables):
     return dict(observables)
 
 
-def _data_temperature(sampler):
-    """Return the temperature of the data behind a learned model; None where there is none."""
-    return float(sampler.temperature) if hasattr(sampler, "_support") else None
+def _data_temperature(samplers):
+    """Return the temperature of the data behind learned models; None where there is none."""
+    T0 = {float(sampler.temperature) if hasattr(sampler, "_support") else None for sampler in samplers}
+    if len(T0) > 1:
+        raise ValueError(f"models of one curve must be learned at the same temperature, got {T0}")
+    return T0.pop()
 
 
 def _measure(sampler, T, field, functions, n_samples, method, seed):
@@ -247,6 +257,27 @@ def _observables(mean, T, N):
     return values
 
 
+def _merge(points):
+    """Return the point of the mean over models that were fitted independently: they are the units of its error."""
+    if len(points) == 1:
+        return points[0]
+    n_sites = {point["n_sites"] for point in points}
+    if len(n_sites) > 1:
+        raise ValueError(f"models of one curve must have the same number of sites, got {n_sites}")
+    observables, spread = {}, {}
+    for name in points[0]["observables"]:
+        value, error = np.transpose([point["observables"][name] for point in points])
+        n = len(value)
+        between = jackknife(np.append(value.mean(), (value.sum() - value) / (n - 1))).error
+        observables[name] = Estimate(value.mean(), np.maximum(between, math.hypot(*error) / n))
+        spread[name] = value.std(ddof=1)
+    diagnostics = {
+        name: summary([point[name] for point in points])
+        for name, summary in {"effective_sample_size": sum, "r_hat": max, "support": min, "acceptance": np.mean}.items()
+    }
+    return diagnostics | {"observables": observables, "spread": spread, "n_sites": n_sites.pop()}
+
+
 def _assemble(points, temperatures, field, data_temperature):
     """Turn one dict a temperature into one PhaseCurve; what a temperature does not know is nan."""
     known = {name: None for point in points for name in point["observables"]}
@@ -259,9 +290,18 @@ def _assemble(points, temperatures, field, data_temperature):
         name: np.array([point[name] for point in points], dtype=float)
         for name in ("effective_sample_size", "r_hat", "support", "acceptance")
     }
+    spread = None
+    if "spread" in points[0]:
+        spread = {name: np.array([point["spread"].get(name, math.nan) for point in points]) for name in names}
     n_sites = points[0]["n_sites"]
     return PhaseCurve(
-        temperatures, observables, **diagnostics, n_sites=n_sites, field=field, data_temperature=data_temperature
+        temperatures,
+        observables,
+        **diagnostics,
+        n_sites=n_sites,
+        field=field,
+        data_temperature=data_temperature,
+        spread=spread,
     )
 
 

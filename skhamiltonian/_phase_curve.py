@@ -40,6 +40,8 @@ class PhaseCurve:
         External field that was added.
     data_temperature : float or None, default=None
         Temperature T0 of the data behind a learned model.
+    spread : dict of str to ndarray, or None, default=None
+        For a curve of several models, the standard deviation of every observable between them.
 
     Examples
     --------
@@ -61,6 +63,7 @@ class PhaseCurve:
     n_sites: int
     field: float = 0.0
     data_temperature: float | None = None
+    spread: dict | None = None
 
     def __getitem__(self, name):
         if name not in self.observables:
@@ -83,12 +86,13 @@ class PhaseCurve:
         return "\n".join([f"PhaseCurve: {self.n_sites} sites, field {self.field:g}{origin}", *lines])
 
     def to_frame(self):
-        """Return a pandas DataFrame: a row for each temperature, for each observable a column and a ``_error`` column.
+        """Return a pandas DataFrame: a row for each temperature, for each observable a value and an error.
 
         Returns
         -------
         pandas.DataFrame
-            Columns temperature, the observables with their errors, and the diagnostics.
+            Columns ``temperature``, for an observable ``energy`` the columns ``energy``, ``energy_error`` and, for
+            several models, ``energy_spread``; then the diagnostics.
 
         Raises
         ------
@@ -102,6 +106,8 @@ class PhaseCurve:
         columns = {"temperature": self.temperatures}
         for name, (value, error) in self.observables.items():
             columns |= {name: value, f"{name}_error": error}
+            if self.spread is not None:
+                columns[f"{name}_spread"] = self.spread[name]
         return pd.DataFrame(columns | {name: getattr(self, name) for name in _DIAGNOSTICS})
 
     def save(self, path):
@@ -113,6 +119,7 @@ class PhaseCurve:
             File to write; an existing file is replaced.
         """
         values, errors = np.transpose(list(self.observables.values()), (1, 0, 2))
+        spreads = [] if self.spread is None else [self.spread[name] for name in self.observables]
         T0 = math.nan if self.data_temperature is None else self.data_temperature
         arrays = {name: getattr(self, name) for name in ("temperatures", *_DIAGNOSTICS)}
         with open(path, "wb") as file:
@@ -122,6 +129,7 @@ class PhaseCurve:
                 names=np.array(list(self.observables), dtype=str),
                 values=values,
                 errors=errors,
+                spreads=np.reshape(spreads, (-1, len(self.temperatures))),
                 scalars=np.array([self.n_sites, self.field, T0]),
             )
 
@@ -159,6 +167,7 @@ def _checked(arrays):
     if names.dtype.kind != "U" or names.ndim != 1 or len(set(names.tolist())) != len(names):
         raise ValueError(f"names must be different strings, got {names!r}")
     shapes = dict.fromkeys(_DIAGNOSTICS, T.shape) | dict.fromkeys(("values", "errors"), (len(names), *T.shape))
+    shapes["spreads"] = (len(arrays["spreads"]) and len(names), *T.shape)  # no rows for a single model
     for name, shape in shapes.items():
         if arrays[name].dtype != np.float64 or arrays[name].shape != shape:
             raise ValueError(f"{name} must be float64 of shape {shape}, got {arrays[name].dtype} {arrays[name].shape}")
@@ -173,6 +182,7 @@ def _checked(arrays):
         "n_sites": int(n_sites),
         "field": field,
         "data_temperature": None if math.isnan(T0) else T0,
+        "spread": dict(zip(names.tolist(), arrays["spreads"], strict=True)) if len(arrays["spreads"]) else None,
     }
 
 

@@ -1,0 +1,26 @@
+"""One spelling of numba's compiler flags for every kernel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numba
+
+# Contraction lets LLVM fuse multiply-adds; NaN and infinity keep their IEEE meaning,
+# so that a NaN energy can be seen and refused.
+_FASTMATH = {"contract", "nsz", "arcp"}
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile `function` with numba, cached on disk where a place can be written.
+
+    The plain Python function stays reachable as ``compiled.py_func``. Without a writable
+    cache directory (read-only installation, no home) each process compiles anew.
+    """
+    options: dict[str, Any] = {"nopython": True, "nogil": True, "fastmath": _FASTMATH}
+    try:
+        return numba.jit(cache="NUMBA_DISABLE_CACHE" not in os.environ, **options)(function)
+    except RuntimeError:  # numba: "cannot cache function ...: no locator available"
+        return numba.jit(**options)(function)

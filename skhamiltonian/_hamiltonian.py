@@ -1,0 +1,483 @@
+"""MADEHamiltonian: the energy function learned from configurations at one temperature."""
+
+import math
+import numbers
+import warnings
+
+import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import gen_batches, get_chunk_n_rows
+from sklearn.utils.validation import check_is_fitted
+
+from ._autoregressive import Network, log_prob
+from ._lattice_symmetry import SYMMETRIES, symmetry_sampler
+from ._sampling import equal_weight_codes, is_exact, joint_log_weight, metropolis_codes, populations, support
+from ._statistics import Draws
+from ._validation import (
+    check_choice,
+    check_integer,
+    check_lattice_shape,
+    check_memory,
+    check_number,
+    check_ordering,
+    check_temperature,
+    encode_states,
+    learn_states,
+    release_pages,
+    seed_sequence,
+    validate_configurations,
+)
+
+_METHODS = ("auto", "metropolis", "tempered")
+_N_POPULATIONS = 16
+_N_SUPPORT_ROWS = 20_000
+_PHASE_CURVE_CHAINS = {"n_chains": 256, "burn_in": 10, "n_sweeps": 5}
+
+
+class MADEHamiltonian(DensityMixin, BaseEstimator):
+    r"""Hamiltonian of a lattice system, learned from raw configurations at one temperature.
+
+    A masked autoregressive network (MADE) is fitted to the configurations by maximum likelihood; it
+    gives a normalised :math:`p_\theta(s) = \prod_d q_\theta(s_d | s_{<d})`, and with it the Hamiltonian
+
+    .. math:: H_\theta(s) = -T_0 \log p_\theta(s) = H(s) - F(T_0)
+
+    up to the error of the fit (Eqs. 1 and 2 of [1]_). Configurations at every other temperature T
+    follow from :math:`p_\theta^{T_0/T}`.
+
+    Parameters
+    ----------
+    temperature : float, default=1.0
+        Temperature T0 of the training configurations, in units of the coupling (k_B = 1). Where it
+        is unknown, 1.0 makes it the unit of energy.
+    hidden_layer_sizes : tuple of int, default=(180, 120)
+        Units of the hidden layers.
+    activation : {"relu", "tanh", "logistic", "silu"}, default="relu"
+        Activation of the hidden units.
+    skip_connections : bool, default=True
+        Whether masked weights lead from the inputs straight to the outputs. They carry the pair
+        interactions; the paper's network has none.
+    ordering : {"natural", "random"} or array-like of shape (n_sites,), default="natural"
+        Order in which the sites are factorised: ``ordering[d]`` is the site drawn d-th.
+    lattice_shape : tuple of int, default=None
+        Shape of the lattice, sites in C order; needed by `symmetries`.
+    symmetries : tuple of {"translation", "point-group", "spin-flip"}, default=()
+        Symmetries of the system. Every minibatch is seen through one random element of the group
+        they generate; the lattice is then taken as periodic for "translation". "spin-flip" negates
+        the states.
+    states : "auto" or array-like, default="auto"
+        The alphabet: the values a site may take. "auto" learns the integers that occur in X.
+    batch_size : int, default=469
+        Configurations per minibatch, at most the number of rows.
+    learning_rate_init : float, default=4e-3
+        Peak of the one-cycle learning rate.
+    max_iter : int, default=30
+        Epochs.
+    alpha : float, default=0.0
+        Decoupled weight decay (AdamW).
+    early_stopping : bool, default=False
+        Whether to hold back `validation_fraction` of the rows, to stop when their likelihood has not
+        risen by `tol` for `n_iter_no_change` epochs, and to keep the weights of the best epoch.
+    validation_fraction : float, default=0.1
+        Share of the rows held back for early stopping.
+    n_iter_no_change : int, default=5
+        Epochs without improvement before early stopping.
+    tol : float, default=1e-3
+        Improvement of the held-out log-likelihood that counts, in nats per configuration.
+    device : str, default="cpu"
+        Where torch trains; the fitted model always lives in numpy.
+    verbose : int, default=0
+        1 prints about ten lines a fit, 2 a line an epoch.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the weights, the minibatches and the draws.
+
+    Attributes
+    ----------
+    states_ : ndarray of shape (n_states,)
+        The alphabet, ascending.
+    coefs_ : list of ndarray of shape (n_in, n_out)
+        Weights, masks folded in, the sites in drawing order.
+    intercepts_ : list of ndarray of shape (n_out,)
+        Biases.
+    skip_coef_ : ndarray of shape (n_in, n_out) or None
+        Weights from the inputs to the outputs.
+    ordering_ : ndarray of shape (n_features_in_,)
+        The site drawn d-th.
+    activation_ : str
+        Activation of the hidden units.
+    loss_curve_ : list of float
+        Mean negative log-likelihood of the training rows after each epoch, in nats per configuration.
+    validation_scores_ : list of float or None
+        Mean log-likelihood of the rows held back.
+    n_iter_ : int
+        Epochs run.
+    temperature_ : float
+        The temperature T0 at which the model was fitted.
+    n_samples_seen_ : int
+        Configurations in X.
+    training_log_likelihood_ : ndarray
+        log p of at most 20 000 training rows, from which the support of other temperatures follows.
+    n_features_in_ : int
+        Number of sites.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the sites, where X is a data frame.
+
+    See Also
+    --------
+    IsingSampler : Configurations of a known Hamiltonian.
+    phase_curve : Thermal averages at many temperatures.
+
+    References
+    ----------
+    .. [1] L. Wang, Y. Jiang, K. Zhou, "Neural Network Statistical Mechanics", arXiv:2007.01037 (2020).
+    .. [2] M. Germain, K. Gregor, I. Murray, H. Larochelle, "MADE: Masked Autoencoder for Distribution
+       Estimation", ICML (2015).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhamiltonian import IsingSampler, MADEHamiltonian
+    >>> X = IsingSampler(lattice_shape=(4, 4), temperature=2.5, random_state=0).sample(n_samples=2000)
+    >>> made = MADEHamiltonian(temperature=2.5, hidden_layer_sizes=(32,), max_iter=10, random_state=0).fit(X)
+    >>> made.energy(X[:3]).shape
+    (3,)
+    >>> made.sample(1.5, n_samples=5, random_state=1).shape
+    (5, 16)
+    """
+
+    def __init__(
+        self,
+        temperature=1.0,
+        *,
+        hidden_layer_sizes=(180, 120),
+        activation="relu",
+        skip_connections=True,
+        ordering="natural",
+        lattice_shape=None,
+        symmetries=(),
+        states="auto",
+        batch_size=469,
+        learning_rate_init=4e-3,
+        max_iter=30,
+        alpha=0.0,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
+        tol=1e-3,
+        device="cpu",
+        verbose=0,
+        random_state=None,
+    ):
+        self.temperature = temperature
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.skip_connections = skip_connections
+        self.ordering = ordering
+        self.lattice_shape = lattice_shape
+        self.symmetries = symmetries
+        self.states = states
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.alpha = alpha
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        """Learn the Hamiltonian from configurations.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_sites)
+            Configurations at `temperature`, sites in C order. Integers unless `states` is given. An
+            int8 array or memmap is read minibatch by minibatch and never copied whole.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : MADEHamiltonian
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter is out of range or X does not hold configurations.
+        ArithmeticError
+            If the loss becomes NaN or infinite in the first epoch.
+        """
+        hidden = self._check_parameters()
+        previous = {name: value for name, value in vars(self).items() if name in ("n_features_in_", "feature_names_in_")}
+        try:
+            X = validate_configurations(self, X, reset=True)
+            states = learn_states(X, self.states)
+            learned = self._learn(X, states, hidden)
+        except BaseException:  # also Ctrl-C: the object stays as it was
+            for name in ("n_features_in_", "feature_names_in_"):
+                vars(self).pop(name, None)
+            vars(self).update(previous)
+            raise
+        vars(self).update(learned)
+        return self
+
+    def energy(self, X):
+        r"""Return the learned energy :math:`H_\theta(s) = -T_0 \log p_\theta(s)` (Eq. 2 of the paper).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_sites)
+            Configurations.
+
+        Returns
+        -------
+        energy : ndarray of shape (n_samples,)
+            Total energy in the unit of `temperature`; it estimates H - F(T0).
+        """
+        return -self.score_samples(X) * self.temperature_
+
+    def score_samples(self, X):
+        """Return the log-likelihood of each configuration.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_sites)
+            Configurations.
+
+        Returns
+        -------
+        log_likelihood : ndarray of shape (n_samples,)
+            log p in nats.
+
+        Raises
+        ------
+        ValueError
+            If X holds a state that was not seen in `fit`.
+        """
+        check_is_fitted(self)
+        X = validate_configurations(self, X, reset=False)
+        return _score(self._network(), X, self.states_)
+
+    def score(self, X, y=None):
+        """Return the mean log-likelihood per configuration, in nats.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_sites)
+            Configurations.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        score : float
+            Mean of `score_samples`.
+        """
+        return float(np.mean(self.score_samples(X)))
+
+    def sample(
+        self,
+        temperature=None,
+        n_samples=1,
+        *,
+        field=0.0,
+        method="metropolis",
+        n_chains=256,
+        burn_in=10,
+        n_sweeps=5,
+        random_state=None,
+    ):
+        r"""Draw configurations from :math:`\exp(-(H_\theta - h \sum_i s_i)/T)`.
+
+        At T0 without a field draws are exact and independent, as they are at infinite temperature,
+        whatever the method. Elsewhere chains start from tempered ancestral draws and sweep over the
+        lattice with heat-bath acceptance ("metropolis"), or tempered draws are resampled by their
+        weights ("tempered"), in which case some configurations occur twice.
+
+        Parameters
+        ----------
+        temperature : float, default=None
+            Temperature T, ``inf`` included; None is T0.
+        n_samples : int, default=1
+            Number of configurations.
+        field : float, default=0.0
+            External field h on every site.
+        method : {"metropolis", "tempered", "auto"}, default="metropolis"
+            How to draw; "auto" is "tempered".
+        n_chains : int, default=256
+            Chains of Metropolis, at most `n_samples`.
+        burn_in : int, default=10
+            Sweeps of each chain before its first configuration.
+        n_sweeps : int, default=5
+            Sweeps of each chain between two configurations.
+        random_state : int, RandomState instance or None, default=None
+            None is the constructor's.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_sites)
+            Configurations; consecutive rows come from different chains.
+        """
+        check_is_fitted(self)
+        temperature = self.temperature_ if temperature is None else check_temperature(temperature)
+        n_samples = check_integer(n_samples, "n_samples")
+        field = check_number(field, "field", low=-math.inf, include_low=False, include_high=False)
+        check_choice(method, "method", _METHODS)
+        check_memory((n_samples, self.n_features_in_), np.int8, "the sample")
+        n_chains = check_integer(n_chains, "n_chains", minimum=1)
+        burn_in, n_sweeps = check_integer(burn_in, "burn_in"), check_integer(n_sweeps, "n_sweeps", minimum=1)
+        if n_samples == 0:
+            return np.empty((0, self.n_features_in_), self.states_.dtype)
+        seed = seed_sequence(self.random_state if random_state is None else random_state, "MADEHamiltonian.sample")
+        exponent, tilt = self._tempering(temperature, field)
+        if is_exact(exponent, tilt) or method != "metropolis":
+            return self.states_[equal_weight_codes(self._network(), n_samples, exponent, tilt, seed)]
+        n_chains = min(n_chains, n_samples)
+        n_draws = -(-n_samples // n_chains)
+        codes, _ = metropolis_codes(self._network(), n_chains, n_draws, exponent, tilt, burn_in, n_sweeps, seed)
+        return self.states_[codes.swapaxes(0, 1).reshape(-1, self.n_features_in_)[:n_samples]]
+
+    def _check_parameters(self):
+        check_temperature(self.temperature, allow_infinite=False)
+        check_choice(self.activation, "activation", ("relu", "tanh", "logistic", "silu"))
+        for name in ("batch_size", "max_iter", "n_iter_no_change"):
+            check_integer(getattr(self, name), name, minimum=1)
+        check_number(self.learning_rate_init, "learning_rate_init", low=0, include_low=False, include_high=False)
+        check_number(self.alpha, "alpha", low=0, include_high=False)
+        check_number(self.tol, "tol", low=0, include_high=False)
+        check_number(self.validation_fraction, "validation_fraction", low=0, high=1, include_low=False, include_high=False)
+        sizes = self.hidden_layer_sizes
+        sizes = (sizes,) if isinstance(sizes, numbers.Integral) else tuple(sizes)
+        return tuple(check_integer(size, "each of hidden_layer_sizes", minimum=1) for size in sizes)
+
+    def _learn(self, X, states, hidden):
+        """Return the fitted attributes by name."""
+        from ._training import DivergedError, MaskedNetwork, train
+
+        weight_seed, batch_seed, other_seed = seed_sequence(self.random_state, "MADEHamiltonian.fit").spawn(3)
+        rng = np.random.default_rng(other_seed)
+        ordering = check_ordering(self.ordering, X.shape[1], rng)
+        symmetry = self._symmetry(X.shape[1], states)
+        n_held_out = math.ceil(self.validation_fraction * len(X)) if self.early_stopping else 0
+        if n_held_out >= len(X):
+            raise ValueError(f"early_stopping holds back {n_held_out} of n_samples={len(X)}, which leaves none to train on")
+        rows = rng.permutation(len(X)) if n_held_out else np.arange(len(X))
+
+        def take(batch):
+            codes = encode_states(X[batch], states)
+            release_pages(X)
+            return codes
+
+        network = MaskedNetwork(
+            X.shape[1], len(states), hidden, self.activation, self.skip_connections, int(weight_seed.generate_state(1)[0])
+        )
+        try:
+            fitted, history = train(
+                network.to(self.device),
+                take,
+                rows[n_held_out:],
+                rows[:n_held_out],
+                ordering=ordering,
+                symmetry=symmetry,
+                batch_size=min(self.batch_size, len(X) - n_held_out),
+                learning_rate=self.learning_rate_init,
+                max_iter=self.max_iter,
+                alpha=self.alpha,
+                patience=self.n_iter_no_change if self.early_stopping else None,
+                tol=self.tol,
+                seed=batch_seed,
+                report=self._report,
+            )
+        except DivergedError as error:
+            raise DivergedError(f"the loss became NaN or infinite in {error}: lower learning_rate_init") from None
+        if history.stopped not in ("", "patience"):
+            warnings.warn(
+                f"training stopped at {history.stopped}; the best epoch so far is kept, lower learning_rate_init",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        sample = np.sort(rng.choice(len(X), min(len(X), _N_SUPPORT_ROWS), replace=False))
+        return {
+            "coefs_": list(fitted.weights),
+            "intercepts_": list(fitted.biases),
+            "skip_coef_": fitted.skip,
+            "ordering_": ordering,
+            "activation_": self.activation,
+            "states_": states,
+            "loss_curve_": history.loss,
+            "validation_scores_": history.validation if self.early_stopping else None,
+            "n_iter_": len(history.loss),
+            "temperature_": float(self.temperature),
+            "n_samples_seen_": len(X),
+            "training_log_likelihood_": _score(fitted, X[sample], states),
+        }
+
+    def _symmetry(self, n_sites, states):
+        names = (self.symmetries,) if isinstance(self.symmetries, str) else tuple(self.symmetries)
+        for name in names:
+            check_choice(name, "each of symmetries", SYMMETRIES)
+        if names and self.lattice_shape is None and names != ("spin-flip",):
+            raise ValueError(f"symmetries={names} need lattice_shape, such as (16, 16), got None")
+        if "spin-flip" in names and not np.array_equal(states, -states[::-1]):
+            raise ValueError(f"'spin-flip' needs an alphabet symmetric about zero, got states {states.tolist()}")
+        shape = (n_sites,) if self.lattice_shape is None else check_lattice_shape(self.lattice_shape, n_sites)
+        return symmetry_sampler(shape, names)
+
+    def _report(self, epoch, history):
+        step = 1 if self.verbose > 1 else max(1, self.max_iter // 10)
+        if self.verbose and ((epoch + 1) % step == 0 or epoch == 0):
+            held_out = f", held-out log-likelihood {history.validation[-1]:.4f}" if history.validation else ""
+            print(f"epoch {epoch + 1:4d}/{self.max_iter}: loss {history.loss[-1]:.4f} nats{held_out}", flush=True)
+
+    def _network(self):
+        weights, biases = tuple(self.coefs_), tuple(self.intercepts_)
+        return Network(weights, biases, self.skip_coef_, self.ordering_, len(self.states_), self.activation_)
+
+    def _tempering(self, temperature, field):
+        """Return the exponent T0/T of p and the logarithmic weight h s/T of every state."""
+        return self.temperature_ / temperature, field * self.states_.astype(np.float64) / temperature
+
+    def _draw(self, temperature, n_samples, *, field=0.0, method="auto", seed):
+        check_choice(method, "method", _METHODS)
+        exponent, tilt = self._tempering(temperature, field)
+        network, log_weight, log_partition, acceptance = self._network(), None, None, math.nan
+        if method == "metropolis":
+            sizes = dict(_PHASE_CURVE_CHAINS, n_chains=min(_PHASE_CURVE_CHAINS["n_chains"], n_samples))
+            n_draws = -(-n_samples // sizes["n_chains"])
+            codes, acceptance = metropolis_codes(
+                network, n_draws=n_draws, exponent=exponent, tilt=tilt, seed=seed, **sizes
+            )
+        else:
+            size = max(128, -(-n_samples // _N_POPULATIONS))
+            blocks = populations(network, size, exponent, tilt, seed.spawn(_N_POPULATIONS))
+            codes = np.stack([block.codes for block in blocks])
+            log_weight = joint_log_weight(blocks)
+            log_partition = np.array([block.log_partition for block in blocks])
+        X = self.states_[codes]
+        log_likelihood = _score(network, X.reshape(-1, X.shape[2]), self.states_).reshape(X.shape[:2])
+        energy = -self.temperature_ * log_likelihood - field * X.sum(axis=2, dtype=np.float64)
+        return Draws(X, energy, log_weight, log_partition, acceptance)
+
+    def _support(self, temperature):
+        """Return how many training configurations stand behind a prediction at `temperature`."""
+        return self.n_samples_seen_ * support(self.training_log_likelihood_, self.temperature_ / temperature)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.categorical = True
+        return tags
+
+
+def _score(network, X, states):
+    """Return log p of every row, in batches that respect scikit-learn's working memory."""
+    network = network.astype(np.float64)
+    row_bytes = 8 * (4 * network.n_sites * network.n_channels + 2 * sum(map(len, network.biases)))
+    scores = np.empty(len(X))
+    for rows in gen_batches(len(X), get_chunk_n_rows(row_bytes, max_n_rows=4096)):
+        scores[rows] = log_prob(network, encode_states(X[rows], states, first_row=rows.start))
+    return scores

@@ -1,0 +1,33 @@
+"""Random elements of a lattice's symmetry group, as permutations of its sites."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+SYMMETRIES = ("translation", "point-group", "spin-flip")
+
+
+def symmetry_sampler(
+    shape: tuple[int, ...], names: Collection[str]
+) -> Callable[[np.random.Generator], tuple[NDArray[np.intp], bool]]:
+    """Return a function of a generator that draws (permutation of sites, whether to flip the states).
+
+    Translations are those of the torus; the point group exchanges axes of equal length and reflects each.
+    """
+    sites = np.arange(np.prod(shape)).reshape(shape)
+    exchanges = [p for p in itertools.permutations(range(len(shape))) if all(shape[a] == n for a, n in zip(p, shape, strict=True))]
+
+    def draw(rng: np.random.Generator) -> tuple[NDArray[np.intp], bool]:
+        image = sites
+        if "translation" in names:
+            image = np.roll(image, rng.integers(shape), range(len(shape)))
+        if "point-group" in names:
+            image = image.transpose(exchanges[rng.integers(len(exchanges))])
+            image = np.flip(image, np.flatnonzero(rng.random(len(shape)) < 0.5))
+        return image.ravel(), "spin-flip" in names and bool(rng.random() < 0.5)
+
+    return draw

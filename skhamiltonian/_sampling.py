@@ -1,0 +1,86 @@
+"""Draws from p^exponent exp(tilt): independent, tempered and resampled, or by Monte Carlo."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._autoregressive import Array, Codes, Network, Population, systematic_resample, tempered_draws
+from ._metropolis import LANES, Chains
+
+# Draws of one tempered population: its arrays stay in the cache of a core.
+POPULATION = 1024
+
+
+def is_exact(exponent: float, tilt: Array) -> bool:
+    """Whether ancestral draws have equal weights: the law itself, or no law at all."""
+    return exponent in (0.0, 1.0) and not np.any(tilt)
+
+
+def populations(
+    network: Network, size: int, exponent: float, tilt: Array, seeds: list[np.random.SeedSequence]
+) -> list[Population]:
+    """Return independent tempered populations of `size` draws, one per seed."""
+    return [tempered_draws(network, size, exponent, tilt, np.random.default_rng(seed)) for seed in seeds]
+
+
+def equal_weight_codes(
+    network: Network, n_samples: int, exponent: float, tilt: Array, seed: np.random.SeedSequence
+) -> Codes:
+    """Return `n_samples` configurations of equal weight.
+
+    They are independent where draws are exact, else resampled from at least twice as many weighted ones.
+    """
+    exact = is_exact(exponent, tilt)
+    n_blocks = -(-n_samples // POPULATION) if exact else max(2, -(-2 * n_samples // POPULATION))
+    *block_seeds, resample_seed = seed.spawn(n_blocks + 1)
+    blocks = populations(network, POPULATION, exponent, tilt, block_seeds)
+    codes = np.concatenate([block.codes for block in blocks])
+    if exact:
+        return codes[:n_samples]
+    rng = np.random.default_rng(resample_seed)
+    return codes[rng.permutation(systematic_resample(joint_log_weight(blocks).ravel(), n_samples, rng))]
+
+
+def joint_log_weight(blocks: list[Population]) -> Array:
+    """Return the log weights (n_populations, size) that make one population of several.
+
+    Inside a population they are its own; a population as a whole weighs its estimate of Z.
+    """
+    log_weight = np.stack([block.log_weight for block in blocks])
+    own = np.logaddexp.reduce(log_weight, axis=1) - np.log(log_weight.shape[1])
+    return log_weight + (np.array([block.log_partition for block in blocks]) - own)[:, None]
+
+
+def metropolis_codes(
+    network: Network,
+    n_chains: int,
+    n_draws: int,
+    exponent: float,
+    tilt: Array,
+    burn_in: int,
+    n_sweeps: int,
+    seed: np.random.SeedSequence,
+) -> tuple[Codes, float]:
+    """Return configurations (n_chains, n_draws, n_sites) of chains started from tempered draws, and the acceptance."""
+    start_seed, *chain_seeds = seed.spawn(n_chains + 1)
+    start = equal_weight_codes(network, n_chains, exponent, tilt, start_seed)
+    codes = np.empty((n_chains, n_draws, network.n_sites), np.int8)
+    accepted = proposed = 0
+    for first in range(0, n_chains, LANES):
+        tile = slice(first, first + LANES)
+        generators = [np.random.default_rng(child) for child in chain_seeds[tile]]
+        chains = Chains(network, start[tile], exponent, tilt, generators)
+        chains.sweep(burn_in)
+        for draw in range(n_draws):
+            chains.sweep(n_sweeps)
+            codes[tile, draw] = chains.codes
+        accepted, proposed = accepted + chains.n_accepted, proposed + chains.n_proposed
+    return codes, accepted / proposed
+
+
+def support(log_likelihood: Array, exponent: float) -> float:
+    r"""Return the effective fraction of training rows under :math:`p^\lambda`: weights :math:`p^{\lambda - 1}`."""
+    log_weight: NDArray[np.float64] = (exponent - 1) * log_likelihood
+    weight = np.exp(log_weight - log_weight.max())
+    return float(weight.mean() ** 2 / (weight**2).mean())

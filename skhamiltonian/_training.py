@@ -1,0 +1,175 @@
+"""Maximum-likelihood training of the masked network: the only file that imports torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import cross_entropy, linear, softplus
+
+from ._autoregressive import Array, Codes, Network, channels, encode_ordered, masks
+
+ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "logistic": torch.sigmoid, "silu": torch.nn.functional.silu}
+
+Take = Callable[[NDArray[np.intp]], Codes]
+Symmetry = Callable[[np.random.Generator], tuple[NDArray[np.intp], bool]]
+
+
+class DivergedError(ArithmeticError):
+    """The loss became NaN or infinite before one epoch was finished."""
+
+
+@dataclass
+class History:
+    """What training did, epoch by epoch."""
+
+    loss: list[float] = field(default_factory=list)
+    validation: list[float] = field(default_factory=list)
+    best_epoch: int = 0
+    stopped: str = ""
+
+
+class MaskedNetwork(torch.nn.Module):
+    """The trainable twin of `Network`: weights (out, in), zero wherever the mask is zero.
+
+    Gradients are masked instead of weights: Adam leaves a weight alone that starts at zero and never
+    sees a gradient, and a step then costs no more than that of a dense layer.
+    """
+
+    def __init__(self, n_sites: int, n_states: int, hidden: Sequence[int], activation: str, skip: bool, seed: int):
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        *layers, skip_mask = (torch.from_numpy(m.T.astype(np.float32)) for m in masks(n_sites, n_states, hidden))
+        self.activation = ACTIVATIONS[activation]
+        self.n_states = n_states
+        self.weights = torch.nn.ParameterList(_initial(mask, generator) for mask in layers)
+        self.biases = torch.nn.ParameterList(torch.zeros(len(mask)) for mask in layers)
+        self.skip = torch.nn.Parameter(torch.zeros_like(skip_mask)) if skip else None
+        for index, mask in enumerate(layers):
+            self.register_buffer(f"mask{index}", mask)
+        if skip:
+            self.register_buffer("skip_mask", skip_mask)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        hidden = inputs
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            hidden = self.activation(linear(hidden, weight, bias))
+        output = linear(hidden, self.weights[-1], self.biases[-1])
+        return output if self.skip is None else output + linear(inputs, self.skip)
+
+    def loss(self, codes: Codes) -> torch.Tensor:
+        """Return the mean of -log p(s) over codes in drawing order, in nats per configuration."""
+        device = self.biases[0].device
+        inputs = torch.from_numpy(encode_ordered(codes, self.n_states, np.float32)).to(device)
+        z = self(inputs)
+        if self.n_states == 2:
+            return softplus(-inputs * z).sum() / len(codes)
+        target = torch.from_numpy(codes.astype(np.int64)).to(device)
+        return cross_entropy(z.view(-1, self.n_states), target.view(-1), reduction="sum") / len(codes)
+
+    def mask_gradients(self) -> None:
+        for index, weight in enumerate(self.weights):
+            weight.grad.mul_(getattr(self, f"mask{index}"))
+        if self.skip is not None:
+            self.skip.grad.mul_(self.skip_mask)
+
+    def to_numpy(self, ordering: NDArray[np.intp]) -> Network:
+        """Return the network as numpy arrays (in, out)."""
+        skip = None if self.skip is None else _transposed(self.skip)
+        weights, biases = tuple(map(_transposed, self.weights)), tuple(map(_transposed, self.biases))
+        name = next(name for name, function in ACTIVATIONS.items() if function is self.activation)
+        return Network(weights, biases, skip, ordering, self.n_states, name)
+
+    def load(self, network: Network) -> None:
+        """Copy the weights of a network of the same architecture."""
+        with torch.no_grad():
+            for own, given in zip([*self.weights, *self.biases], [*network.weights, *network.biases], strict=True):
+                own.copy_(torch.from_numpy(np.ascontiguousarray(given.T)))
+            if self.skip is not None and network.skip is not None:
+                self.skip.copy_(torch.from_numpy(np.ascontiguousarray(network.skip.T)))
+
+
+def _initial(mask: torch.Tensor, generator: torch.Generator) -> torch.nn.Parameter:
+    """Return uniform weights of variance 1/(3 fan-in), the fan-in counted after masking."""
+    bound = mask.sum(1, keepdim=True).clamp(min=1).rsqrt()
+    return torch.nn.Parameter((2 * torch.rand(mask.shape, generator=generator) - 1) * bound * mask)
+
+
+def _transposed(parameter: torch.Tensor) -> Array:
+    return np.ascontiguousarray(parameter.detach().cpu().numpy().T)
+
+
+def train(
+    network: MaskedNetwork,
+    take: Take,
+    rows: NDArray[np.intp],
+    held_out: NDArray[np.intp],
+    *,
+    ordering: NDArray[np.intp],
+    symmetry: Symmetry,
+    batch_size: int,
+    learning_rate: float,
+    max_iter: int,
+    alpha: float,
+    patience: int | None,
+    tol: float,
+    seed: np.random.SeedSequence,
+    report: Callable[[int, History], None],
+) -> tuple[Network, History]:
+    """Minimise -log p over `rows` by Adam under a one-cycle learning rate.
+
+    The weights returned are the last ones, or those of the epoch with the best held-out likelihood
+    where `patience` is given; then training stops after `patience` epochs without a gain of `tol`.
+    """
+    rng = np.random.default_rng(seed)
+    n_batches = math.ceil(len(rows) / batch_size)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=alpha, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=max(2, max_iter * n_batches) + 1)
+    history, best, best_score, waited = History(), network.to_numpy(ordering), -math.inf, 0
+    for epoch in range(max_iter):
+        total = 0.0
+        for batch in _batches(rng.permutation(rows), batch_size):
+            sites, flip = symmetry(rng)
+            codes = take(batch)[:, sites]
+            loss = network.loss((network.n_states - 1 - codes if flip else codes)[:, ordering])
+            optimizer.zero_grad()
+            loss.backward()
+            network.mask_gradients()
+            optimizer.step()
+            schedule.step()
+            total += loss.item() * len(batch)
+            if not math.isfinite(total):
+                if epoch == 0:
+                    raise DivergedError(f"epoch 1, learning rate {schedule.get_last_lr()[0]:.3g}")
+                history.stopped = f"loss {float(loss)} in epoch {epoch + 1}, learning rate {schedule.get_last_lr()[0]:.3g}"
+                return best, history
+        history.loss.append(total / len(rows))
+        score = -history.loss[-1]
+        if len(held_out):
+            score = -mean_loss(network, take, held_out, ordering, batch_size)
+            history.validation.append(score)
+        waited = 0 if score > best_score + tol else waited + 1
+        if patience is None or score > best_score:
+            best, history.best_epoch = network.to_numpy(ordering), epoch
+        best_score = max(score, best_score)
+        report(epoch, history)
+        if patience is not None and waited >= patience:
+            history.stopped = "patience"
+            break
+    return best, history
+
+
+def _batches(rows: NDArray[np.intp], batch_size: int) -> Iterator[NDArray[np.intp]]:
+    for start in range(0, len(rows), batch_size):
+        yield rows[start : start + batch_size]
+
+
+def mean_loss(network: MaskedNetwork, take: Take, rows: NDArray[np.intp], ordering: Array, batch_size: int) -> float:
+    """Return the mean of -log p over `rows`, in nats per configuration."""
+    with torch.no_grad():
+        losses = [float(network.loss(take(b)[:, ordering])) * len(b) for b in _batches(rows, batch_size)]
+    return sum(losses) / len(rows)
