@@ -5,9 +5,10 @@ import numbers
 import warnings
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import gen_batches, get_chunk_n_rows
+from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from ._autoregressive import Network, log_prob
@@ -478,6 +479,7 @@ def _score(network, X, states):
     network = network.astype(np.float64)
     row_bytes = 8 * (4 * network.n_sites * network.n_channels + 2 * sum(map(len, network.biases)))
     scores = np.empty(len(X))
-    for rows in gen_batches(len(X), get_chunk_n_rows(row_bytes, max_n_rows=4096)):
+    batch_size = min(4096, max(1, int(get_config()["working_memory"] * 2**20 / row_bytes)))
+    for rows in gen_batches(len(X), batch_size):
         scores[rows] = log_prob(network, encode_states(X[rows], states, first_row=rows.start))
     return scores
