@@ -169,7 +169,7 @@ class _PartialDraws:
         """Return log q(a | drawn sites), shape (n_states, n_draws), in float64."""
         width = self.network.n_channels
         columns = slice(site * width, (site + 1) * width)
-        known = self.final[-1][site]
+        known = self.final[-1][site] if self.final else columns.start
         z = self.network.weights[-1][:known, columns].T @ self.layers[-1][:known]
         if self.network.skip is not None:
             z += self.network.skip[: columns.start, columns].T @ self.layers[0][: columns.start]

@@ -19,7 +19,8 @@ def kernel(function: Callable[..., Any]) -> Any:
     The plain Python function stays reachable as ``compiled.py_func``. Without a writable
     cache directory (read-only installation, no home) each process compiles anew.
     """
-    options: dict[str, Any] = {"nopython": True, "nogil": True, "fastmath": _FASTMATH}
+    # Python's check for division by zero is a branch, and no loop with a branch vectorises.
+    options: dict[str, Any] = {"nopython": True, "nogil": True, "fastmath": _FASTMATH, "error_model": "numpy"}
     try:
         return numba.jit(cache="NUMBA_DISABLE_CACHE" not in os.environ, **options)(function)
     except RuntimeError:  # numba: "cannot cache function ...: no locator available"

@@ -2,37 +2,28 @@
 
 import math
 import numbers
-import warnings
 
 import numpy as np
-from sklearn import get_config
 from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
-from ._autoregressive import Network, log_prob
-from ._lattice_symmetry import SYMMETRIES, symmetry_sampler
+from ._autoregressive import Network
+from ._fitting import learn, score
 from ._sampling import equal_weight_codes, is_exact, joint_log_weight, metropolis_codes, populations, support
 from ._statistics import Draws
 from ._validation import (
     check_choice,
     check_integer,
-    check_lattice_shape,
     check_memory,
     check_number,
-    check_ordering,
     check_temperature,
-    encode_states,
     learn_states,
-    release_pages,
     seed_sequence,
     validate_configurations,
 )
 
 _METHODS = ("auto", "metropolis", "tempered")
 _N_POPULATIONS = 16
-_N_SUPPORT_ROWS = 20_000
 _PHASE_CURVE_CHAINS = {"n_chains": 256, "burn_in": 10, "n_sweeps": 5}
 
 
@@ -214,11 +205,13 @@ class MADEHamiltonian(DensityMixin, BaseEstimator):
             If the loss becomes NaN or infinite in the first epoch.
         """
         hidden = self._check_parameters()
-        previous = {name: value for name, value in vars(self).items() if name in ("n_features_in_", "feature_names_in_")}
+        previous = {
+            name: value for name, value in vars(self).items() if name in ("n_features_in_", "feature_names_in_")
+        }
         try:
             X = validate_configurations(self, X, reset=True)
             states = learn_states(X, self.states)
-            learned = self._learn(X, states, hidden)
+            learned = learn(self, X, states, hidden)
         except BaseException:  # also Ctrl-C: the object stays as it was
             for name in ("n_features_in_", "feature_names_in_"):
                 vars(self).pop(name, None)
@@ -262,7 +255,7 @@ class MADEHamiltonian(DensityMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_configurations(self, X, reset=False)
-        return _score(self._network(), X, self.states_)
+        return score(self._network(), X, self.states_)
 
     def score(self, X, y=None):
         """Return the mean log-likelihood per configuration, in nats.
@@ -351,89 +344,12 @@ class MADEHamiltonian(DensityMixin, BaseEstimator):
         check_number(self.learning_rate_init, "learning_rate_init", low=0, include_low=False, include_high=False)
         check_number(self.alpha, "alpha", low=0, include_high=False)
         check_number(self.tol, "tol", low=0, include_high=False)
-        check_number(self.validation_fraction, "validation_fraction", low=0, high=1, include_low=False, include_high=False)
+        check_number(
+            self.validation_fraction, "validation_fraction", low=0, high=1, include_low=False, include_high=False
+        )
         sizes = self.hidden_layer_sizes
         sizes = (sizes,) if isinstance(sizes, numbers.Integral) else tuple(sizes)
         return tuple(check_integer(size, "each of hidden_layer_sizes", minimum=1) for size in sizes)
-
-    def _learn(self, X, states, hidden):
-        """Return the fitted attributes by name."""
-        from ._training import DivergedError, MaskedNetwork, train
-
-        weight_seed, batch_seed, other_seed = seed_sequence(self.random_state, "MADEHamiltonian.fit").spawn(3)
-        rng = np.random.default_rng(other_seed)
-        ordering = check_ordering(self.ordering, X.shape[1], rng)
-        symmetry = self._symmetry(X.shape[1], states)
-        n_held_out = math.ceil(self.validation_fraction * len(X)) if self.early_stopping else 0
-        if n_held_out >= len(X):
-            raise ValueError(f"early_stopping holds back {n_held_out} of n_samples={len(X)}, which leaves none to train on")
-        rows = rng.permutation(len(X)) if n_held_out else np.arange(len(X))
-
-        def take(batch):
-            codes = encode_states(X[batch], states)
-            release_pages(X)
-            return codes
-
-        network = MaskedNetwork(
-            X.shape[1], len(states), hidden, self.activation, self.skip_connections, int(weight_seed.generate_state(1)[0])
-        )
-        try:
-            fitted, history = train(
-                network.to(self.device),
-                take,
-                rows[n_held_out:],
-                rows[:n_held_out],
-                ordering=ordering,
-                symmetry=symmetry,
-                batch_size=min(self.batch_size, len(X) - n_held_out),
-                learning_rate=self.learning_rate_init,
-                max_iter=self.max_iter,
-                alpha=self.alpha,
-                patience=self.n_iter_no_change if self.early_stopping else None,
-                tol=self.tol,
-                seed=batch_seed,
-                report=self._report,
-            )
-        except DivergedError as error:
-            raise DivergedError(f"the loss became NaN or infinite in {error}: lower learning_rate_init") from None
-        if history.stopped not in ("", "patience"):
-            warnings.warn(
-                f"training stopped at {history.stopped}; the best epoch so far is kept, lower learning_rate_init",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        sample = np.sort(rng.choice(len(X), min(len(X), _N_SUPPORT_ROWS), replace=False))
-        return {
-            "coefs_": list(fitted.weights),
-            "intercepts_": list(fitted.biases),
-            "skip_coef_": fitted.skip,
-            "ordering_": ordering,
-            "activation_": self.activation,
-            "states_": states,
-            "loss_curve_": history.loss,
-            "validation_scores_": history.validation if self.early_stopping else None,
-            "n_iter_": len(history.loss),
-            "temperature_": float(self.temperature),
-            "n_samples_seen_": len(X),
-            "training_log_likelihood_": _score(fitted, X[sample], states),
-        }
-
-    def _symmetry(self, n_sites, states):
-        names = (self.symmetries,) if isinstance(self.symmetries, str) else tuple(self.symmetries)
-        for name in names:
-            check_choice(name, "each of symmetries", SYMMETRIES)
-        if names and self.lattice_shape is None and names != ("spin-flip",):
-            raise ValueError(f"symmetries={names} need lattice_shape, such as (16, 16), got None")
-        if "spin-flip" in names and not np.array_equal(states, -states[::-1]):
-            raise ValueError(f"'spin-flip' needs an alphabet symmetric about zero, got states {states.tolist()}")
-        shape = (n_sites,) if self.lattice_shape is None else check_lattice_shape(self.lattice_shape, n_sites)
-        return symmetry_sampler(shape, names)
-
-    def _report(self, epoch, history):
-        step = 1 if self.verbose > 1 else max(1, self.max_iter // 10)
-        if self.verbose and ((epoch + 1) % step == 0 or epoch == 0):
-            held_out = f", held-out log-likelihood {history.validation[-1]:.4f}" if history.validation else ""
-            print(f"epoch {epoch + 1:4d}/{self.max_iter}: loss {history.loss[-1]:.4f} nats{held_out}", flush=True)
 
     def _network(self):
         weights, biases = tuple(self.coefs_), tuple(self.intercepts_)
@@ -460,7 +376,7 @@ class MADEHamiltonian(DensityMixin, BaseEstimator):
             log_weight = joint_log_weight(blocks)
             log_partition = np.array([block.log_partition for block in blocks])
         X = self.states_[codes]
-        log_likelihood = _score(network, X.reshape(-1, X.shape[2]), self.states_).reshape(X.shape[:2])
+        log_likelihood = score(network, X.reshape(-1, X.shape[2]), self.states_).reshape(X.shape[:2])
         energy = -self.temperature_ * log_likelihood - field * X.sum(axis=2, dtype=np.float64)
         return Draws(X, energy, log_weight, log_partition, acceptance)
 
@@ -472,14 +388,3 @@ class MADEHamiltonian(DensityMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = True
         return tags
-
-
-def _score(network, X, states):
-    """Return log p of every row, in batches that respect scikit-learn's working memory."""
-    network = network.astype(np.float64)
-    row_bytes = 8 * (4 * network.n_sites * network.n_channels + 2 * sum(map(len, network.biases)))
-    scores = np.empty(len(X))
-    batch_size = min(4096, max(1, int(get_config()["working_memory"] * 2**20 / row_bytes)))
-    for rows in gen_batches(len(X), batch_size):
-        scores[rows] = log_prob(network, encode_states(X[rows], states, first_row=rows.start))
-    return scores

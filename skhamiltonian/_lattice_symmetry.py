@@ -19,7 +19,11 @@ def symmetry_sampler(
     Translations are those of the torus; the point group exchanges axes of equal length and reflects each.
     """
     sites = np.arange(np.prod(shape)).reshape(shape)
-    exchanges = [p for p in itertools.permutations(range(len(shape))) if all(shape[a] == n for a, n in zip(p, shape, strict=True))]
+    exchanges = [
+        p
+        for p in itertools.permutations(range(len(shape)))
+        if all(shape[a] == n for a, n in zip(p, shape, strict=True))
+    ]
 
     def draw(rng: np.random.Generator) -> tuple[NDArray[np.intp], bool]:
         image = sites

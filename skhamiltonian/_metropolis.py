@@ -41,15 +41,16 @@ def _exp(x):
     p = p * f + np.float32(0.5)
     p = p * f + np.float32(1.0)
     p = p * f + np.float32(1.0)
-    return p * np.int32((n + np.int32(127)) << np.int32(23)).view(np.float32)
+    return p * np.int32((n + np.int32(127)) * np.int32(8388608)).view(np.float32)
 
 
 @kernel
 def _log(y):
-    """Return log(y) for y >= 1 in float32: y = 2^n r with r in [2/3, 4/3), log r = 2 artanh((r-1)/(r+1))."""
+    """Return log(y) for y >= 1 in float32: y = 2^n r with r near [2/3, 4/3), log r = 2 artanh((r-1)/(r+1))."""
     bits = np.float32(y).view(np.int32)
-    n = (bits - np.int32(0x3F2AAAAB)) >> np.int32(23)
-    r = np.int32(bits - (n << np.int32(23))).view(np.float32)
+    # A product instead of a shift: numba would widen the shift to 64 bits and the loop would not vectorise.
+    n = np.int32(np.float32(np.int32(bits - np.int32(0x3F2AAAAB))) * np.float32(1.0 / 8388608.0))
+    r = np.int32(bits - n * np.int32(8388608)).view(np.float32)
     s = (r - np.float32(1.0)) / (r + np.float32(1.0))
     q = s * s
     p = np.float32(1.0 / 9.0)

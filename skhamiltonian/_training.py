@@ -69,7 +69,7 @@ class MaskedNetwork(torch.nn.Module):
         if self.n_states == 2:
             return softplus(-inputs * z).sum() / len(codes)
         target = torch.from_numpy(codes.astype(np.int64)).to(device)
-        return cross_entropy(z.view(-1, self.n_states), target.view(-1), reduction="sum") / len(codes)
+        return cross_entropy(z.reshape(-1, self.n_states), target.reshape(-1), reduction="sum") / len(codes)
 
     def mask_gradients(self) -> None:
         for index, weight in enumerate(self.weights):
@@ -128,7 +128,9 @@ def train(
     rng = np.random.default_rng(seed)
     n_batches = math.ceil(len(rows) / batch_size)
     optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=alpha, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=max(2, max_iter * n_batches) + 1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, learning_rate, total_steps=max(2, max_iter * n_batches) + 1
+    )
     history, best, best_score, waited = History(), network.to_numpy(ordering), -math.inf, 0
     for epoch in range(max_iter):
         total = 0.0
@@ -145,7 +147,9 @@ def train(
             if not math.isfinite(total):
                 if epoch == 0:
                     raise DivergedError(f"epoch 1, learning rate {schedule.get_last_lr()[0]:.3g}")
-                history.stopped = f"loss {float(loss)} in epoch {epoch + 1}, learning rate {schedule.get_last_lr()[0]:.3g}"
+                history.stopped = (
+                    f"loss {loss.item()} in epoch {epoch + 1}, learning rate {schedule.get_last_lr()[0]:.3g}"
+                )
                 return best, history
         history.loss.append(total / len(rows))
         score = -history.loss[-1]
@@ -171,5 +175,5 @@ def _batches(rows: NDArray[np.intp], batch_size: int) -> Iterator[NDArray[np.int
 def mean_loss(network: MaskedNetwork, take: Take, rows: NDArray[np.intp], ordering: Array, batch_size: int) -> float:
     """Return the mean of -log p over `rows`, in nats per configuration."""
     with torch.no_grad():
-        losses = [float(network.loss(take(b)[:, ordering])) * len(b) for b in _batches(rows, batch_size)]
+        losses = [network.loss(take(b)[:, ordering]).item() * len(b) for b in _batches(rows, batch_size)]
     return sum(losses) / len(rows)

@@ -40,7 +40,9 @@ def check_temperatures(temperatures, name="temperatures", *, ndim=None):
     values = np.asarray(temperatures)
     if ndim is not None and values.ndim != ndim:
         raise ValueError(f"{name} must be {ndim}-dimensional, got an array of shape {values.shape}: {temperatures!r}")
-    each = [check_temperature(value, f"each value in {name}" if values.ndim else name) for value in values.ravel().tolist()]
+    each = [
+        check_temperature(value, f"each value in {name}" if values.ndim else name) for value in values.ravel().tolist()
+    ]
     return np.reshape(each, values.shape)
 
 
@@ -127,7 +129,9 @@ def _refuse_what_would_be_misread(X):
         raise TypeError("Sparse data was passed for X, but dense data is required: use X.toarray()")
     for name, dtype in _column_dtypes(X):
         if str(dtype) in ("category", "Categorical", "Enum"):
-            raise TypeError(f"column {name!r} of X is a category: convert it to integer states, for instance with .cat.codes")
+            raise TypeError(
+                f"column {name!r} of X is a category: convert it to integer states, for instance with .cat.codes"
+            )
         if np.dtype(dtype).kind in "mM" if isinstance(dtype, np.dtype) else "date" in str(dtype).lower():
             raise TypeError(f"X holds dates or durations (dtype {dtype}); spin values must be numbers")
     shape = getattr(X, "shape", ())
@@ -149,7 +153,9 @@ def _column_dtypes(X):
 
 def _numbers_from_objects(X):
     if any(isinstance(value, str) for value in X.ravel()):
-        raise TypeError("X holds strings; spin values must be numbers (sklearn.preprocessing.OrdinalEncoder makes them)")
+        raise TypeError(
+            "X holds strings; spin values must be numbers (sklearn.preprocessing.OrdinalEncoder makes them)"
+        )
     try:
         return X.astype(np.float64)
     except (TypeError, ValueError) as error:
@@ -192,10 +198,11 @@ def learn_states(X, states="auto"):
             raise ValueError(f"states must be 'auto' or at least two finite numbers, got {states!r}")
     if len(found) > MAX_STATES:
         raise ValueError(
-            f"a site may take at most {MAX_STATES} states, got {len(found)}: bin X with sklearn.preprocessing.KBinsDiscretizer"
+            f"a site may take at most {MAX_STATES} states, got {len(found)}: "
+            "bin X with sklearn.preprocessing.KBinsDiscretizer"
         )
     if np.all(found == np.round(found)):
-        found = found.astype(np.result_type(np.min_scalar_type(int(found[0])), np.min_scalar_type(int(found[-1])), np.int8))
+        found = found.astype(_smallest_integer(found))
     if not isinstance(states, str):
         for start in range(0, len(X), _BLOCK):
             encode_states(X[start : start + _BLOCK], found, first_row=start)
@@ -203,6 +210,11 @@ def learn_states(X, states="auto"):
 
 
 _BLOCK = 4096
+
+
+def _smallest_integer(values):
+    types = (np.int8, np.int16, np.int32, np.int64)
+    return next(t for t in types if np.iinfo(t).min <= values.min() and values.max() <= np.iinfo(t).max)
 
 
 def _unique(X):
@@ -219,14 +231,15 @@ def _unique(X):
 def encode_states(X, states, first_row=0):
     """Return X as codes 0 ... n_states - 1 (int8), or raise naming the first value that is no state."""
     if len(states) == 2:
-        codes = (X == states[1]).astype(np.int8)
+        codes = np.equal(X, states[1]).astype(np.int8)
     else:
         codes = np.minimum(np.searchsorted(states, X), len(states) - 1).astype(np.int8)
     unseen = states[codes] != X
     if unseen.any():
         row, column = np.argwhere(unseen)[0]
         raise ValueError(
-            f"X holds {X[row, column]!r} (row {first_row + row}, column {column}), which is none of the states {states.tolist()}"
+            f"X holds {X[row, column]!r} (row {first_row + row}, column {column}), "
+            f"which is none of the states {states.tolist()}"
         )
     return codes
 

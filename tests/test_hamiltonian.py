@@ -1,0 +1,286 @@
+"""MADEHamiltonian: learned laws against enumeration, the scikit-learn contract, and bad input."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skhamiltonian import BlockSpinTransformer, IsingSampler, MADEHamiltonian, phase_curve
+from skhamiltonian._exact import enumerate_states
+
+SMALL = MADEHamiltonian(hidden_layer_sizes=(8,), max_iter=3, random_state=0)
+ALL_SYMMETRIES = ("translation", "point-group", "spin-flip")
+
+
+@parametrize_with_checks([SMALL, MADEHamiltonian(hidden_layer_sizes=(8,), max_iter=3, early_stopping=True)])
+def test_sklearn_contract(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def X():
+    return IsingSampler(lattice_shape=(4, 4), temperature=2.5, random_state=0).sample(n_samples=20_000)
+
+
+@pytest.fixture(scope="module")
+def made(X):
+    return MADEHamiltonian(
+        2.5, hidden_layer_sizes=(64, 48), max_iter=30, lattice_shape=(4, 4), symmetries=ALL_SYMMETRIES, random_state=0
+    ).fit(X)
+
+
+@pytest.fixture(scope="module")
+def states():
+    return enumerate_states((-1, 1), 16).astype(np.int8)
+
+
+def true_log_prob(states, temperature=2.5):
+    log_weight = -IsingSampler(lattice_shape=(4, 4)).energy(states) / temperature
+    return log_weight - np.logaddexp.reduce(log_weight)
+
+
+def averages(log_weight, states):
+    """<|m|> and its tempered law, by enumeration."""
+    p = np.exp(log_weight - np.logaddexp.reduce(log_weight))
+    return p @ np.abs(states.mean(axis=1))
+
+
+def test_learned_law_is_normalised_and_near_the_true_one(made, states):
+    log_p = made.score_samples(states)
+    assert np.exp(log_p).sum() == pytest.approx(1, abs=1e-12)
+    log_q = true_log_prob(states)
+    assert np.exp(log_q) @ (log_q - log_p) < 0.01  # KL in nats; independent sites give 1.9
+
+
+def test_energy_is_that_of_the_system_up_to_its_free_energy(made, states):
+    true = IsingSampler(lattice_shape=(4, 4)).energy(states)
+    p = np.exp(true_log_prob(states))
+    learned = made.energy(states)
+    slope = (p @ (true * learned) - (p @ true) * (p @ learned)) / (p @ true**2 - (p @ true) ** 2)
+    assert slope == pytest.approx(1, abs=0.02)
+    assert p @ (learned - true) == pytest.approx(16 * 2.5 * 0.9100683140, abs=0.05)  # -F(T0) = T0 ln Z
+
+
+@pytest.mark.parametrize("method", ["metropolis", "tempered"])
+@pytest.mark.parametrize(("temperature", "field"), [(1.5, 0.0), (2.5, 0.0), (4.0, 0.0), (2.0, 0.1)])
+def test_curve_of_the_model_agrees_with_its_enumeration(made, states, method, temperature, field):
+    log_weight = 2.5 / temperature * made.score_samples(states) + field / temperature * states.sum(axis=1)
+    curve = phase_curve(made, [temperature], field=field, method=method, n_samples=8192, random_state=1)
+    value, error = curve["abs_magnetization"]
+    assert error[0] < 0.01
+    assert abs(value[0] - averages(log_weight, states)) < 4.5 * error[0]
+
+
+def test_predicted_curve_agrees_with_the_true_system(made, states):
+    """From T0 = 2.5 to other temperatures: the model's law, tempered, against the true one."""
+    for temperature in (1.5, 2.0, 3.0, 4.0):
+        predicted = averages(2.5 / temperature * made.score_samples(states), states)
+        assert predicted == pytest.approx(averages(true_log_prob(states, temperature), states), abs=0.02)
+
+
+def test_shuffled_sites_are_told_from_the_system(X, states):
+    """The negative control of the tests above: the same spins without their correlations."""
+    shuffled = np.random.default_rng(0).permuted(X, axis=0)
+    model = MADEHamiltonian(2.5, hidden_layer_sizes=(32,), max_iter=10, random_state=0).fit(shuffled)
+    log_q = true_log_prob(states)
+    assert np.exp(log_q) @ (log_q - model.score_samples(states)) > 1
+
+
+def test_sample_at_its_own_temperature_repeats_the_data(made, X):
+    drawn = made.sample(n_samples=20_000, random_state=3)
+    assert drawn.dtype == np.int8
+    assert np.abs(drawn.mean(axis=1)).mean() == pytest.approx(np.abs(X.mean(axis=1)).mean(), abs=0.02)
+
+
+def test_extreme_temperatures(made):
+    uniform = made.sample(np.inf, n_samples=20_000, random_state=0)
+    assert abs(uniform.mean()) < 4 / np.sqrt(uniform.size)
+    assert np.abs(np.corrcoef(uniform.T)[np.triu_indices(16, 1)]).max() < 5 / np.sqrt(20_000)
+    cold = made.sample(1e-3, n_samples=200, random_state=0)
+    assert np.abs(cold.mean(axis=1)).min() > 0.9
+
+
+def test_sample_shapes_and_seeds(made):
+    assert made.sample(2.0, n_samples=0).shape == (0, 16)
+    assert made.sample(2.0, n_samples=3).shape == (3, 16)
+    np.testing.assert_array_equal(made.sample(2.0, n_samples=9), made.sample(2.0, n_samples=9))
+    assert (made.sample(2.0, n_samples=9) != made.sample(2.0, n_samples=9, random_state=5)).any()
+
+
+@pytest.mark.parametrize("ordering", ["natural", "random", list(range(15, -1, -1))])
+@pytest.mark.parametrize("alphabet", [(-1, 1), (0, 1, 3), (-4, -2, 0, 2, 4)])
+def test_any_alphabet_and_order(ordering, alphabet):
+    X = np.random.default_rng(0).choice(alphabet, (300, 16))
+    model = clone(SMALL).set_params(ordering=ordering).fit(X)
+    assert model.states_.tolist() == list(alphabet)
+    assert np.isin(model.sample(2.0, n_samples=10), alphabet).all()
+    assert np.isfinite(model.score(X))
+
+
+def test_pipeline_of_blocks(X):
+    coarse = make_pipeline(BlockSpinTransformer(lattice_shape=(4, 4)), clone(SMALL).set_params(temperature=2.5))
+    assert np.isfinite(cross_val_score(coarse, X[:500], cv=3)).all()
+    curve = phase_curve(coarse.fit(X[:500]), [2.0, 3.0], n_samples=512, random_state=0)
+    assert curve["abs_magnetization"].value[0] > curve["abs_magnetization"].value[1]
+
+
+REPRESENTATIONS = {
+    "list": lambda X: X.tolist(),
+    "int64": lambda X: X.astype(np.int64),
+    "float16": lambda X: X.astype(np.float16),
+    "longdouble": lambda X: X.astype(np.longdouble),
+    "fortran": np.asfortranarray,
+    "strided": lambda X: np.repeat(X, 2, axis=1)[:, ::2],
+    "reversed": lambda X: X[::-1, ::-1].copy()[::-1, ::-1],
+    "big-endian": lambda X: X.astype(">i4"),
+    "pandas": pd.DataFrame,
+    "nullable": lambda X: pd.DataFrame(X).astype("Int8"),
+    "polars": lambda X: pl.DataFrame(X, schema=[f"s{i}" for i in range(X.shape[1])]),
+}
+
+
+@pytest.mark.parametrize("name", REPRESENTATIONS)
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_every_representation_gives_the_same_model(X, name):
+    reference = clone(SMALL).fit(X[:200])
+    model = clone(SMALL).fit(REPRESENTATIONS[name](X[:200]))
+    np.testing.assert_array_equal(model.energy(REPRESENTATIONS[name](X[:50])), reference.energy(X[:50]))
+
+
+def test_tensor_and_read_only_and_memmap(X, tmp_path):
+    torch = pytest.importorskip("torch")
+    reference = clone(SMALL).fit(X[:200]).energy(X[:50])
+    np.save(tmp_path / "X.npy", X[:200])
+    frozen = X[:200].copy()
+    frozen.flags.writeable = False
+    for same in (torch.from_numpy(X[:200].copy()), np.load(tmp_path / "X.npy", mmap_mode="r"), frozen):
+        np.testing.assert_array_equal(clone(SMALL).fit(same).energy(X[:50]), reference)
+
+
+BAD_X = {
+    "3-D": (lambda X: X.reshape(-1, 4, 4), ValueError, r"reshape\(len\(X\), -1\) and lattice_shape=\(4, 4\)"),
+    "masked": (lambda X: np.ma.masked_equal(X, 1), TypeError, "masked array"),
+    "nan": (lambda X: np.where(np.arange(16) == 3, np.nan, X), ValueError, "NaN .*row 0, column 3.*crop"),
+    "inf": (lambda X: np.where(np.arange(16) == 3, np.inf, X), ValueError, "infinity .*row 0, column 3"),
+    "strings": (lambda X: X.astype(str), (TypeError, ValueError), "strings|dtype|convert"),
+    "complex": (lambda X: X * 1j, ValueError, "Complex data not supported"),
+    "category": (lambda X: pd.DataFrame(X).astype("category"), TypeError, "category"),
+    "dates": (lambda X: X.astype("datetime64[s]"), TypeError, "dates"),
+    "halves": (lambda X: X / 2, ValueError, r"0\.5.*KBinsDiscretizer"),
+    "one state": (lambda X: np.ones_like(X), ValueError, r"one state only.*states=\(-1, 1\)"),
+    "many states": (lambda X: np.arange(X.size).reshape(X.shape), ValueError, "at most 64 states, got"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_X)
+def test_bad_configurations_are_refused_with_the_way_out(X, name):
+    spoil, error, message = BAD_X[name]
+    with pytest.raises(error, match=message):
+        clone(SMALL).fit(spoil(X[:200]))
+
+
+BAD_PARAMETERS = [
+    ("temperature", 0, "positive finite number, got 0"),
+    ("temperature", float("nan"), "got nan"),
+    ("temperature", "2.5", "got '2.5'"),
+    ("hidden_layer_sizes", (180, 0), "got 0"),
+    ("activation", "gelu", "got 'gelu'"),
+    ("batch_size", 2.5, "got 2.5"),
+    ("max_iter", 0, "got 0"),
+    ("learning_rate_init", -1.0, "got -1.0"),
+    ("validation_fraction", 1.5, "got 1.5"),
+    ("ordering", [0, 1, 1], "permutation of range"),
+    ("symmetries", ("rotation",), "got 'rotation'"),
+    ("symmetries", ("translation",), "need lattice_shape"),
+    ("lattice_shape", (4, 5), "20 sites, but X has 16"),
+    ("states", (1,), "at least two"),
+    ("states", (0, 1), r"none of the states \[0, 1\]"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), BAD_PARAMETERS)
+def test_bad_parameters_are_refused_with_their_value(X, name, value, message):
+    model = clone(SMALL).set_params(**{name: value})
+    if name == "lattice_shape":
+        model.set_params(symmetries="translation")
+    with pytest.raises((ValueError, TypeError), match=message):
+        model.fit(X[:50])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((-1.0,), "temperature must be a positive number, got -1.0"),
+        ((2.0, -1), "n_samples must be an integer >= 0, got -1"),
+        ((2.0, 1.5), "n_samples must be an integer >= 0, got 1.5"),
+        ((2.0, True), "n_samples must be an integer >= 0, got True"),
+    ],
+)
+def test_bad_sample_arguments(made, arguments, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        made.sample(*arguments)
+
+
+def test_absurd_sample_is_refused_before_allocation(made):
+    with pytest.raises(MemoryError, match="GiB"):
+        made.sample(2.0, 10**15)
+
+
+def test_unseen_state_names_value_row_and_column(made, X):
+    bad = X[:5].astype(int)
+    bad[3, 7] = 9
+    with pytest.raises(ValueError, match=r"9.*row 3, column 7.*\[-1, 1\]"):
+        made.score_samples(bad)
+
+
+def test_divergence_names_epoch_and_rate_and_leaves_the_object(X):
+    model = clone(SMALL).fit(X[:300])
+    before = pickle.dumps(model)
+    with pytest.raises(ArithmeticError, match="epoch 1, learning rate .*lower learning_rate_init"):
+        model.set_params(learning_rate_init=1e38, batch_size=20).fit(X[:300])
+    model.set_params(learning_rate_init=SMALL.learning_rate_init, batch_size=SMALL.batch_size)
+    assert pickle.loads(before).__dict__.keys() == model.__dict__.keys()
+    np.testing.assert_array_equal(model.coefs_[0], pickle.loads(before).coefs_[0])
+
+
+def test_score_does_not_depend_on_working_memory(made, X):
+    from sklearn import config_context
+
+    with config_context(working_memory=0.05):
+        few = made.score_samples(X[:500])
+    np.testing.assert_allclose(few, made.score_samples(X[:500]), rtol=0, atol=1e-10)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_interrupted_refit_leaves_the_object_as_it_was(tmp_path):
+    script = textwrap.dedent("""
+        import numpy as np, pickle, sys
+        from skhamiltonian import MADEHamiltonian
+        X = np.random.default_rng(0).choice([-1, 1], (2000, 64)).astype(np.int8)
+        made = MADEHamiltonian(max_iter=1, random_state=0).fit(X)
+        before = pickle.dumps(made.coefs_)
+        print("ready", flush=True)
+        try:
+            made.set_params(max_iter=100000).fit(X[:, :32])
+        except KeyboardInterrupt:
+            sys.exit(0 if pickle.dumps(made.coefs_) == before and made.n_features_in_ == 64 else 3)
+        sys.exit(4)
+    """)
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=os.environ)
+    assert process.stdout.readline().strip() == b"ready"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == 0
