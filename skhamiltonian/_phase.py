@@ -160,7 +160,10 @@ def _check_observables(observables):
 
 def _data_temperature(samplers):
     """Return the temperature of the data behind learned models; None where there is none."""
-    T0 = {float(sampler.temperature) if hasattr(sampler, "_support") else None for sampler in samplers}
+    T0 = {
+        float(getattr(sampler, "temperature_", sampler.temperature)) if hasattr(sampler, "_support") else None
+        for sampler in samplers
+    }
     if len(T0) > 1:
         raise ValueError(f"models of one curve must be learned at the same temperature, got {T0}")
     return T0.pop()
