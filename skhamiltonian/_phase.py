@@ -173,9 +173,9 @@ def _measure(sampler, T, field, functions, n_samples, method, seed):
     """Return estimates and diagnostics at one temperature."""
     draws = _draw(sampler, T, n_samples, field, method, seed)
     n_chains, n_draws, n_sites = draws.configurations.shape
-    series = _series(draws, _largest_state(sampler, draws.configurations), functions)
-    slow = [name for name in ("abs_m", "E", *functions) if name in series]  # <m> = 0 needs no chain to flip its sign
     weight = normalised_weights(draws)
+    series = _series(draws, weight, _largest_state(sampler, draws.configurations), functions)
+    slow = [name for name in ("abs_m", "E", *functions) if name in series]  # <m> = 0 needs no chain to flip its sign
     tau = math.inf if draws.log_partition is not None else max(autocorrelation_time(series[name]) for name in slow)
     starts = unit_starts(n_chains, n_draws, tau)  # a population shares ancestors and is never cut
     mean = {name: leave_one_out(values, weight, starts) for name, values in series.items()}
@@ -219,14 +219,14 @@ def _largest_state(sampler, configurations):
     return np.max(np.abs(configurations if states is None else np.asarray(states, dtype=float))) or 1
 
 
-def _series(draws, largest_state, functions):
+def _series(draws, weight, largest_state, functions):
     """Return what is averaged, each (n_chains, n_draws)."""
     X = draws.configurations
     m = X.mean(axis=2, dtype=float) / largest_state
     series = {"m": m, "abs_m": np.abs(m), "m2": m**2, "m4": m**4}
     if draws.energy is not None:
         E = np.asarray(draws.energy, dtype=float)
-        series |= {"E": E, "E2": E**2}
+        series |= {"E": E, "dE2": (E - (weight * E).sum()) ** 2}
     for name, function in functions.items():
         values = np.asarray(function(X.reshape(-1, X.shape[2])), dtype=float)
         if values.shape != (m.size,):
@@ -252,8 +252,8 @@ def _observables(mean, T, N):
         "binder_cumulant": 1 - m4 / (3 * m2**2),
     }
     if "E" in mean:
-        E, E2 = mean["E"], mean["E2"]
-        values |= {"energy": E / N, "heat_capacity": (E2 - E**2) / (N * T**2)}
+        E, variance = mean["E"], mean["dE2"] - (mean["E"] - mean["E"][0]) ** 2
+        values |= {"energy": E / N, "heat_capacity": variance / (N * T**2)}
     if "log_z" in mean:
         log_z = mean["log_z"]
         values |= {"free_energy": -T * log_z / N, "entropy": (log_z + E / T) / N}

@@ -47,7 +47,8 @@ def normalised_weights(draws: Draws) -> np.ndarray:
     log_w = log_w - log_sum_exp(log_w, axis=1)[:, None]
     if draws.log_partition is not None:
         log_w = log_w + np.asarray(draws.log_partition, dtype=float)[:, None]
-    return np.exp(log_w - log_sum_exp(log_w.ravel(), axis=0))
+    w = np.exp(log_w - log_w.max())
+    return w / w.sum()
 
 
 def log_sum_exp(x: np.ndarray, axis: int) -> np.ndarray:

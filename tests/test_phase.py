@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
@@ -70,7 +71,7 @@ class WeightedIsing(SmallIsing):
         H, proposal, log_z = self.probabilities(3.5, field)
         state = rng.choice(len(H), p=proposal, size=shape)
         log_weight = H[state] / 3.5 - H[state] / temperature
-        log_partition = log_z + np.log(np.mean(np.exp(log_weight), axis=1))
+        log_partition = log_z + logsumexp(log_weight, axis=1) - np.log(shape[1])
         return Draws(self.configurations[state], H[state], log_weight, log_partition)
 
 
@@ -126,6 +127,13 @@ def test_energy_and_heat_capacity_are_kaufmans():
 def test_magnetization_is_per_spin_whatever_the_size_of_a_spin():
     one, four = (phase_curve(SmallIsing(spin=spin), [2.0], n_samples=4000, random_state=0) for spin in (1, 4))
     assert one["abs_magnetization"] == four["abs_magnetization"]
+
+
+def test_a_field_that_aligns_all_spins_leaves_no_fluctuations():
+    """Also in the last digits of energies of a million."""
+    curve = phase_curve(WeightedIsing(16), [2.5], field=1e5, n_samples=3200, random_state=0)
+    np.testing.assert_array_equal(curve["magnetization"], [[1], [0]])
+    np.testing.assert_allclose([*curve["heat_capacity"], *curve["susceptibility"]], 0, atol=1e-12)
 
 
 def test_infinite_temperature():
