@@ -158,7 +158,8 @@ class PhaseCurveDisplay:
             label = f"generalisation (fewer than {_SUPPORTED} data)"
             handles += ax.plot([], [], "o", color="0.6", markerfacecolor="none", markersize=4, label=label)
         ax.set(xlabel="temperature $T$", ylabel=_LABELS.get(observable, observable))
-        ax.legend(handles=handles, fontsize="small", framealpha=0.7, edgecolor="none")
+        handles = {handle.get_label(): handle for handle in reversed(handles)}  # one star for one T0, the first
+        ax.legend(handles=list(handles.values())[::-1], fontsize="small", framealpha=0.7, edgecolor="none")
         self.ax_, self.figure_ = ax, ax.figure
         return self
 

@@ -95,6 +95,11 @@ def test_a_star_marks_the_data_temperature_on_the_curve():
     assert not [line for line in ax.lines if line.get_marker() == "*"]
 
 
+def test_curves_of_the_same_data_share_one_legend_entry():
+    ax = PhaseCurveDisplay.from_curves({"MADE": LEARNED, "Metropolis": LEARNED}).ax_
+    assert legend_texts(ax) == ["MADE", "Metropolis", "data, $T_0$ = 2.2", "generalisation (fewer than 5 data)"]
+
+
 def test_colors_and_keywords_of_errorbar_are_the_users():
     display = PhaseCurveDisplay.from_curves({"a": LEARNED}, color="red", capsize=0)
     assert {container.lines[0].get_color() for container in display.ax_.containers} == {"red"}
