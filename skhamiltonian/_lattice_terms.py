@@ -31,6 +31,11 @@ class SpinSystem(NamedTuple):
         """Number of spins in the largest term, 0 without terms."""
         return int(np.diff(self.term_start).max(initial=0))
 
+    @property
+    def is_even(self) -> bool:
+        """Whether H(-s) = H(s)."""
+        return bool((np.diff(self.term_start) % 2 == 0).all())
+
 
 def spin_system(n_sites: int, terms: Iterable[tuple[float, NDArray[np.integer]]]) -> SpinSystem:
     """Build the arrays from (strength, table of sites of shape (n_terms, order)); zero strengths are left out."""

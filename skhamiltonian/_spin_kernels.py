@@ -10,92 +10,168 @@ from numpy.typing import NDArray
 from ._compile import kernel
 from ._lattice_terms import SpinSystem
 
-# Single-spin updates a compiled call may make: at 5 to 30 ns each, Ctrl-C is heard within 0.1 s.
-UPDATES_PER_CALL = 2**21
+_F = np.float32
+_LARGEST_EXPONENT = _F(80.0)  # exp(-80) is 0 beside random numbers of 31 bits, and exp(80) is still a float32
+_LOG2_E, _LN_2 = _F(math.log2(math.e)), _F(math.log(2.0))
+_ULP_31, _ULP_53 = _F(2.0**-31), 2.0**-53
+
+
+def new_streams(seed: np.random.SeedSequence, n_streams: int) -> NDArray[np.uint64]:
+    """Return the states, (4, n_streams), of that many independent SFC64 generators.
+
+    Generators side by side give their words with vector instructions. SFC64 (C. Doty-Humphrey, PractRand) mixes by
+    addition, so its single bits obey no linear recurrence, as those of shift registers do.
+    """
+    return seed.generate_state(4 * n_streams, np.uint64).astype(np.uint64).reshape(4, n_streams)
+
+
+@kernel
+def next_word(streams: NDArray[np.uint64], j: int) -> int:
+    """Return 64 random bits of stream j."""
+    a, b, c, counter = streams[0, j], streams[1, j], streams[2, j], streams[3, j]
+    word = a + b + counter
+    streams[0, j] = b ^ (b >> np.uint64(11))
+    streams[1, j] = c + (c << np.uint64(3))
+    streams[2, j] = ((c << np.uint64(24)) | (c >> np.uint64(40))) + word
+    streams[3, j] = counter + np.uint64(1)
+    return word
 
 
 @kernel
 def energies(configurations: NDArray[np.int8], system: SpinSystem) -> NDArray[np.float64]:
-    """Return H(s) of every row s."""
-    total = np.zeros(len(configurations))
-    for row in range(len(configurations)):
-        s = configurations[row]
+    """Return H(s) of every row s; rows are taken 64 at a time and transposed, for vector instructions."""
+    n_rows, n_sites = configurations.shape
+    total, product = np.zeros(n_rows), np.empty(64, np.int8)
+    s = np.ones((n_sites, 64), np.int8)
+    for start in range(0, n_rows, 64):
+        n = min(64, n_rows - start)
+        for row in range(n):
+            for i in range(n_sites):
+                s[i, row] = configurations[start + row, i]
         for k in range(len(system.strength)):
-            product = system.strength[k]
-            for j in range(system.term_start[k], system.term_start[k + 1]):
-                product *= s[system.term_sites[j]]
-            total[row] -= product
+            for row in range(64):
+                product[row] = np.int8(1)
+            for position in range(system.term_start[k], system.term_start[k + 1]):
+                for row in range(64):
+                    product[row] *= s[system.term_sites[position], row]
+            for row in range(n):
+                total[start + row] -= system.strength[k] * product[row]
     return total
 
 
 @kernel
 def heat_bath(
-    s: NDArray[np.int8],
-    draws: NDArray[np.int8],
-    n_sweeps: int,
-    system: SpinSystem,
-    temperature: float,
-    rng: np.random.Generator,
+    s: NDArray[np.int8], n_sweeps: int, system: SpinSystem, temperature: float, streams: NDArray[np.uint64]
 ) -> None:
-    """Fill `draws` with states of the chain `s`, each `n_sweeps` sweeps in site order after the one before.
+    """Draw every spin in site order from its law given the others, `n_sweeps` times, in all chains s[:, c].
 
-    Site i is flipped with probability 1 / (1 + exp(dE / T)), dE = 2 sum_{k holds i} J_k prod_{j in k} s_j. Unlike
-    Metropolis in site order, this reaches every state from every other at every T.
+    Site i points up with probability 1 / (1 + exp(-x)), x = 2/T sum_{k holds i} J_k prod_{j in k, j != i} s_j
+    (Glauber). Unlike Metropolis in site order, this reaches every state from every other at every T. Chains stand
+    side by side for vector instructions in float32: probabilities have a relative error below 1e-6 (1 + |x|), and
+    those under 2^-32 are 0.
     """
-    for draw in range(len(draws)):
-        for _ in range(n_sweeps):
-            for i in range(len(s)):
-                dE = 0.0
-                for entry in range(system.site_start[i], system.site_start[i + 1]):
-                    k = system.site_terms[entry]
-                    product = 2.0 * system.strength[k]
-                    for j in range(system.term_start[k], system.term_start[k + 1]):
-                        product *= s[system.term_sites[j]]
-                    dE += product
-                # exp(700) is near the largest double: the probability is 0 to every digit from there on.
-                if rng.random() * (1.0 + math.exp(min(dE / temperature, 700.0))) < 1.0:
-                    s[i] = -s[i]
-        draws[draw] = s
+    n_chains = s.shape[1]
+    x, product = np.empty(n_chains, np.float32), np.empty(n_chains, np.int8)
+    exponent, words = np.empty(n_chains, np.int32), np.empty((n_chains + 1) // 2, np.uint64)
+    power_of_two, random = exponent.view(np.float32), words.view(np.int32)
+    # Where T -> 0 all fields stay finite, so that those which cancel do.
+    beta = min(2.0 / temperature, 1e30 / max(1e-30, np.abs(system.strength).max() if len(system.strength) else 0.0))
+    for _ in range(n_sweeps):
+        for i in range(len(s)):
+            _local_field(x, product, s, i, system, beta)
+            for w in range(len(words)):
+                words[w] = next_word(streams, w)
+            _draw_spins(s, i, x, exponent, power_of_two, random)
+
+
+@kernel
+def _local_field(
+    x: NDArray[np.float32], product: NDArray[np.int8], s: NDArray[np.int8], i: int, system: SpinSystem, beta: float
+) -> None:
+    """Set x = beta sum_{k holds i} J_k prod_{j in k, j != i} s_j of every chain."""
+    for c in range(len(x)):
+        x[c] = _F(0.0)
+    for entry in range(system.site_start[i], system.site_start[i + 1]):
+        k = system.site_terms[entry]
+        strength = _F(beta * system.strength[k])
+        for c in range(len(x)):
+            product[c] = np.int8(1)
+        for position in range(system.term_start[k], system.term_start[k + 1]):
+            j = system.term_sites[position]
+            if j != i:
+                for c in range(len(x)):
+                    product[c] *= s[j, c]
+        for c in range(len(x)):
+            x[c] += strength * _F(product[c])
+
+
+@kernel
+def _draw_spins(
+    s: NDArray[np.int8],
+    i: int,
+    x: NDArray[np.float32],
+    exponent: NDArray[np.int32],
+    power_of_two: NDArray[np.float32],
+    random: NDArray[np.int32],
+) -> None:
+    """Set a spin against its field with probability 1 / (1 + exp |x|), in every chain.
+
+    exp |x| = 2^n exp(f), |f| <= ln 2 / 2, where 2^n is made of its bits: `power_of_two` is the memory of `exponent`.
+    """
+    for c in range(len(x)):
+        y = min(abs(x[c]), _LARGEST_EXPONENT) * _LOG2_E
+        n = np.int32(y + _F(0.5))
+        f = (y - _F(n)) * _LN_2
+        exp_f = _F(1 / 720) + f * _F(1 / 5040)
+        exp_f = _F(1 / 24) + f * (_F(1 / 120) + f * exp_f)
+        exp_f = _F(1.0) + f * (_F(1.0) + f * (_F(0.5) + f * (_F(1 / 6) + f * exp_f)))
+        exponent[c] = (n + np.int32(127)) << np.int32(23)
+        x[c] = math.copysign(exp_f, x[c])
+    for c in range(len(x)):
+        u = (_F(random[c] & np.int32(0x7FFFFFFF)) + _F(0.5)) * _ULP_31
+        against = u * (_F(1.0) + abs(x[c]) * power_of_two[c]) < _F(1.0)
+        s[i, c] = np.int8(1) if (x[c] > _F(0.0)) != against else np.int8(-1)
 
 
 @kernel
 def swendsen_wang(
-    s: NDArray[np.int8],
-    draws: NDArray[np.int8],
+    states: NDArray[np.int8],
     n_sweeps: int,
-    system: SpinSystem,
+    bonds: NDArray[np.int32],
+    strength: NDArray[np.float64],
     temperature: float,
-    rng: np.random.Generator,
+    streams: NDArray[np.uint64],
 ) -> None:
-    """Fill `draws` with states of the chain `s`, each `n_sweeps` cluster updates after the one before.
+    """Make `n_sweeps` cluster updates of every row, for H = -sum_k J_k s_a s_b over the bonds (a, b) of k.
 
-    A pair term that is satisfied (J s_a s_b > 0) joins its spins with probability 1 - exp(-2 |J| / T); every
-    cluster is turned over with probability 1/2. A field is a bond to a ghost spin, which always points up
-    (Swendsen and Wang, Phys. Rev. Lett. 58, 86, 1987). Terms of more than two spins have no such moves.
+    A satisfied bond, J s_a s_b > 0, joins its spins with probability 1 - exp(-2 |J| / T); every cluster is
+    turned over with probability 1/2 (Swendsen and Wang, Phys. Rev. Lett. 58, 86, 1987).
     """
-    ghost = len(s)
-    joins = -np.expm1(-2.0 * np.abs(system.strength) / temperature)
-    parent = np.empty(ghost + 1, dtype=np.int32)
-    flips = np.empty(ghost + 1, dtype=np.bool_)
-    for draw in range(len(draws)):
+    n_bonds, n_sites, n_streams = len(bonds), states.shape[1], streams.shape[1]
+    joins = -np.expm1(-2.0 * np.abs(strength) / temperature)
+    words = np.empty((n_bonds + n_sites + n_streams - 1) // n_streams * n_streams, np.uint64)
+    joined, parent, turn = np.empty(n_bonds + 1, np.int32), np.empty(n_sites, np.int32), np.empty(n_sites, np.int8)
+    for chain in range(len(states)):
+        s = states[chain]
         for _ in range(n_sweeps):
-            parent[:] = np.arange(ghost + 1)
-            for k in range(len(joins)):
-                first, end = system.term_start[k], system.term_start[k + 1]
-                a = system.term_sites[first]
-                b = system.term_sites[first + 1] if end - first == 2 else ghost
-                s_b = s[b] if b < ghost else 1
-                if system.strength[k] * s[a] * s_b > 0 and rng.random() < joins[k]:
-                    a, b = _root(parent, a), _root(parent, b)
-                    parent[max(a, b)] = min(a, b)
-            for i in range(ghost + 1):
+            for start in range(0, len(words), n_streams):
+                for j in range(n_streams):
+                    words[start + j] = next_word(streams, j)
+            n_joined = 0
+            for k in range(n_bonds):  # a list without branches: they would be mispredicted
+                joined[n_joined] = k
+                satisfied = strength[k] * s[bonds[k, 0]] * s[bonds[k, 1]] > 0.0
+                n_joined += satisfied & (np.int64(words[k] >> np.uint64(11)) * _ULP_53 < joins[k])
+            for i in range(n_sites):
+                parent[i] = i
+            for k in joined[:n_joined]:
+                a, b = _root(parent, bonds[k, 0]), _root(parent, bonds[k, 1])
+                parent[max(a, b)] = min(a, b)
+            for i in range(n_sites):  # parents come first, so theirs is a root already
+                parent[i] = parent[parent[i]]
                 if parent[i] == i:
-                    flips[i] = rng.random() < 0.5
-            flips[_root(parent, ghost)] = False
-            for i in range(ghost):
-                if flips[_root(parent, i)]:
-                    s[i] = -s[i]
-        draws[draw] = s
+                    turn[i] = np.int8(1) - np.int8(2) * np.int8(words[n_bonds + i] >> np.uint64(63))
+                s[i] *= turn[parent[i]]
 
 
 @kernel
@@ -106,23 +182,29 @@ def _root(parent: NDArray[np.int32], i: int) -> int:
     return i
 
 
-KERNELS = {"heat-bath": heat_bath, "swendsen-wang": swendsen_wang}
-
-
-def evolve(
-    algorithm: str,
-    s: NDArray[np.int8],
-    draws: NDArray[np.int8],
-    n_sweeps: int,
-    system: SpinSystem,
-    temperature: float,
-    rng: np.random.Generator,
-) -> None:
-    """Run a kernel in calls of at most `UPDATES_PER_CALL`, between which Ctrl-C is heard."""
-    move = KERNELS[algorithm]
-    sweeps_per_call = max(1, UPDATES_PER_CALL // max(1, len(s)))
-    draws_per_call = max(1, sweeps_per_call // max(1, n_sweeps))
-    for start in range(0, len(draws), draws_per_call):
-        block = draws[start : start + draws_per_call]
-        for done in range(0, n_sweeps, sweeps_per_call):
-            move(s, block, min(n_sweeps - done, sweeps_per_call), system, temperature, rng)
+@kernel
+def satisfying_state(system: SpinSystem) -> NDArray[np.int8]:
+    """Return a state that grows from its first site so as to satisfy every term, J_k prod s > 0, where it can."""
+    n_sites = len(system.site_start) - 1
+    s, queue = np.zeros(n_sites, np.int8), np.empty(n_sites, np.int32)
+    for first in range(n_sites):
+        if s[first] != 0:
+            continue
+        s[first], queue[0], n_done, n_queued = 1, first, 0, 1
+        while n_done < n_queued:
+            i = queue[n_done]
+            n_done += 1
+            for entry in range(system.site_start[i], system.site_start[i + 1]):
+                k = system.site_terms[entry]
+                product, open_sites, last_open = np.sign(system.strength[k]), 0, 0
+                for position in range(system.term_start[k], system.term_start[k + 1]):
+                    j = system.term_sites[position]
+                    if s[j] == 0:
+                        open_sites, last_open = open_sites + 1, j
+                    else:
+                        product *= s[j]
+                if open_sites == 1:
+                    s[last_open] = np.int8(product)
+                    queue[n_queued] = last_open
+                    n_queued += 1
+    return s
