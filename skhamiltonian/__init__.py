@@ -1,6 +1,7 @@
 """Learn the Hamiltonian of a lattice system from configurations at one temperature."""
 
 from ._block_spin import BlockSpinTransformer
+from ._critical import crossing_temperature, peak_temperature
 from ._display import PhaseCurveDisplay
 from ._display_fit import EnergyDisplay, LossCurveDisplay
 from ._exact import ising_exact
@@ -18,6 +19,8 @@ __all__ = [
     "MADEHamiltonian",
     "PhaseCurve",
     "PhaseCurveDisplay",
+    "crossing_temperature",
     "ising_exact",
+    "peak_temperature",
     "phase_curve",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ def masks(n_sites: int, n_states: int, hidden: Sequence[int]) -> list[NDArray[np
     site = np.repeat(np.arange(n_sites), channels(n_states))
     # An input carries its own site, so what depends on it has a degree above: m > site.
     degrees = [site + 1, *(hidden_degrees(n_sites, n_units) for n_units in hidden), site]
-    layers = [low[:, None] <= high for low, high in zip(degrees[:-1], degrees[1:], strict=True)]
+    layers = [low[:, None] <= high for low, high in pairwise(degrees)]
     return [*layers, site[:, None] < site]
 
 

@@ -1,6 +1,7 @@
 """From an estimator's parameters and checked configurations to fitted attributes."""
 
 import math
+import numbers
 import warnings
 from functools import partial
 
@@ -13,14 +14,32 @@ from ._autoregressive import log_prob
 from ._lattice_symmetry import SYMMETRIES, symmetry_sampler
 from ._validation import (
     check_choice,
+    check_integer,
     check_lattice_shape,
+    check_number,
     check_ordering,
+    check_temperature,
     encode_states,
     release_pages,
     seed_sequence,
 )
 
 _N_SUPPORT_ROWS = 20_000
+
+
+def check_parameters(made):
+    """Check every parameter that needs no data; return the hidden layer sizes as a tuple."""
+    check_temperature(made.temperature, allow_infinite=False)
+    check_choice(made.activation, "activation", ("relu", "tanh", "logistic", "silu"))
+    for name in ("batch_size", "max_iter", "n_iter_no_change"):
+        check_integer(getattr(made, name), name, minimum=1)
+    check_number(made.learning_rate_init, "learning_rate_init", low=0, include_low=False, include_high=False)
+    check_number(made.alpha, "alpha", low=0, include_high=False)
+    check_number(made.tol, "tol", low=0, include_high=False)
+    check_number(made.validation_fraction, "validation_fraction", low=0, high=1, include_low=False, include_high=False)
+    sizes = made.hidden_layer_sizes
+    sizes = (sizes,) if isinstance(sizes, numbers.Integral) else tuple(sizes)
+    return tuple(check_integer(size, "each of hidden_layer_sizes", minimum=1) for size in sizes)
 
 
 def learn(made, X, states, hidden):
@@ -31,28 +50,24 @@ def learn(made, X, states, hidden):
     rng = np.random.default_rng(other_seed)
     ordering = check_ordering(made.ordering, X.shape[1], rng)
     symmetry = _symmetry(made, X.shape[1], states)
-    n_held_out = math.ceil(made.validation_fraction * len(X)) if made.early_stopping else 0
-    if n_held_out >= len(X):
-        raise ValueError(f"early_stopping holds back {n_held_out} of n_samples={len(X)}, which leaves none to train on")
-    rows = rng.permutation(len(X)) if n_held_out else np.arange(len(X))
+    rows, held_out = _split(made, len(X), rng)
 
     def take(batch):
         codes = encode_states(X[batch], states)
         release_pages(X)
         return codes
 
-    network = MaskedNetwork(
-        X.shape[1], len(states), hidden, made.activation, made.skip_connections, int(weight_seed.generate_state(1)[0])
-    )
+    shape = (X.shape[1], len(states), hidden, made.activation, made.skip_connections)
+    network = MaskedNetwork(*shape, int(weight_seed.generate_state(1)[0])).to(made.device)
     try:
         fitted, history = train(
-            network.to(made.device),
+            network,
             take,
-            rows[n_held_out:],
-            rows[:n_held_out],
+            rows,
+            held_out,
             ordering=ordering,
             symmetry=symmetry,
-            batch_size=min(made.batch_size, len(X) - n_held_out),
+            batch_size=min(made.batch_size, len(rows)),
             learning_rate=made.learning_rate_init,
             max_iter=made.max_iter,
             alpha=made.alpha,
@@ -63,12 +78,28 @@ def learn(made, X, states, hidden):
         )
     except DivergedError as error:
         raise DivergedError(f"the loss became NaN or infinite in {error}: lower learning_rate_init") from None
-    if history.stopped not in ("", "patience"):
-        warnings.warn(
-            f"training stopped at {history.stopped}; the best epoch so far is kept, lower learning_rate_init",
-            ConvergenceWarning,
-            stacklevel=3,
+    if history.stopped:
+        message = (
+            f"the loss became NaN or infinite in {history.stopped}: an earlier epoch is kept, lower learning_rate_init"
         )
+        warnings.warn(message, ConvergenceWarning, stacklevel=3)
+    return _attributes(made, X, states, ordering, fitted, history, rng)
+
+
+def _split(made, n_samples, rng):
+    """Return the rows to train on and, for early stopping, those held back."""
+    if not made.early_stopping:
+        return np.arange(n_samples), np.arange(0)
+    n_held_out = math.ceil(made.validation_fraction * n_samples)
+    if n_held_out >= n_samples:
+        raise ValueError(
+            f"early_stopping holds back {n_held_out} of n_samples={n_samples}, which leaves none to train on"
+        )
+    rows = rng.permutation(n_samples)
+    return rows[n_held_out:], rows[:n_held_out]
+
+
+def _attributes(made, X, states, ordering, fitted, history, rng):
     sample = np.sort(rng.choice(len(X), min(len(X), _N_SUPPORT_ROWS), replace=False))
     return {
         "coefs_": list(fitted.weights),

@@ -1,15 +1,14 @@
 """MADEHamiltonian: the energy function learned from configurations at one temperature."""
 
 import math
-import numbers
 
 import numpy as np
-from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.base import BaseEstimator, DensityMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from ._autoregressive import Network
-from ._fitting import learn, score
-from ._sampling import equal_weight_codes, is_exact, joint_log_weight, metropolis_codes, populations, support
+from ._fitting import check_parameters, learn, score
+from ._sampling import equal_weight_codes, is_exact, metropolis_codes, support, weighted_codes
 from ._statistics import Draws
 from ._validation import (
     check_choice,
@@ -23,8 +22,7 @@ from ._validation import (
 )
 
 _METHODS = ("auto", "metropolis", "tempered")
-_N_POPULATIONS = 16
-_PHASE_CURVE_CHAINS = {"n_chains": 256, "burn_in": 10, "n_sweeps": 5}
+_PHASE_CURVE = {"n_chains": 256, "burn_in": 10, "n_sweeps": 5}
 
 
 class MADEHamiltonian(DensityMixin, BaseEstimator):
@@ -97,7 +95,7 @@ class MADEHamiltonian(DensityMixin, BaseEstimator):
     ordering_ : ndarray of shape (n_features_in_,)
         The site drawn d-th.
     activation_ : str
-        Activation of the hidden units.
+        As fitted.
     loss_curve_ : list of float
         Mean negative log-likelihood of the training rows after each epoch, in nats per configuration.
     validation_scores_ : list of float or None
@@ -110,21 +108,10 @@ class MADEHamiltonian(DensityMixin, BaseEstimator):
         Configurations in X.
     training_log_likelihood_ : ndarray
         log p of at most 20 000 training rows, from which the support of other temperatures follows.
-    n_features_in_ : int
-        Number of sites.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the sites, where X is a data frame.
-
-    See Also
-    --------
-    IsingSampler : Configurations of a known Hamiltonian.
-    phase_curve : Thermal averages at many temperatures.
 
     References
     ----------
     .. [1] L. Wang, Y. Jiang, K. Zhou, "Neural Network Statistical Mechanics", arXiv:2007.01037 (2020).
-    .. [2] M. Germain, K. Gregor, I. Murray, H. Larochelle, "MADE: Masked Autoencoder for Distribution
-       Estimation", ICML (2015).
 
     Examples
     --------
@@ -204,20 +191,12 @@ class MADEHamiltonian(DensityMixin, BaseEstimator):
         ArithmeticError
             If the loss becomes NaN or infinite in the first epoch.
         """
-        hidden = self._check_parameters()
-        previous = {
-            name: value for name, value in vars(self).items() if name in ("n_features_in_", "feature_names_in_")
-        }
-        try:
-            X = validate_configurations(self, X, reset=True)
-            states = learn_states(X, self.states)
-            learned = learn(self, X, states, hidden)
-        except BaseException:  # also Ctrl-C: the object stays as it was
-            for name in ("n_features_in_", "feature_names_in_"):
-                vars(self).pop(name, None)
-            vars(self).update(previous)
-            raise
-        vars(self).update(learned)
+        hidden = check_parameters(self)
+        seen = clone(self)  # takes the sites' names, so that a failure, Ctrl-C too, leaves this object as it was
+        X = validate_configurations(seen, X, reset=True)
+        learned = learn(self, X, learn_states(X, self.states), hidden)
+        vars(self).pop("feature_names_in_", None)
+        vars(self).update({name: value for name, value in vars(seen).items() if name.endswith("_")}, **learned)
         return self
 
     def energy(self, X):
@@ -336,21 +315,6 @@ class MADEHamiltonian(DensityMixin, BaseEstimator):
         codes, _ = metropolis_codes(self._network(), n_chains, n_draws, exponent, tilt, burn_in, n_sweeps, seed)
         return self.states_[codes.swapaxes(0, 1).reshape(-1, self.n_features_in_)[:n_samples]]
 
-    def _check_parameters(self):
-        check_temperature(self.temperature, allow_infinite=False)
-        check_choice(self.activation, "activation", ("relu", "tanh", "logistic", "silu"))
-        for name in ("batch_size", "max_iter", "n_iter_no_change"):
-            check_integer(getattr(self, name), name, minimum=1)
-        check_number(self.learning_rate_init, "learning_rate_init", low=0, include_low=False, include_high=False)
-        check_number(self.alpha, "alpha", low=0, include_high=False)
-        check_number(self.tol, "tol", low=0, include_high=False)
-        check_number(
-            self.validation_fraction, "validation_fraction", low=0, high=1, include_low=False, include_high=False
-        )
-        sizes = self.hidden_layer_sizes
-        sizes = (sizes,) if isinstance(sizes, numbers.Integral) else tuple(sizes)
-        return tuple(check_integer(size, "each of hidden_layer_sizes", minimum=1) for size in sizes)
-
     def _network(self):
         weights, biases = tuple(self.coefs_), tuple(self.intercepts_)
         return Network(weights, biases, self.skip_coef_, self.ordering_, len(self.states_), self.activation_)
@@ -362,23 +326,19 @@ class MADEHamiltonian(DensityMixin, BaseEstimator):
     def _draw(self, temperature, n_samples, *, field=0.0, method="auto", seed):
         check_choice(method, "method", _METHODS)
         exponent, tilt = self._tempering(temperature, field)
-        network, log_weight, log_partition, acceptance = self._network(), None, None, math.nan
+        network = self._network()
         if method == "metropolis":
-            sizes = dict(_PHASE_CURVE_CHAINS, n_chains=min(_PHASE_CURVE_CHAINS["n_chains"], n_samples))
-            n_draws = -(-n_samples // sizes["n_chains"])
-            codes, acceptance = metropolis_codes(
-                network, n_draws=n_draws, exponent=exponent, tilt=tilt, seed=seed, **sizes
-            )
+            n_chains = min(_PHASE_CURVE["n_chains"], n_samples)
+            n_draws, sweeps = -(-n_samples // n_chains), (_PHASE_CURVE["burn_in"], _PHASE_CURVE["n_sweeps"])
+            codes, acceptance = metropolis_codes(network, n_chains, n_draws, exponent, tilt, *sweeps, seed)
+            weights = {"acceptance": acceptance}
         else:
-            size = max(128, -(-n_samples // _N_POPULATIONS))
-            blocks = populations(network, size, exponent, tilt, seed.spawn(_N_POPULATIONS))
-            codes = np.stack([block.codes for block in blocks])
-            log_weight = joint_log_weight(blocks)
-            log_partition = np.array([block.log_partition for block in blocks])
+            codes, log_weight, log_partition = weighted_codes(network, n_samples, exponent, tilt, seed)
+            weights = {"log_weight": log_weight, "log_partition": log_partition}
         X = self.states_[codes]
         log_likelihood = score(network, X.reshape(-1, X.shape[2]), self.states_).reshape(X.shape[:2])
         energy = -self.temperature_ * log_likelihood - field * X.sum(axis=2, dtype=np.float64)
-        return Draws(X, energy, log_weight, log_partition, acceptance)
+        return Draws(X, energy, **weights)
 
     def _support(self, temperature):
         """Return how many training configurations stand behind a prediction at `temperature`."""

@@ -127,74 +127,44 @@ def _propose(codes, inputs, uniform, n_states, new_codes, dx, threshold):
                 dx[channel, lane] = np.float32(channel == new_codes[lane]) - np.float32(channel == codes[lane])
 
 
-def _sweep_impl(
-    positions, weights, skip, name, starts, stops, edge, codes, inputs, pre, terms, delta, change, new_terms,
-    dx, uniform, exponent, tilt, log_prob,
-):  # fmt: skip
-    """Visit the given drawing positions in all lanes; return the number of accepted proposals.
+@kernel
+def _propagate(d, row, weights, skip, name, starts, stops, edge, pre, dx, delta, change):
+    """Set delta to the change of every pre-activation, and that of the logits to their new values."""
+    last = len(weights) - 1
+    for layer in range(last + 1):
+        out = delta[layer]
+        start = starts[layer, d]
+        out[start:] = np.float32(0.0)
+        if layer == 0:
+            _add_product(weights[0][row : row + len(dx)], dx, 0, edge, start, out)
+        else:
+            _add_product(weights[layer], change[layer - 1], starts[layer - 1, d], stops[layer], start, out)
+        if layer < last:
+            for u in range(start, len(out)):
+                a, da, h = pre[layer][u], out[u], change[layer][u]
+                for lane in range(len(a)):
+                    h[lane] = _act(a[lane] + da[lane], name) - _act(a[lane], name)
+    z, dz = pre[last], delta[last]
+    if len(skip) > 0:
+        _add_product(skip[row : row + len(dx)], dx, 0, edge, starts[last, d], dz)
+    for j in range(starts[last, d], len(dz)):
+        dz[j] += z[j]
 
-    Heat-bath acceptance, 1 / (1 + exp(-dlog w)), is ergodic and aperiodic in a fixed order of sites,
-    which Metropolis acceptance is not. A lane whose weight is NaN gets log_prob = NaN.
-    """
-    n_lanes, last = codes.shape[1], len(weights) - 1
-    n_states, width = len(tilt), len(inputs) // len(codes)
-    new_codes, threshold = np.empty(n_lanes, np.int8), np.empty(n_lanes)
-    dlog, keep = np.empty(n_lanes, np.float32), np.empty(n_lanes, np.float32)
+
+@kernel
+def _decide(dlog, dlog_tilt, threshold, exponent, keep, log_prob):
+    """Set keep to 1 in the lanes that accept, with chance 1 / (1 + exp(-dlog w)); return their number."""
     n_accepted = 0
-    for d in positions:
-        row = d * width
-        _propose(codes[d], inputs[row : row + width], uniform[d], n_states, new_codes, dx, threshold)
-        for layer in range(last + 1):
-            out = delta[layer]
-            start = starts[layer, d]
-            out[start:] = np.float32(0.0)
-            if layer == 0:
-                _add_product(weights[0][row : row + len(dx)], dx, 0, edge, start, out)
-            else:
-                _add_product(weights[layer], change[layer - 1], starts[layer - 1, d], stops[layer], start, out)
-            if layer < last:
-                for u in range(start, len(out)):
-                    a, da, h = pre[layer][u], out[u], change[layer][u]
-                    for lane in range(n_lanes):
-                        h[lane] = _act(a[lane] + da[lane], name) - _act(a[lane], name)
-        z, dz = pre[last], delta[last]
-        if len(skip) > 0:
-            _add_product(skip[row : row + len(dx)], dx, 0, edge, starts[last, d], dz)
-        for j in range(starts[last, d], len(dz)):
-            for lane in range(n_lanes):
-                dz[j, lane] += z[j, lane]
-        for channel in range(width):
-            inputs[row + channel] += dx[channel]
-        dlog[:] = np.float32(0.0)
-        for k in range(d, len(codes)):
-            block = slice(k * width, (k + 1) * width)
-            new, old = new_terms[k], terms[k]
-            _site_term(inputs[block], dz[block], new)
-            for lane in range(n_lanes):
-                dlog[lane] += new[lane] - old[lane]
-        for lane in range(n_lanes):
-            dlog_weight = exponent * dlog[lane] + tilt[new_codes[lane]] - tilt[codes[d, lane]]
-            if math.isnan(dlog_weight):
-                log_prob[lane] = math.nan
-            if dlog_weight >= 0:
-                accept = threshold[lane] * (1 + math.exp(-dlog_weight)) < 1
-            else:
-                e = math.exp(dlog_weight)
-                accept = threshold[lane] * (1 + e) < e
-            keep[lane] = np.float32(accept)
-            if accept:
-                n_accepted += 1
-                codes[d, lane] = new_codes[lane]
-                log_prob[lane] += dlog[lane]
-        for channel in range(width):
-            inputs[row + channel] -= (np.float32(1.0) - keep) * dx[channel]
-        for layer in range(last):
-            for u in range(starts[layer, d], len(delta[layer])):
-                _blend(keep, pre[layer][u], pre[layer][u] + delta[layer][u])
-        for j in range(starts[last, d], len(dz)):
-            _blend(keep, z[j], dz[j])
-        for k in range(d, len(codes)):
-            _blend(keep, terms[k], new_terms[k])
+    for lane in range(len(dlog)):
+        dlog_weight = exponent * dlog[lane] + dlog_tilt[lane]
+        if math.isnan(dlog_weight):
+            log_prob[lane] = math.nan
+        e = math.exp(-abs(dlog_weight))
+        chance = 1 / (1 + e) if dlog_weight > 0 else e / (1 + e)
+        keep[lane] = np.float32(threshold[lane] < chance)
+        if threshold[lane] < chance:
+            n_accepted += 1
+            log_prob[lane] += dlog[lane]
     return n_accepted
 
 
@@ -202,6 +172,46 @@ def _sweep_impl(
 def _blend(keep, old, new):
     for lane in range(len(old)):
         old[lane] = new[lane] if keep[lane] > 0 else old[lane]
+
+
+def _sweep_impl(
+    positions, weights, skip, name, starts, stops, edge, codes, inputs, pre, terms, delta, change, new_terms,
+    dx, uniform, exponent, tilt, log_prob,
+):  # fmt: skip
+    """Visit the given drawing positions in all lanes; return the number of accepted proposals.
+
+    Heat-bath acceptance is ergodic and aperiodic in a fixed order of sites, which Metropolis acceptance
+    is not. A lane whose weight is NaN gets log_prob = NaN.
+    """
+    n_lanes, last, width = codes.shape[1], len(weights) - 1, len(inputs) // len(codes)
+    new_codes, threshold, dlog_tilt = np.empty(n_lanes, np.int8), np.empty(n_lanes), np.empty(n_lanes)
+    dlog, keep = np.empty(n_lanes, np.float32), np.empty(n_lanes, np.float32)
+    n_accepted = 0
+    for d in positions:
+        row = d * width
+        _propose(codes[d], inputs[row : row + width], uniform[d], len(tilt), new_codes, dx, threshold)
+        _propagate(d, row, weights, skip, name, starts, stops, edge, pre, dx, delta, change)
+        for channel in range(width):
+            inputs[row + channel] += dx[channel]
+        dlog[:] = np.float32(0.0)
+        for k in range(d, len(codes)):
+            block = slice(k * width, (k + 1) * width)
+            _site_term(inputs[block], delta[last][block], new_terms[k])
+            dlog += new_terms[k] - terms[k]
+        for lane in range(n_lanes):
+            dlog_tilt[lane] = tilt[new_codes[lane]] - tilt[codes[d, lane]]
+        n_accepted += _decide(dlog, dlog_tilt, threshold, exponent, keep, log_prob)
+        _blend(keep, codes[d], new_codes)
+        for channel in range(width):
+            inputs[row + channel] -= (np.float32(1.0) - keep) * dx[channel]
+        for layer in range(last):
+            for u in range(starts[layer, d], len(delta[layer])):
+                pre[layer][u] += keep * delta[layer][u]
+        for j in range(starts[last, d], len(delta[last])):
+            _blend(keep, pre[last][j], delta[last][j])
+        for k in range(d, len(codes)):
+            _blend(keep, terms[k], new_terms[k])
+    return n_accepted
 
 
 _sweep = kernel(_sweep_impl)

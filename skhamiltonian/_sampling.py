@@ -10,6 +10,8 @@ from ._metropolis import LANES, Chains
 
 # Draws of one tempered population: its arrays stay in the cache of a core.
 POPULATION = 1024
+# Populations behind an error bar, whose own relative error is then 18 %.
+N_POPULATIONS = 16
 
 
 def is_exact(exponent: float, tilt: Array) -> bool:
@@ -40,6 +42,16 @@ def equal_weight_codes(
         return codes[:n_samples]
     rng = np.random.default_rng(resample_seed)
     return codes[rng.permutation(systematic_resample(joint_log_weight(blocks).ravel(), n_samples, rng))]
+
+
+def weighted_codes(
+    network: Network, n_samples: int, exponent: float, tilt: Array, seed: np.random.SeedSequence
+) -> tuple[Codes, Array, Array]:
+    """Return codes (n_populations, size, n_sites) of at least `n_samples` draws, their log weights and each ln Z."""
+    size = max(128, -(-n_samples // N_POPULATIONS))
+    blocks = populations(network, size, exponent, tilt, seed.spawn(N_POPULATIONS))
+    log_partition = np.array([block.log_partition for block in blocks])
+    return np.stack([block.codes for block in blocks]), joint_log_weight(blocks), log_partition
 
 
 def joint_log_weight(blocks: list[Population]) -> Array:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy, linear, softplus
 
-from ._autoregressive import Array, Codes, Network, channels, encode_ordered, masks
+from ._autoregressive import Array, Codes, Network, encode_ordered, masks
 
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "logistic": torch.sigmoid, "silu": torch.nn.functional.silu}
 
@@ -29,8 +30,8 @@ class History:
 
     loss: list[float] = field(default_factory=list)
     validation: list[float] = field(default_factory=list)
-    best_epoch: int = 0
     stopped: str = ""
+    """Where the loss became NaN or infinite, empty if it did not."""
 
 
 class MaskedNetwork(torch.nn.Module):
@@ -84,14 +85,6 @@ class MaskedNetwork(torch.nn.Module):
         name = next(name for name, function in ACTIVATIONS.items() if function is self.activation)
         return Network(weights, biases, skip, ordering, self.n_states, name)
 
-    def load(self, network: Network) -> None:
-        """Copy the weights of a network of the same architecture."""
-        with torch.no_grad():
-            for own, given in zip([*self.weights, *self.biases], [*network.weights, *network.biases], strict=True):
-                own.copy_(torch.from_numpy(np.ascontiguousarray(given.T)))
-            if self.skip is not None and network.skip is not None:
-                self.skip.copy_(torch.from_numpy(np.ascontiguousarray(network.skip.T)))
-
 
 def _initial(mask: torch.Tensor, generator: torch.Generator) -> torch.nn.Parameter:
     """Return uniform weights of variance 1/(3 fan-in), the fan-in counted after masking."""
@@ -128,28 +121,20 @@ def train(
     rng = np.random.default_rng(seed)
     n_batches = math.ceil(len(rows) / batch_size)
     optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=alpha, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, learning_rate, total_steps=max(2, max_iter * n_batches) + 1
-    )
+    total_steps = max(2, max_iter * n_batches) + 1
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=total_steps)
     history, best, best_score, waited = History(), network.to_numpy(ordering), -math.inf, 0
     for epoch in range(max_iter):
         total = 0.0
         for batch in _batches(rng.permutation(rows), batch_size):
             sites, flip = symmetry(rng)
             codes = take(batch)[:, sites]
-            loss = network.loss((network.n_states - 1 - codes if flip else codes)[:, ordering])
-            optimizer.zero_grad()
-            loss.backward()
-            network.mask_gradients()
-            optimizer.step()
-            schedule.step()
-            total += loss.item() * len(batch)
+            codes = network.n_states - 1 - codes if flip else codes
+            total += len(batch) * _step(network, codes[:, ordering], optimizer, schedule)
             if not math.isfinite(total):
+                history.stopped = f"epoch {epoch + 1}, learning rate {schedule.get_last_lr()[0]:.3g}"
                 if epoch == 0:
-                    raise DivergedError(f"epoch 1, learning rate {schedule.get_last_lr()[0]:.3g}")
-                history.stopped = (
-                    f"loss {loss.item()} in epoch {epoch + 1}, learning rate {schedule.get_last_lr()[0]:.3g}"
-                )
+                    raise DivergedError(history.stopped)
                 return best, history
         history.loss.append(total / len(rows))
         score = -history.loss[-1]
@@ -158,13 +143,23 @@ def train(
             history.validation.append(score)
         waited = 0 if score > best_score + tol else waited + 1
         if patience is None or score > best_score:
-            best, history.best_epoch = network.to_numpy(ordering), epoch
+            best = network.to_numpy(ordering)
         best_score = max(score, best_score)
         report(epoch, history)
         if patience is not None and waited >= patience:
-            history.stopped = "patience"
             break
     return best, history
+
+
+def _step(network: MaskedNetwork, codes: Codes, optimizer: Any, schedule: Any) -> float:
+    """Take one optimiser step on a minibatch in drawing order; return the loss before it."""
+    loss = network.loss(codes)
+    optimizer.zero_grad()
+    loss.backward()
+    network.mask_gradients()
+    optimizer.step()
+    schedule.step()
+    return loss.item()
 
 
 def _batches(rows: NDArray[np.intp], batch_size: int) -> Iterator[NDArray[np.intp]]:
@@ -172,7 +167,9 @@ def _batches(rows: NDArray[np.intp], batch_size: int) -> Iterator[NDArray[np.int
         yield rows[start : start + batch_size]
 
 
-def mean_loss(network: MaskedNetwork, take: Take, rows: NDArray[np.intp], ordering: Array, batch_size: int) -> float:
+def mean_loss(
+    network: MaskedNetwork, take: Take, rows: NDArray[np.intp], ordering: NDArray[np.intp], batch_size: int
+) -> float:
     """Return the mean of -log p over `rows`, in nats per configuration."""
     with torch.no_grad():
         losses = [network.loss(take(b)[:, ordering]).item() * len(b) for b in _batches(rows, batch_size)]
