@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from threading import Event
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ class ChainGroup:
     def __init__(self, spins: NDArray[np.int8], system: SpinSystem, seed: np.random.SeedSequence) -> None:
         self.n_chains, self.n_sites = spins.shape
         self.system = system
+        self.stop = Event()
         self.rng = np.random.default_rng(seed.spawn(1)[0])
         self._pack(spins, seed)
 
@@ -53,6 +55,8 @@ class ChainGroup:
         """Divide sweeps into calls, between which Ctrl-C is heard."""
         most = max(1, int(_NANOSECONDS_PER_CALL / (self.n_sites * self.nanoseconds(n_chains))))
         for done in range(0, n_sweeps, most):
+            if self.stop.is_set():
+                raise InterruptedError("another thread was interrupted")
             yield min(n_sweeps - done, most)
 
 

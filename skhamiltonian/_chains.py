@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from itertools import pairwise
+from threading import Event
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from ._spin_kernels import energies, satisfying_state
 from ._statistics import autocorrelation_time
 
 _NANOSECONDS_PER_PILOT = 1e10
+_SHORTEST_PILOT = 64  # sweeps
 _RECORDS = 256  # states looked at in a pilot run, however long it is
 _COOLING_STEPS = 32
 
@@ -78,8 +80,11 @@ def plan(
     algorithms = clusters_first if algorithm == "auto" else (algorithm,)
     if burn_in is not None and n_sweeps is not None:
         return Plan(algorithms[0], burn_in, n_sweeps, math.nan, True)
-    plans, budget = [], _NANOSECONDS_PER_PILOT
+    plans: list[tuple[bool, float, Plan]] = []
+    budget = _NANOSECONDS_PER_PILOT
     for name in algorithms:
+        if plans and _pilot_price(name, system, _SHORTEST_PILOT) > budget:
+            break
         tau, n, converged = _pilot(name, system, scene, temperature, budget, seed)
         trial = Plan(name, math.ceil(8 * tau) if converged else n, math.ceil(2 * tau), tau, converged)
         n_chains = suitable_number(name, system, n_samples, None)
@@ -108,8 +113,7 @@ def _pilot(
     is burn-in.
     """
     direction = satisfying_state(system)
-    group = group_class(algorithm, system)
-    n, n_chains = 64, group.pilot_chains
+    n, n_chains = _SHORTEST_PILOT, group_class(algorithm, system).pilot_chains
     while True:
         [chains] = start(algorithm, system, temperature, n_chains, n, seed.spawn(1)[0], scene=scene)
         stride = max(1, n // _RECORDS)
@@ -122,10 +126,15 @@ def _pilot(
         if system.is_even:
             m, q, r = np.abs(m), np.abs(q), np.abs(r)
         tau = stride * max(map(autocorrelation_time, (E, m, q, r)))
-        next_price = 4 * (2 * n) * system.n_sites * group.nanoseconds(n_chains)
-        if n >= 10 * tau or next_price > budget:
+        if n >= 10 * tau or _pilot_price(algorithm, system, 2 * n) > budget:
             return tau, n, n >= 10 * tau
         n *= 2
+
+
+def _pilot_price(algorithm: str, system: SpinSystem, n: int) -> float:
+    """Return the nanoseconds of all trials up to that of n sweeps."""
+    group = group_class(algorithm, system)
+    return 4 * n * system.n_sites * group.nanoseconds(group.pilot_chains)
 
 
 def suitable_number(algorithm: str, system: SpinSystem, n_samples: int, wanted: int | None) -> int:
@@ -154,9 +163,10 @@ def start(
     scene = landscape(system) if scene is None else scene
     cls = group_class(algorithm, system)
 
-    def start_group(n: int, child: np.random.SeedSequence) -> ChainGroup:
+    def start_group(stop: Event, n: int, child: np.random.SeedSequence) -> ChainGroup:
         starts, moves = child.spawn(2)
         group = cls(_starting_states(n, system, scene, temperature, np.random.default_rng(starts)), system, moves)
+        group.stop = stop
         if scene.ground_state is None:
             for T in _cooling(system, temperature):
                 group.advance(burn_in // _COOLING_STEPS, T)
@@ -195,7 +205,8 @@ def draw(
     n_chains, n_sites = firsts[-1], groups[0].n_sites
     draws = np.empty((n_chains, math.ceil(n_samples / n_chains), n_sites), dtype=np.int8)
 
-    def fill(group: ChainGroup, block: NDArray[np.int8]) -> None:
+    def fill(stop: Event, group: ChainGroup, block: NDArray[np.int8]) -> None:
+        group.stop = stop
         for t in range(block.shape[1]):
             group.advance(n_sweeps, temperature)
             block[:, t] = group.configurations()
@@ -221,9 +232,10 @@ def evolved(
     result = np.empty(X.shape, dtype=np.int8)
     firsts = range(0, len(X), cls.most_chains)
 
-    def evolve(first: int, child: np.random.SeedSequence) -> None:
+    def evolve(stop: Event, first: int, child: np.random.SeedSequence) -> None:
         rows = slice(first, first + cls.most_chains)
         group = cls(np.where(X[rows] > 0, 1, -1).astype(np.int8), system, child)
+        group.stop = stop
         group.advance(n_sweeps, temperature)
         result[rows] = group.configurations()
 
@@ -239,5 +251,10 @@ def memory(X: NDArray[np.int8], energy: NDArray[np.float64], n_sweeps: int) -> t
 
 
 def _in_parallel(function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]], n_jobs: int | None) -> list[Any]:
-    """Call a function for each group of chains, in threads: the kernels release the interpreter's lock."""
-    return Parallel(n_jobs=n_jobs, require="sharedmem")(delayed(function)(*each) for each in arguments)
+    """Call function(stop, *each) in threads (kernels release the interpreter's lock); `stop` is set by Ctrl-C."""
+    stop = Event()
+    try:
+        return Parallel(n_jobs=n_jobs, require="sharedmem")(delayed(function)(stop, *each) for each in arguments)
+    except BaseException:
+        stop.set()
+        raise

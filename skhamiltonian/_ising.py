@@ -255,7 +255,7 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return draws.configurations.reshape(-1, draws.configurations.shape[2])[:n_samples]
 
     def iter_sample(self, temperature=None, n_samples=None, *, block_size=4096, field=0.0, random_state=None):
-        """Yield configurations in equilibrium, block by block, for samples that memory does not hold.
+        """Return an iterator over configurations in equilibrium, for samples that memory does not hold.
 
         The chains run on from block to block. A block has the chains one after the other, as in `sample`.
 
@@ -272,9 +272,9 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         random_state : int, RandomState, Generator or None, default=None
             Seed; None is the sampler's own `random_state`.
 
-        Yields
-        ------
-        X : ndarray of shape (block_size, n_sites), int8
+        Returns
+        -------
+        blocks : iterator of ndarray of shape (block_size, n_sites), int8
             Spins of -1 and 1.
 
         Examples
