@@ -8,7 +8,7 @@ zero). Degrees ascend within a layer, so every masked weight matrix is block tri
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -46,9 +46,10 @@ class Network:
 
     def astype(self, dtype: type) -> Network:
         """Return the same network in another precision."""
-        cast = [tuple(np.ascontiguousarray(a, dtype) for a in arrays) for arrays in (self.weights, self.biases)]
-        skip = None if self.skip is None else np.ascontiguousarray(self.skip, dtype)
-        return Network(*cast, skip, self.ordering, self.n_states, self.activation)
+        weights: tuple[Array, ...] = tuple(w.astype(dtype) for w in self.weights)
+        biases: tuple[Array, ...] = tuple(b.astype(dtype) for b in self.biases)
+        skip: Array | None = None if self.skip is None else self.skip.astype(dtype)
+        return replace(self, weights=weights, biases=biases, skip=skip)
 
 
 def channels(n_states: int) -> int:

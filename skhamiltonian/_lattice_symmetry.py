@@ -31,7 +31,7 @@ def symmetry_sampler(
             image = np.roll(image, rng.integers(shape), range(len(shape)))
         if "point-group" in names:
             image = image.transpose(exchanges[rng.integers(len(exchanges))])
-            image = np.flip(image, np.flatnonzero(rng.random(len(shape)) < 0.5))
+            image = np.flip(image, tuple(np.flatnonzero(rng.random(len(shape)) < 0.5).tolist()))
         return image.ravel(), "spin-flip" in names and bool(rng.random() < 0.5)
 
     return draw

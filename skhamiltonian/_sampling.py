@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ._autoregressive import Array, Codes, Network, Population, systematic_resample, tempered_draws
 from ._metropolis import LANES, Chains
@@ -93,6 +92,6 @@ def metropolis_codes(
 
 def support(log_likelihood: Array, exponent: float) -> float:
     r"""Return the effective fraction of training rows under :math:`p^\lambda`: weights :math:`p^{\lambda - 1}`."""
-    log_weight: NDArray[np.float64] = (exponent - 1) * log_likelihood
+    log_weight = (exponent - 1) * log_likelihood
     weight = np.exp(log_weight - log_weight.max())
     return float(weight.mean() ** 2 / (weight**2).mean())

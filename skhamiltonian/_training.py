@@ -73,10 +73,10 @@ class MaskedNetwork(torch.nn.Module):
         return cross_entropy(z.reshape(-1, self.n_states), target.reshape(-1), reduction="sum") / len(codes)
 
     def mask_gradients(self) -> None:
-        for index, weight in enumerate(self.weights):
-            weight.grad.mul_(getattr(self, f"mask{index}"))
-        if self.skip is not None:
-            self.skip.grad.mul_(self.skip_mask)
+        """Forget the gradients of absent weights."""
+        for name, weight in [*((f"mask{i}", w) for i, w in enumerate(self.weights)), ("skip_mask", self.skip)]:
+            if weight is not None and weight.grad is not None:
+                weight.grad.mul_(self.get_buffer(name))
 
     def to_numpy(self, ordering: NDArray[np.intp]) -> Network:
         """Return the network as numpy arrays (in, out)."""

@@ -247,7 +247,7 @@ def test_unseen_state_names_value_row_and_column(made, X):
 def test_divergence_names_epoch_and_rate_and_leaves_the_object(X):
     model = clone(SMALL).fit(X[:300])
     before = pickle.dumps(model)
-    with pytest.raises(ArithmeticError, match="epoch 1, learning rate .*lower learning_rate_init"):
+    with pytest.raises(ArithmeticError, match=r"epoch 1, learning rate .*lower learning_rate_init"):
         model.set_params(learning_rate_init=1e38, batch_size=20).fit(X[:300])
     model.set_params(learning_rate_init=SMALL.learning_rate_init, batch_size=SMALL.batch_size)
     assert pickle.loads(before).__dict__.keys() == model.__dict__.keys()
