@@ -52,11 +52,7 @@ def learn(made, X, states, hidden):
     symmetry = _symmetry(made, X.shape[1], states)
     rows, held_out = _split(made, len(X), rng)
 
-    def take(batch):
-        codes = encode_states(X[batch], states)
-        release_pages(X)
-        return codes
-
+    take = partial(_take, X, states)
     shape = (X.shape[1], len(states), hidden, made.activation, made.skip_connections)
     network = MaskedNetwork(*shape, int(weight_seed.generate_state(1)[0])).to(made.device)
     try:
@@ -86,6 +82,15 @@ def learn(made, X, states, hidden):
     return _attributes(made, X, states, ordering, fitted, history, rng)
 
 
+def _take(X, states, rows):
+    """Return the codes of some rows. A memory-mapped X is read in blocks, since each row maps a whole neighbourhood."""
+    codes = np.empty((len(rows), X.shape[1]), np.int8)
+    for block in gen_batches(len(rows), 512):
+        codes[block] = encode_states(X[rows[block]], states)
+        release_pages(X)
+    return codes
+
+
 def _split(made, n_samples, rng):
     """Return the rows to train on and, for early stopping, those held back."""
     if not made.early_stopping:
@@ -113,7 +118,7 @@ def _attributes(made, X, states, ordering, fitted, history, rng):
         "n_iter_": len(history.loss),
         "temperature_": float(made.temperature),
         "n_samples_seen_": len(X),
-        "training_log_likelihood_": score(fitted, X[sample], states),
+        "training_log_likelihood_": score(fitted, states[_take(X, states, sample)], states),
     }
 
 
