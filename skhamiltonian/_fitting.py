@@ -85,7 +85,7 @@ def learn(made, X, states, hidden):
 def _take(X, states, rows):
     """Return the codes of some rows. A memory-mapped X is read in blocks, since each row maps a whole neighbourhood."""
     codes = np.empty((len(rows), X.shape[1]), np.int8)
-    for block in gen_batches(len(rows), 512):
+    for block in gen_batches(len(rows), 64):
         codes[block] = encode_states(X[rows[block]], states)
         release_pages(X)
     return codes
