@@ -70,7 +70,7 @@ class BlockSpinTransformer(TransformerMixin, BaseEstimator):
     n_features_in_ : int
         Number of sites.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the sites, where X has names that are strings.
 
     References

@@ -264,7 +264,7 @@ def test_score_does_not_depend_on_working_memory(made, X):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-def test_interrupted_refit_leaves_the_object_as_it_was(tmp_path):
+def test_interrupted_refit_leaves_the_object_as_it_was():
     script = textwrap.dedent("""
         import numpy as np, pickle, sys
         from skhamiltonian import MADEHamiltonian
@@ -278,9 +278,10 @@ def test_interrupted_refit_leaves_the_object_as_it_was(tmp_path):
             sys.exit(0 if pickle.dumps(made.coefs_) == before and made.n_features_in_ == 64 else 3)
         sys.exit(4)
     """)
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=os.environ)
-    assert process.stdout.readline().strip() == b"ready"
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(timeout=1)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=10) == 0
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ) as process:
+        assert process.stdout.readline().strip() == b"ready"
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 0
