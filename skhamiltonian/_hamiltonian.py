@@ -92,7 +92,7 @@ class MADEHamiltonian(DensityMixin, BaseEstimator):
         Biases.
     skip_coef_ : ndarray of shape (n_in, n_out) or None
         Weights from the inputs to the outputs.
-    ordering_ : ndarray of shape (n_features_in_,)
+    ordering_ : ndarray of shape (n_sites,)
         The site drawn d-th.
     activation_ : str
         As fitted.

@@ -82,7 +82,7 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Shape of the lattice.
     n_features_in_ : int
         Number of sites.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_sites,)
         Names of the sites, where X has names that are strings.
     states_ : ndarray of shape (2,)
         The values of a spin, -1 and 1.
