@@ -74,6 +74,11 @@ def test_the_public_names_are_those_of_all():
     assert skhamiltonian.__all__ == sorted(public)
 
 
+def test_every_public_name_is_on_the_page_of_names():
+    page = (PACKAGE.parent / "docs" / "api.rst").read_text(encoding="utf-8").splitlines()
+    assert [name for name in skhamiltonian.__all__ if f"   {name}" not in page] == []
+
+
 def public_objects():
     """Yield the dotted path of every public name and of the methods it defines."""
     for name in skhamiltonian.__all__:
