@@ -152,7 +152,8 @@ def _propagate(
     if len(skip) > 0:
         _add_product(skip[row : row + len(dx)], dx, 0, edge, starts[last, d], dz)
     for j in range(starts[last, d], len(dz)):
-        dz[j] += z[j]
+        for lane in range(z.shape[1]):
+            dz[j, lane] += z[j, lane]
 
 
 @kernel
@@ -218,7 +219,8 @@ def sweep_impl(
         for k in range(d, len(codes)):
             block = slice(k * width, (k + 1) * width)
             site_term(inputs[block], delta[last][block], new_terms[k])
-            dlog += new_terms[k] - terms[k]
+            for lane in range(n_lanes):
+                dlog[lane] += new_terms[k, lane] - terms[k, lane]
         for lane in range(n_lanes):
             dlog_tilt[lane] = tilt[new_codes[lane]] - tilt[codes[d, lane]]
         n_accepted += _decide(dlog, dlog_tilt, threshold, exponent, keep, log_prob)
@@ -227,7 +229,9 @@ def sweep_impl(
             inputs[row + channel] -= (np.float32(1.0) - keep) * dx[channel]
         for layer in range(last):
             for u in range(starts[layer, d], len(delta[layer])):
-                pre[layer][u] += keep * delta[layer][u]
+                old, change_of_old = pre[layer][u], delta[layer][u]
+                for lane in range(n_lanes):
+                    old[lane] += keep[lane] * change_of_old[lane]
         for j in range(starts[last, d], len(delta[last])):
             _blend(keep, pre[last][j], delta[last][j])
         for k in range(d, len(codes)):
