@@ -14,6 +14,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from ._calibration import Calibration
+
 Array = NDArray[np.floating]
 Codes = NDArray[np.int8]
 
@@ -31,6 +33,7 @@ class Network:
     ordering: NDArray[np.intp]
     n_states: int
     activation: str
+    calibration: Calibration | None = None
 
     @property
     def n_sites(self) -> int:
@@ -103,7 +106,13 @@ def logits(network: Network, inputs: Array) -> Array:
 
 
 def log_prob(network: Network, codes: Codes) -> Array:
-    r"""Return :math:`\log p(s) = \sum_d \log q(s_d | s_{<d})` of every row, in nats."""
+    r"""Return :math:`\log p(s) = \sum_d \log q(s_d | s_{<d})` of every row, in nats, calibrated."""
+    log_p = uncalibrated_log_prob(network, codes)
+    return log_p if network.calibration is None else log_p + network.calibration(log_p, codes)
+
+
+def uncalibrated_log_prob(network: Network, codes: Codes) -> Array:
+    """Return log p of every row as the network alone has it."""
     inputs = encode(codes, network)
     z = logits(network, inputs)
     if network.n_states == 2:
@@ -122,6 +131,7 @@ class Population:
     """
 
     codes: Codes
+    log_prob: Array
     log_weight: Array
     log_partition: float
 
@@ -131,27 +141,34 @@ def tempered_draws(
 ) -> Population:
     r"""Draw site after site from :math:`q(a|s_{<d})^\lambda e^{\mathrm{tilt}(a)} / Z_d`.
 
-    The weight of a draw is :math:`w = \prod_d Z_d`; with :math:`\lambda = 1` and no tilt it is 1 and the
-    draws are exact and independent. Where the effective sample size falls under half, the population is
-    resampled and the mean weight moves into ``log_partition``. `tilt` holds one number per state.
+    The weight of a draw is :math:`w = \prod_d Z_d`, times the calibration to the power :math:`\lambda`;
+    with :math:`\lambda = 1`, no tilt and no calibration it is 1 and the draws are exact and independent.
+    Where the effective sample size falls under half, the population is resampled and the mean weight
+    moves into ``log_partition``. `tilt` holds one number per state.
     """
     draws = _PartialDraws(network.astype(np.float32), n_draws)
-    log_weight = np.zeros(n_draws)
+    log_p, log_weight = np.zeros(n_draws), np.zeros(n_draws)
     log_partition = 0.0
     for site in range(network.n_sites):
-        log_term = exponent * draws.log_conditional(site) + tilt[:, None]
+        log_q = draws.log_conditional(site)
+        log_term = exponent * log_q + tilt[:, None]
         log_norm = np.logaddexp.reduce(log_term, axis=0)
         cumulative = np.cumsum(np.exp(log_term - log_norm), axis=0)
         log_weight += log_norm
         code = (rng.random(n_draws) > cumulative[:-1]).sum(axis=0, dtype=np.int8)
+        log_p += np.take_along_axis(log_q, code[None].astype(np.intp), 0)[0]
         draws.append(site, code)
         if effective_sample_size(log_weight) < n_draws / 2:
             log_partition += log_mean_exp(log_weight)
-            draws.take(systematic_resample(log_weight, n_draws, rng))
-            log_weight = np.zeros(n_draws)
+            survivors = systematic_resample(log_weight, n_draws, rng)
+            draws.take(survivors)
+            log_p, log_weight = log_p[survivors], np.zeros(n_draws)
     codes = np.empty((n_draws, network.n_sites), np.int8)
     codes[:, network.ordering] = draws.codes.T
-    return Population(codes, log_weight, log_partition + log_mean_exp(log_weight))
+    if network.calibration is not None:
+        log_ratio = network.calibration(log_p, codes)
+        log_p, log_weight = log_p + log_ratio, log_weight + exponent * log_ratio
+    return Population(codes, log_p, log_weight, log_partition + log_mean_exp(log_weight))
 
 
 class _PartialDraws:

@@ -3,6 +3,7 @@
 import math
 import numbers
 import warnings
+from dataclasses import fields, replace
 from functools import partial
 
 import numpy as np
@@ -11,9 +12,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import gen_batches
 
 from ._autoregressive import log_prob
-from ._lattice_symmetry import SYMMETRIES, symmetry_sampler
+from ._calibration import Calibration
+from ._density_ratio import calibrate, max_rows
+from ._lattice_symmetry import SYMMETRIES, images, symmetry_sampler
 from ._validation import (
     check_choice,
+    check_direction,
     check_integer,
     check_lattice_shape,
     check_number,
@@ -25,36 +29,60 @@ from ._validation import (
 )
 
 _N_SUPPORT_ROWS = 20_000
+# "auto" of hidden_layer_sizes and max_iter: what was enough on 8 x 8 to 32 x 32 Ising and many-body data.
+_MIN_WIDTH, _MAX_WIDTH, _WIDTH_TIMES_SITES = 256, 1024, 2**17
+_MIN_UPDATES, _MAX_UPDATES = 2500, 7500
+# Rows below which nothing can be calibrated, and at most held back to check the calibration.
+_MIN_CALIBRATION_ROWS, _MAX_CHECK_ROWS = 100, 20_000
 
 
 def check_parameters(made):
-    """Check every parameter that needs no data; return the hidden layer sizes as a tuple."""
+    """Check every parameter that needs no data."""
     check_temperature(made.temperature, allow_infinite=False)
     check_choice(made.activation, "activation", ("relu", "tanh", "logistic", "silu"))
-    for name in ("batch_size", "max_iter", "n_iter_no_change"):
+    for name in ("batch_size", "n_iter_no_change"):
         check_integer(getattr(made, name), name, minimum=1)
+    if made.max_iter != "auto":
+        check_integer(made.max_iter, "max_iter", minimum=1)
     check_number(made.learning_rate_init, "learning_rate_init", low=0, include_low=False, include_high=False)
     check_number(made.alpha, "alpha", low=0, include_high=False)
     check_number(made.tol, "tol", low=0, include_high=False)
     check_number(made.validation_fraction, "validation_fraction", low=0, high=1, include_low=False, include_high=False)
-    sizes = made.hidden_layer_sizes
+    _hidden_layers(made.hidden_layer_sizes, 1)
+
+
+def _hidden_layers(sizes, n_sites):
+    """Return the widths of the hidden layers; "auto" is one wide layer, wider where its sites are few."""
+    if isinstance(sizes, str):
+        check_choice(sizes, "hidden_layer_sizes", ("auto",))
+        return (min(_MAX_WIDTH, max(_MIN_WIDTH, _WIDTH_TIMES_SITES // n_sites)),)
     sizes = (sizes,) if isinstance(sizes, numbers.Integral) else tuple(sizes)
     return tuple(check_integer(size, "each of hidden_layer_sizes", minimum=1) for size in sizes)
 
 
-def learn(made, X, states, hidden):
+def _epochs(made, n_samples):
+    """Return the number of epochs; "auto" gives more data more updates, but fewer passes."""
+    if made.max_iter != "auto":
+        return made.max_iter
+    n_updates = min(_MAX_UPDATES, max(_MIN_UPDATES, _MIN_UPDATES * (n_samples / 2000) ** (1 / 3)))
+    return math.ceil(n_updates * min(1.0, made.batch_size / n_samples))
+
+
+def learn(made, X, states):
     """Return the fitted attributes of a MADEHamiltonian by name; `made` itself is only read."""
     from ._training import DivergedError, MaskedNetwork, train
 
     weight_seed, batch_seed, other_seed = seed_sequence(made.random_state, "MADEHamiltonian.fit").spawn(3)
     rng = np.random.default_rng(other_seed)
     ordering = check_ordering(made.ordering, X.shape[1], rng)
-    symmetry = _symmetry(made, X.shape[1], states)
+    symmetry, names = _symmetry(made, X.shape[1], states)
+    direction = check_direction(made.calibrate, X.shape[1])
     rows, held_out = _split(made, len(X), rng)
-
     take = partial(_take, X, states)
+    hidden = _hidden_layers(made.hidden_layer_sizes, X.shape[1])
     shape = (X.shape[1], len(states), hidden, made.activation, made.skip_connections)
     network = MaskedNetwork(*shape, int(weight_seed.generate_state(1)[0])).to(made.device)
+    max_iter = _epochs(made, len(rows))
     try:
         fitted, history = train(
             network,
@@ -65,12 +93,12 @@ def learn(made, X, states, hidden):
             symmetry=symmetry,
             batch_size=min(made.batch_size, len(rows)),
             learning_rate=made.learning_rate_init,
-            max_iter=made.max_iter,
+            max_iter=max_iter,
             alpha=made.alpha,
             patience=made.n_iter_no_change if made.early_stopping else None,
             tol=made.tol,
             seed=batch_seed,
-            report=partial(_report, made),
+            report=partial(_report, made.verbose, max_iter),
         )
     except DivergedError as error:
         raise DivergedError(f"the loss became NaN or infinite in {error}: lower learning_rate_init") from None
@@ -79,7 +107,34 @@ def learn(made, X, states, hidden):
             f"the loss became NaN or infinite in {history.stopped}: an earlier epoch is kept, lower learning_rate_init"
         )
         warnings.warn(message, ConvergenceWarning, stacklevel=3)
-    return _attributes(made, X, states, ordering, fitted, history, rng)
+    calibration = None
+    if made.calibrate is not False and len(X) >= _MIN_CALIBRATION_ROWS:
+        codes, log_p = _calibration_rows(fitted, take, rows, held_out, symmetry, rng)
+        calibration = calibrate(fitted, states, codes, log_p, direction, "spin-flip" in names, other_seed.spawn(1)[0])
+    return _attributes(made, X, states, ordering, fitted, history, calibration, rng)
+
+
+def _calibration_rows(network, take, rows, held_out, symmetry, rng):
+    """Return the rows for the calibration and their log p.
+
+    These are all rows; but where those seen in training are more likely than those held back, by two standard
+    errors, only the latter.
+    """
+    n_max = max_rows(network.n_sites)
+
+    def choose(part, n):
+        chosen = np.sort(rng.choice(part, min(len(part), n), replace=False))
+        codes = images(take(chosen), network.n_states, symmetry, rng, group=64)
+        return codes, score_codes(network, codes)
+
+    if len(held_out) < _MIN_CALIBRATION_ROWS:
+        return choose(rows, n_max)
+    unseen, unseen_log_p = choose(held_out, n_max // 2)
+    seen, log_p = choose(rows, n_max - len(unseen))
+    error = math.hypot(log_p.std() / math.sqrt(len(log_p)), unseen_log_p.std() / math.sqrt(len(unseen)))
+    if log_p.mean() - unseen_log_p.mean() > 2 * error:
+        return unseen, unseen_log_p
+    return np.concatenate([unseen, seen]), np.concatenate([unseen_log_p, log_p])
 
 
 def _take(X, states, rows):
@@ -92,10 +147,13 @@ def _take(X, states, rows):
 
 
 def _split(made, n_samples, rng):
-    """Return the rows to train on and, for early stopping, those held back."""
-    if not made.early_stopping:
+    """Return the rows to train on and those held back, for early stopping or to check the calibration."""
+    check_it = made.calibrate is not False and n_samples >= 10 * _MIN_CALIBRATION_ROWS
+    if not (made.early_stopping or check_it):
         return np.arange(n_samples), np.arange(0)
     n_held_out = math.ceil(made.validation_fraction * n_samples)
+    if not made.early_stopping:
+        n_held_out = min(n_held_out, _MAX_CHECK_ROWS)
     if n_held_out >= n_samples:
         raise ValueError(
             f"early_stopping holds back {n_held_out} of n_samples={n_samples}, which leaves none to train on"
@@ -104,7 +162,7 @@ def _split(made, n_samples, rng):
     return rows[n_held_out:], rows[:n_held_out]
 
 
-def _attributes(made, X, states, ordering, fitted, history, rng):
+def _attributes(made, X, states, ordering, fitted, history, calibration, rng):
     sample = np.sort(rng.choice(len(X), min(len(X), _N_SUPPORT_ROWS), replace=False))
     return {
         "coefs_": list(fitted.weights),
@@ -112,13 +170,14 @@ def _attributes(made, X, states, ordering, fitted, history, rng):
         "skip_coef_": fitted.skip,
         "ordering_": ordering,
         "activation_": made.activation,
+        "calibration_": calibration,
         "states_": states,
         "loss_curve_": history.loss,
-        "validation_scores_": history.validation if made.early_stopping else None,
+        "validation_scores_": history.validation or None,
         "n_iter_": len(history.loss),
         "temperature_": float(made.temperature),
         "n_samples_seen_": len(X),
-        "training_log_likelihood_": score(fitted, states[_take(X, states, sample)], states),
+        "training_log_likelihood_": score_codes(calibrated(fitted, calibration), _take(X, states, sample)),
     }
 
 
@@ -131,22 +190,36 @@ def _symmetry(made, n_sites, states):
     if "spin-flip" in names and not np.array_equal(states, -states[::-1]):
         raise ValueError(f"'spin-flip' needs an alphabet symmetric about zero, got states {states.tolist()}")
     shape = (n_sites,) if made.lattice_shape is None else check_lattice_shape(made.lattice_shape, n_sites)
-    return symmetry_sampler(shape, names)
+    return symmetry_sampler(shape, names), names
 
 
-def _report(made, epoch, history):
-    step = 1 if made.verbose > 1 else max(1, made.max_iter // 10)
-    if made.verbose and ((epoch + 1) % step == 0 or epoch == 0):
+def _report(verbose, max_iter, epoch, history):
+    step = 1 if verbose > 1 else max(1, max_iter // 10)
+    if verbose and ((epoch + 1) % step == 0 or epoch == 0):
         held_out = f", held-out log-likelihood {history.validation[-1]:.4f}" if history.validation else ""
-        print(f"epoch {epoch + 1:4d}/{made.max_iter}: loss {history.loss[-1]:.4f} nats{held_out}", flush=True)
+        print(f"epoch {epoch + 1:4d}/{max_iter}: loss {history.loss[-1]:.4f} nats{held_out}", flush=True)
 
 
 def score(network, X, states):
     """Return log p of every row, in batches that respect scikit-learn's working memory."""
+    batches = _batches(network, len(X))
+    return np.concatenate([score_codes(network, encode_states(X[rows], states, rows.start)) for rows in batches])
+
+
+def score_codes(network, codes):
+    """Return log p of every row of codes, likewise."""
     network = network.astype(np.float64)
+    return np.concatenate([log_prob(network, codes[rows]) for rows in _batches(network, len(codes))])
+
+
+def _batches(network, n_rows):
     row_bytes = 8 * (4 * network.n_sites * network.n_channels + 2 * sum(map(len, network.biases)))
-    scores = np.empty(len(X))
     batch_size = min(4096, max(1, int(get_config()["working_memory"] * 2**20 / row_bytes)))
-    for rows in gen_batches(len(X), batch_size):
-        scores[rows] = log_prob(network, encode_states(X[rows], states, first_row=rows.start))
-    return scores
+    return gen_batches(n_rows, batch_size)
+
+
+def calibrated(network, calibration):
+    """Return the network with the calibration of its estimator, if there is one."""
+    if calibration is None:
+        return network
+    return replace(network, calibration=Calibration(*(calibration[f.name] for f in fields(Calibration))))

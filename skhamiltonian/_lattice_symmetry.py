@@ -8,12 +8,11 @@ from collections.abc import Callable, Collection
 import numpy as np
 from numpy.typing import NDArray
 
+Symmetry = Callable[[np.random.Generator], tuple[NDArray[np.intp], bool]]
 SYMMETRIES = ("translation", "point-group", "spin-flip")
 
 
-def symmetry_sampler(
-    shape: tuple[int, ...], names: Collection[str]
-) -> Callable[[np.random.Generator], tuple[NDArray[np.intp], bool]]:
+def symmetry_sampler(shape: tuple[int, ...], names: Collection[str]) -> Symmetry:
     """Return a function of a generator that draws (permutation of sites, whether to flip the states).
 
     Translations are those of the torus; the point group exchanges axes of equal length and reflects each.
@@ -35,3 +34,15 @@ def symmetry_sampler(
         return image.ravel(), "spin-flip" in names and bool(rng.random() < 0.5)
 
     return draw
+
+
+def images(
+    codes: NDArray[np.int8], n_states: int, symmetry: Symmetry, rng: np.random.Generator, group: int
+) -> NDArray[np.int8]:
+    """Return the codes, every `group` rows seen through a random element of the symmetry group of their own."""
+    out = np.empty_like(codes)
+    for start in range(0, len(codes), group):
+        rows = slice(start, start + group)
+        sites, flip = symmetry(rng)
+        out[rows] = n_states - 1 - codes[rows][:, sites] if flip else codes[rows][:, sites]
+    return out

@@ -41,6 +41,12 @@ class Chains:
     ):
         self.network, self.exponent, self.tilt = network, exponent, np.asarray(tilt, np.float64)
         self.generators = generators
+        calibration, shape = network.calibration, (network.n_sites, network.n_states)
+        if calibration is None:
+            self.contribution, self.scales, self.coef = np.zeros(shape), np.zeros(0), np.zeros(0)
+        else:
+            self.contribution = np.outer(calibration.direction, calibration.states)[network.ordering]
+            self.scales, self.coef = calibration.scales, calibration.coef[:-1]
         self.ordered = np.ascontiguousarray(codes[:, network.ordering].T)
         self._kernel_arrays(_pad(network.astype(np.float32)))
         self.n_accepted = self.n_proposed = 0
@@ -77,6 +83,7 @@ class Chains:
             block = slice(site * self.network.n_channels, (site + 1) * self.network.n_channels)
             site_term(self.inputs[block], self.pre[-1][block], self.terms[site])
         self.log_prob = self.terms.sum(axis=0, dtype=np.float64)
+        self.order = np.take_along_axis(self.contribution, self.ordered.astype(np.intp), axis=1).sum(axis=0)
 
     def sweep(self, n_sweeps: int = 1) -> None:
         """Visit every site of every chain `n_sweeps` times."""
@@ -97,7 +104,7 @@ class Chains:
         return sweep(
             positions, p.weights, p.skip, name, p.starts, p.stops, p.edge, self.ordered, self.inputs, self.pre,
             self.terms, self.delta, self.change, self.new_terms, self.dx, uniform, self.exponent, self.tilt,
-            self.log_prob,
+            self.log_prob, self.order, self.contribution, self.scales, self.coef,
         )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._autoregressive import Codes
+from ._calibration import features
 from ._compile import kernel
 
 F32 = NDArray[np.float32]
@@ -156,12 +157,34 @@ def _propagate(
             dz[j, lane] += z[j, lane]
 
 
+_features = kernel(features)
+
+
 @kernel
-def _decide(dlog: F32, dlog_tilt: F64, threshold: F64, exponent: float, keep: F32, log_prob: F64) -> int:
+def _log_ratio(log_prob: float, order_parameter: float, scales: F64, coef: F64) -> float:
+    """Return the calibration of log p, up to its constant."""
+    feature, total = _features(log_prob, order_parameter, scales), 0.0
+    for i in range(len(feature)):
+        total += coef[i] * feature[i]
+    return total
+
+
+@kernel
+def _calibrate(
+    dlog: F32, log_prob: F64, d_order: F64, order: F64, scales: F64, coef: F64, exponent: float, dlog_extra: F64
+) -> None:
+    """Add exponent times the change of the calibration to dlog_extra."""
+    for lane in range(len(dlog)):
+        new = _log_ratio(log_prob[lane] + dlog[lane], order[lane] + d_order[lane], scales, coef)
+        dlog_extra[lane] += exponent * (new - _log_ratio(log_prob[lane], order[lane], scales, coef))
+
+
+@kernel
+def _decide(dlog: F32, dlog_extra: F64, threshold: F64, exponent: float, keep: F32, log_prob: F64) -> int:
     """Set keep to 1 in the lanes that accept, with chance 1 / (1 + exp(-dlog w)); return their number."""
     n_accepted = 0
     for lane in range(len(dlog)):
-        dlog_weight = exponent * dlog[lane] + dlog_tilt[lane]
+        dlog_weight = exponent * dlog[lane] + dlog_extra[lane]
         if math.isnan(dlog_weight):
             log_prob[lane] = math.nan
         e = math.exp(-abs(dlog_weight))
@@ -199,14 +222,20 @@ def sweep_impl(
     exponent: float,
     tilt: F64,
     log_prob: F64,
+    order: F64,
+    contribution: F64,
+    scales: F64,
+    coef: F64,
 ) -> int:
     """Visit the given drawing positions in all lanes; return the number of accepted proposals.
 
     Heat-bath acceptance is ergodic and aperiodic in a fixed order of sites, which Metropolis acceptance
-    is not. A lane whose weight is NaN gets log_prob = NaN.
+    is not. A lane whose weight is NaN gets log_prob = NaN. `contribution` holds what each state of each site
+    adds to the order parameter.
     """
     n_lanes, last, width = codes.shape[1], len(weights) - 1, len(inputs) // len(codes)
-    new_codes, threshold, dlog_tilt = np.empty(n_lanes, np.int8), np.empty(n_lanes), np.empty(n_lanes)
+    new_codes, threshold = np.empty(n_lanes, np.int8), np.empty(n_lanes)
+    dlog_extra, d_order = np.empty(n_lanes), np.empty(n_lanes)
     dlog, keep = np.empty(n_lanes, np.float32), np.empty(n_lanes, np.float32)
     n_accepted = 0
     for d in positions:
@@ -222,8 +251,13 @@ def sweep_impl(
             for lane in range(n_lanes):
                 dlog[lane] += new_terms[k, lane] - terms[k, lane]
         for lane in range(n_lanes):
-            dlog_tilt[lane] = tilt[new_codes[lane]] - tilt[codes[d, lane]]
-        n_accepted += _decide(dlog, dlog_tilt, threshold, exponent, keep, log_prob)
+            dlog_extra[lane] = tilt[new_codes[lane]] - tilt[codes[d, lane]]
+            d_order[lane] = contribution[d, new_codes[lane]] - contribution[d, codes[d, lane]]
+        if len(coef) > 0:
+            _calibrate(dlog, log_prob, d_order, order, scales, coef, exponent, dlog_extra)
+        n_accepted += _decide(dlog, dlog_extra, threshold, exponent, keep, log_prob)
+        for lane in range(n_lanes):
+            order[lane] += keep[lane] * d_order[lane]
         _blend(keep, codes[d], new_codes)
         for channel in range(width):
             inputs[row + channel] -= (np.float32(1.0) - keep) * dx[channel]

@@ -13,9 +13,9 @@ POPULATION = 1024
 N_POPULATIONS = 16
 
 
-def is_exact(exponent: float, tilt: Array) -> bool:
+def is_exact(network: Network, exponent: float, tilt: Array) -> bool:
     """Whether ancestral draws have equal weights: the law itself, or no law at all."""
-    return exponent in (0.0, 1.0) and not np.any(tilt)
+    return not np.any(tilt) and (exponent == 0.0 or (exponent == 1.0 and network.calibration is None))
 
 
 def populations(
@@ -32,7 +32,7 @@ def equal_weight_codes(
 
     They are independent where draws are exact, else resampled from at least twice as many weighted ones.
     """
-    exact = is_exact(exponent, tilt)
+    exact = is_exact(network, exponent, tilt)
     n_blocks = -(-n_samples // POPULATION) if exact else max(2, -(-2 * n_samples // POPULATION))
     *block_seeds, resample_seed = seed.spawn(n_blocks + 1)
     blocks = populations(network, POPULATION, exponent, tilt, block_seeds)
@@ -43,14 +43,12 @@ def equal_weight_codes(
     return codes[rng.permutation(systematic_resample(joint_log_weight(blocks).ravel(), n_samples, rng))]
 
 
-def weighted_codes(
+def independent_populations(
     network: Network, n_samples: int, exponent: float, tilt: Array, seed: np.random.SeedSequence
-) -> tuple[Codes, Array, Array]:
-    """Return codes (n_populations, size, n_sites) of at least `n_samples` draws, their log weights and each ln Z."""
+) -> list[Population]:
+    """Return populations of equal size with at least `n_samples` draws, enough of them for an error bar."""
     size = max(128, -(-n_samples // N_POPULATIONS))
-    blocks = populations(network, size, exponent, tilt, seed.spawn(N_POPULATIONS))
-    log_partition = np.array([block.log_partition for block in blocks])
-    return np.stack([block.codes for block in blocks]), joint_log_weight(blocks), log_partition
+    return populations(network, size, exponent, tilt, seed.spawn(N_POPULATIONS))
 
 
 def joint_log_weight(blocks: list[Population]) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,14 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import cross_entropy, linear, softplus
+from torch.nn.functional import cross_entropy, softplus
 
 from ._autoregressive import Array, Codes, Network, encode_ordered, masks
+from ._lattice_symmetry import Symmetry, images
 
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "logistic": torch.sigmoid, "silu": torch.nn.functional.silu}
+# Blocks of a masked product: half of a matrix is zero, and small products are slow.
+_ROWS_OF_A_BLOCK = 48
+_MAX_BLOCKS = 8
 
 Take = Callable[[NDArray[np.intp]], Codes]
-Symmetry = Callable[[np.random.Generator], tuple[NDArray[np.intp], bool]]
 
 
 class DivergedError(ArithmeticError):
@@ -47,6 +51,8 @@ class MaskedNetwork(torch.nn.Module):
         *layers, skip_mask = (torch.from_numpy(m.T.astype(np.float32)) for m in masks(n_sites, n_states, hidden))
         self.activation = ACTIVATIONS[activation]
         self.n_states = n_states
+        self.blocks = [_blocks(mask) for mask in layers]
+        self.skip_blocks = _blocks(skip_mask)
         self.weights = torch.nn.ParameterList(_initial(mask, generator) for mask in layers)
         self.biases = torch.nn.ParameterList(torch.zeros(len(mask)) for mask in layers)
         self.skip = torch.nn.Parameter(torch.zeros_like(skip_mask)) if skip else None
@@ -57,10 +63,10 @@ class MaskedNetwork(torch.nn.Module):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         hidden = inputs
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            hidden = self.activation(linear(hidden, weight, bias))
-        output = linear(hidden, self.weights[-1], self.biases[-1])
-        return output if self.skip is None else output + linear(inputs, self.skip)
+        for weight, bias, blocks in zip(self.weights[:-1], self.biases[:-1], self.blocks[:-1], strict=True):
+            hidden = self.activation(_triangular(hidden, weight, blocks) + bias)
+        output = _triangular(hidden, self.weights[-1], self.blocks[-1]) + self.biases[-1]
+        return output if self.skip is None else output + _triangular(inputs, self.skip, self.skip_blocks)
 
     def loss(self, codes: Codes) -> torch.Tensor:
         """Return the mean of -log p(s) over codes in drawing order, in nats per configuration."""
@@ -84,6 +90,46 @@ class MaskedNetwork(torch.nn.Module):
         weights, biases = tuple(map(_transposed, self.weights)), tuple(map(_transposed, self.biases))
         name = next(name for name, function in ACTIVATIONS.items() if function is self.activation)
         return Network(weights, biases, skip, ordering, self.n_states, name)
+
+
+Blocks = list[tuple[slice, slice]]
+
+
+class _BlockTriangular(torch.autograd.Function):
+    """inputs @ weight.T for a weight that is zero outside some blocks (rows, first columns)."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: torch.Tensor, weight: torch.Tensor, blocks: Blocks) -> torch.Tensor:
+        ctx.save_for_backward(inputs, weight)
+        ctx.blocks = blocks
+        output = inputs.new_empty(len(inputs), len(weight))
+        for rows, columns in blocks:
+            torch.mm(inputs[:, columns], weight[rows, columns].T, out=output[:, rows])
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor, None]:
+        inputs, weight = ctx.saved_tensors
+        to_inputs = torch.zeros_like(inputs) if ctx.needs_input_grad[0] else None
+        to_weight = torch.zeros_like(weight)
+        for rows, columns in ctx.blocks:
+            torch.mm(gradient[:, rows].T, inputs[:, columns], out=to_weight[rows, columns])
+            if to_inputs is not None:
+                to_inputs[:, columns].addmm_(gradient[:, rows], weight[rows, columns])
+        return to_inputs, to_weight, None
+
+
+def _triangular(inputs: torch.Tensor, weight: torch.Tensor, blocks: Blocks) -> torch.Tensor:
+    return _BlockTriangular.apply(inputs, weight, blocks)
+
+
+def _blocks(mask: torch.Tensor) -> Blocks:
+    """Return slices (rows, columns) that cover a block-triangular mask (out, in)."""
+    n_rows = len(mask)
+    n_blocks = min(_MAX_BLOCKS, max(1, n_rows // _ROWS_OF_A_BLOCK))
+    edges = [n_rows * i // n_blocks for i in range(n_blocks + 1)]
+    # Rows ascend: the last one of a block sees most.
+    return [(slice(a, b), slice(0, int(mask[b - 1].sum()))) for a, b in itertools.pairwise(edges)]
 
 
 def _initial(mask: torch.Tensor, generator: torch.Generator) -> torch.nn.Parameter:
@@ -127,9 +173,7 @@ def train(
     for epoch in range(max_iter):
         total = 0.0
         for batch in _batches(rng.permutation(rows), batch_size):
-            sites, flip = symmetry(rng)
-            codes = take(batch)[:, sites]
-            codes = network.n_states - 1 - codes if flip else codes
+            codes = images(take(batch), network.n_states, symmetry, rng, batch_size)
             total += len(batch) * _step(network, codes[:, ordering], optimizer, schedule)
             if not math.isfinite(total):
                 history.stopped = f"epoch {epoch + 1}, learning rate {schedule.get_last_lr()[0]:.3g}"

@@ -255,6 +255,18 @@ def check_ordering(ordering, n_sites, rng):
     return permutation.astype(np.intp)
 
 
+def check_direction(calibrate, n_sites):
+    """Return the weights of the order parameter as floats, None where they are to be found."""
+    if isinstance(calibrate, (bool, np.bool_)):
+        return None
+    direction = np.asarray(calibrate)
+    if direction.shape != (n_sites,) or direction.dtype.kind not in "iufb" or not np.isfinite(direction).all():
+        raise ValueError(
+            f"calibrate must be True, False or the {n_sites} finite weights of an order parameter, got {calibrate!r}"
+        )
+    return direction.astype(np.float64)
+
+
 def release_pages(X):
     """Give back the pages of a memory-mapped X read so far, so that reading it whole does not fill the memory."""
     base = X

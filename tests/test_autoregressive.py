@@ -12,21 +12,10 @@ from skhamiltonian._autoregressive import (
     hidden_degrees,
     log_prob,
     logits,
-    masks,
     systematic_resample,
     tempered_draws,
 )
 from skhamiltonian._exact import enumerate_states
-
-
-def random_network(n_sites, n_states, hidden, skip=True, activation="tanh", seed=0, scale=1.0):
-    rng = np.random.default_rng(seed)
-    *layers, skip_mask = masks(n_sites, n_states, hidden)
-    weights = tuple(scale * rng.normal(size=m.shape) * m for m in layers)
-    biases = tuple(scale * rng.normal(size=m.shape[1]) for m in layers)
-    skip = scale * rng.normal(size=skip_mask.shape) * skip_mask if skip else None
-    return Network(weights, biases, skip, rng.permutation(n_sites), n_states, activation)
-
 
 architectures = {
     "n_sites": st.integers(1, 6),
@@ -39,17 +28,17 @@ architectures = {
 
 @given(**architectures)
 @settings(max_examples=60, deadline=None)
-def test_probabilities_of_all_states_sum_to_one(n_sites, n_states, hidden, skip, seed):
-    network = random_network(n_sites, n_states, hidden, skip, seed=seed)
+def test_probabilities_of_all_states_sum_to_one(random_network, n_sites, n_states, hidden, skip, seed):
+    network = random_network(n_sites, n_states, hidden, skip, "tanh", seed)
     states = enumerate_states(np.arange(n_states), n_sites).astype(np.int8)
     assert np.exp(log_prob(network, states)).sum() == pytest.approx(1, abs=1e-12)
 
 
 @given(**architectures)
 @settings(max_examples=60, deadline=None)
-def test_a_conditional_sees_only_sites_drawn_before(n_sites, n_states, hidden, skip, seed):
+def test_a_conditional_sees_only_sites_drawn_before(random_network, n_sites, n_states, hidden, skip, seed):
     """Change one site: logits up to it stay to the last bit; with skip connections all later ones move."""
-    network = random_network(n_sites, n_states, hidden, skip, seed=seed)
+    network = random_network(n_sites, n_states, hidden, skip, "tanh", seed)
     rng = np.random.default_rng(seed)
     codes = rng.integers(n_states, size=(1, n_sites)).astype(np.int8)
     before = logits(network, encode(codes, network)).reshape(n_sites, -1)
@@ -62,9 +51,9 @@ def test_a_conditional_sees_only_sites_drawn_before(n_sites, n_states, hidden, s
             assert moved[position + 1 :].all()
 
 
-def test_every_allowed_dependence_exists_with_wide_hidden_layers():
+def test_every_allowed_dependence_exists_with_wide_hidden_layers(random_network):
     """Without skip connections: the Jacobian of a (12, 12) tanh net is non-zero everywhere below the diagonal."""
-    network = random_network(7, 2, (12, 12), skip=False)
+    network = random_network(7, 2, (12, 12), False, "tanh")
     jacobian = np.zeros((7, 7))
     inputs = np.random.default_rng(0).normal(size=(1, 7))
     for d in range(7):
@@ -85,16 +74,16 @@ def test_degrees_ascend_between_one_and_the_last_site(n_sites, n_units):
         assert len(np.unique(degrees)) == n_sites - 1
 
 
-def test_ordering_only_relabels_sites():
-    network = random_network(5, 3, (6,))
+def test_ordering_only_relabels_sites(random_network):
+    network = random_network(5, 3, (6,), activation="tanh")
     natural = Network(network.weights, network.biases, network.skip, np.arange(5), 3, "tanh")
     codes = np.random.default_rng(1).integers(3, size=(20, 5)).astype(np.int8)
     np.testing.assert_array_equal(log_prob(network, codes), log_prob(natural, codes[:, network.ordering]))
 
 
-def test_two_states_as_one_logit_or_as_two_are_one_function():
+def test_two_states_as_one_logit_or_as_two_are_one_function(random_network):
     """One-hot inputs (1-x)/2, (1+x)/2 and logits 0, z give the probabilities of input x and logit z."""
-    one = random_network(5, 2, (8,), skip=False, seed=3)
+    one = random_network(5, 2, (8,), False, "tanh", seed=3)
     w, v = one.weights
     first = np.stack([-w, w], axis=1).reshape(10, 8)
     last = np.stack([np.zeros_like(v), v], axis=2).reshape(8, 10)
@@ -110,8 +99,11 @@ def test_two_states_as_one_logit_or_as_two_are_one_function():
 @pytest.mark.parametrize("hidden", [(), (9,), (8, 5)])
 @pytest.mark.parametrize(("n_sites", "n_states"), [(8, 2), (5, 3)])
 @pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0, 2.5])
-def test_tempered_populations_estimate_the_partition_sum_without_bias(n_sites, n_states, hidden, exponent):
-    network = random_network(n_sites, n_states, hidden, seed=1)
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_tempered_populations_estimate_the_partition_sum_without_bias(
+    random_network, n_sites, n_states, hidden, exponent, calibrated
+):
+    network = random_network(n_sites, n_states, hidden, activation="tanh", seed=1, calibrated=calibrated)
     tilt = np.linspace(-0.5, 0.4, n_states)
     states = enumerate_states(np.arange(n_states), n_sites).astype(np.int8)
     log_weight = exponent * log_prob(network, states) + tilt[states].sum(1)
@@ -126,10 +118,12 @@ def test_tempered_populations_estimate_the_partition_sum_without_bias(n_sites, n
         for r, block in zip(ratio, blocks, strict=True)
     ]
     truth = np.exp(log_weight - exact) @ (states[:, site] == n_states - 1)
+    for block in blocks:
+        np.testing.assert_allclose(block.log_prob, log_prob(network, block.codes), atol=1e-4)
     assert abs(np.mean(weighted) - truth) < 4.5 * np.std(weighted, ddof=1) / np.sqrt(60)
 
 
-def test_ancestral_draws_at_unit_exponent_have_unit_weights():
+def test_ancestral_draws_at_unit_exponent_have_unit_weights(random_network):
     block = tempered_draws(random_network(9, 3, (7,)), 400, 1.0, np.zeros(3), np.random.default_rng(0))
     np.testing.assert_allclose(block.log_weight, 0, atol=1e-12)
     assert block.log_partition == pytest.approx(0, abs=1e-12)

@@ -129,7 +129,9 @@ def test_any_alphabet_and_order(ordering, alphabet):
 
 
 def test_pipeline_of_blocks(X):
-    coarse = make_pipeline(BlockSpinTransformer(lattice_shape=(4, 4)), clone(SMALL).set_params(temperature=2.5))
+    coarse = make_pipeline(
+        BlockSpinTransformer(lattice_shape=(4, 4)), clone(SMALL).set_params(temperature=2.5, max_iter=40)
+    )
     assert np.isfinite(cross_val_score(coarse, X[:500], cv=3)).all()
     curve = phase_curve(coarse.fit(X[:500]), [2.0, 3.0], n_samples=512, random_state=0)
     assert curve["abs_magnetization"].value[0] > curve["abs_magnetization"].value[1]

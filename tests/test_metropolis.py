@@ -4,20 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skhamiltonian._autoregressive import Network, channels, log_prob, masks
+from skhamiltonian._autoregressive import log_prob
 from skhamiltonian._exact import enumerate_states
 from skhamiltonian._metropolis import LANES, Chains
-
-
-def random_network(n_sites, n_states, hidden=(7, 5), skip=True, activation="relu", seed=0, scale=1.0):
-    """A masked network with normal weights, sites drawn in a random order."""
-    rng = np.random.default_rng(seed)
-    *layers, skip_mask = masks(n_sites, n_states, hidden)
-    weights = tuple(scale * rng.normal(size=m.shape) * m for m in layers)
-    biases = tuple(scale * rng.normal(size=m.shape[1]) for m in layers)
-    skip = scale * rng.normal(size=skip_mask.shape) * skip_mask if skip else None
-    assert layers[0].shape[0] == n_sites * channels(n_states)
-    return Network(weights, biases, skip, rng.permutation(n_sites), n_states, activation)
 
 
 def generators(n_chains, seed=0):
@@ -31,7 +20,7 @@ def start(n_chains, network, seed=1):
 @pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "silu"])
 @pytest.mark.parametrize("n_states", [2, 3, 5])
 @pytest.mark.parametrize("hidden", [(), (9,), (31, 14), (8, 3, 17)])
-def test_running_log_prob_equals_full_recomputation(n_states, hidden, activation):
+def test_running_log_prob_equals_full_recomputation(random_network, n_states, hidden, activation):
     network = random_network(13, n_states, hidden, activation=activation, scale=0.5)
     chains = Chains(network, start(10, network), 0.7, np.linspace(0, 0.3, n_states), generators(10))
     for _ in range(30):
@@ -40,7 +29,7 @@ def test_running_log_prob_equals_full_recomputation(n_states, hidden, activation
     assert 0 < chains.n_accepted < chains.n_proposed
 
 
-def test_log_prob_stays_exact_after_many_proposals():
+def test_log_prob_stays_exact_after_many_proposals(random_network):
     network = random_network(64, 2, (60, 40), scale=0.15)
     chains = Chains(network, start(4, network), 1.0, np.zeros(2), generators(4))
     chains.sweep(100_000 // 64 + 1)
@@ -48,10 +37,12 @@ def test_log_prob_stays_exact_after_many_proposals():
 
 
 @pytest.mark.parametrize(("n_sites", "n_states"), [(6, 2), (4, 3)])
-@pytest.mark.parametrize("exponent", [0.4, 1.0, 2.0])
-def test_one_long_chain_visits_states_as_enumerated(n_sites, n_states, exponent):
+@pytest.mark.parametrize(
+    ("exponent", "calibrated"), [(0.4, False), (1.0, False), (2.0, False), (0.4, True), (2.0, True)]
+)
+def test_one_long_chain_visits_states_as_enumerated(random_network, n_sites, n_states, exponent, calibrated):
     """G-test of p^exponent * exp(tilt) against draws thinned by ten sweeps, from one fixed start."""
-    network = random_network(n_sites, n_states, (7, 5), scale=0.5)
+    network = random_network(n_sites, n_states, (7, 5), scale=0.5, calibrated=calibrated)
     tilt = np.linspace(-0.2, 0.3, n_states)
     states = enumerate_states(np.arange(n_states), n_sites).astype(np.int8)
     log_weight = exponent * log_prob(network, states) + tilt[states].sum(1)
@@ -70,7 +61,7 @@ def test_one_long_chain_visits_states_as_enumerated(n_sites, n_states, exponent)
     assert stats.power_divergence(observed[keep], wanted[keep], lambda_="log-likelihood").pvalue > 1e-4
 
 
-def test_a_chain_does_not_depend_on_its_neighbours():
+def test_a_chain_does_not_depend_on_its_neighbours(random_network):
     network = random_network(12, 3, (9, 8), scale=0.5)
     codes = start(20, network)
     together = Chains(network, codes, 1.3, np.zeros(3), generators(20))
@@ -80,7 +71,7 @@ def test_a_chain_does_not_depend_on_its_neighbours():
     np.testing.assert_array_equal(together.codes[7], alone.codes[0])
 
 
-def test_nan_energy_is_refused():
+def test_nan_energy_is_refused(random_network):
     network = random_network(6, 2)
     network.biases[-1][3] = np.nan
     with pytest.raises(FloatingPointError, match="NaN"):

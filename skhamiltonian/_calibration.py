@@ -1,0 +1,54 @@
+r"""Calibration: a smooth correction of log p by energy and order parameter.
+
+.. math:: \log p_{cal}(s) = \log p(s) + g(h, r) - \ln \langle e^g \rangle_p
+
+with h the standardised log p(s) and r the standardised order parameter, a weighted sum of the states.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+N_FEATURES = 7
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The density ratio g of data to model, as numbers.
+
+    ``scales`` holds centre and inverse width of log p, the least and largest h of the data, centre and
+    inverse width of the order parameter and the largest r^2 of the data. ``coef`` holds the weights of the
+    features and, last, what is subtracted. The order parameter of states v is ``v @ direction``.
+    """
+
+    direction: Array
+    states: Array
+    scales: Array
+    coef: Array
+
+    def __call__(self, log_prob: NDArray[np.floating], codes: NDArray[np.int8]) -> Array:
+        """Return g - ln <e^g> of configurations from their uncalibrated log p."""
+        h = features(log_prob, self.order_parameter(codes), self.scales)
+        return np.tensordot(self.coef[:-1], h, 1) - self.coef[-1]
+
+    def order_parameter(self, codes: NDArray[np.int8]) -> Array:
+        """Return the weighted sum of the states of every configuration."""
+        return self.states[codes] @ self.direction
+
+
+def features(log_prob: Any, order_parameter: Any, scales: Array) -> Any:
+    """Return h, h^2, q, q h, q^2, r and r h with q = r^2, of numbers or arrays.
+
+    Beyond the data h^2 goes on as a straight line and q stays, so that a fit to one temperature does not run
+    away at another.
+    """
+    h = (log_prob - scales[0]) * scales[1]
+    inside = np.minimum(np.maximum(h, scales[2]), scales[3])
+    r = (order_parameter - scales[4]) * scales[5]
+    q = np.minimum(r * r, scales[6])
+    return h, inside * (2 * h - inside), q, q * h, q * q, r, r * h

@@ -1,0 +1,115 @@
+"""Configurations of a learned model at any temperature."""
+
+import math
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from ._fitting import score_codes
+from ._sampling import (
+    equal_weight_codes,
+    independent_populations,
+    is_exact,
+    joint_log_weight,
+    metropolis_codes,
+    support,
+)
+from ._statistics import Draws
+from ._validation import check_choice, check_integer, check_memory, check_number, check_temperature, seed_sequence
+
+_METHODS = ("auto", "metropolis", "tempered")
+_PHASE_CURVE = {"n_chains": 256, "burn_in": 10, "n_sweeps": 5}
+
+
+class TemperingMixin:
+    """Sampling for an estimator with `temperature_`, `states_` and `_network()`, at temperatures not its own."""
+
+    def sample(
+        self,
+        temperature=None,
+        n_samples=1,
+        *,
+        field=0.0,
+        method="metropolis",
+        n_chains=256,
+        burn_in=10,
+        n_sweeps=5,
+        random_state=None,
+    ):
+        r"""Draw configurations from :math:`\exp(-(H_\theta - h \sum_i s_i)/T)`.
+
+        At infinite temperature draws are exact and independent whatever the method, and so they are at T0
+        without a field and without a calibration. Elsewhere chains start from tempered ancestral draws and
+        sweep over the lattice with heat-bath acceptance ("metropolis"), or tempered draws are resampled by
+        their weights ("tempered"), in which case some configurations occur twice.
+
+        Parameters
+        ----------
+        temperature : float, default=None
+            Temperature T, ``inf`` included; None is T0.
+        n_samples : int, default=1
+            Number of configurations.
+        field : float, default=0.0
+            External field h on every site.
+        method : {"metropolis", "tempered", "auto"}, default="metropolis"
+            How to draw; "auto" is "tempered".
+        n_chains : int, default=256
+            Chains of Metropolis, at most `n_samples`.
+        burn_in : int, default=10
+            Sweeps of each chain before its first configuration.
+        n_sweeps : int, default=5
+            Sweeps of each chain between two configurations.
+        random_state : int, RandomState instance or None, default=None
+            None is the constructor's.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_sites)
+            Configurations; consecutive rows come from different chains.
+        """
+        check_is_fitted(self)
+        temperature = self.temperature_ if temperature is None else check_temperature(temperature)
+        n_samples = check_integer(n_samples, "n_samples")
+        field = check_number(field, "field", low=-math.inf, include_low=False, include_high=False)
+        check_choice(method, "method", _METHODS)
+        check_memory((n_samples, self.n_features_in_), np.int8, "the sample")
+        n_chains = check_integer(n_chains, "n_chains", minimum=1)
+        burn_in, n_sweeps = check_integer(burn_in, "burn_in"), check_integer(n_sweeps, "n_sweeps", minimum=1)
+        if n_samples == 0:
+            return np.empty((0, self.n_features_in_), self.states_.dtype)
+        seed = seed_sequence(self.random_state if random_state is None else random_state, "MADEHamiltonian.sample")
+        exponent, tilt = self._tempering(temperature, field)
+        network = self._network()
+        if is_exact(network, exponent, tilt) or method != "metropolis":
+            return self.states_[equal_weight_codes(network, n_samples, exponent, tilt, seed)]
+        n_chains = min(n_chains, n_samples)
+        n_draws = -(-n_samples // n_chains)
+        codes, _ = metropolis_codes(network, n_chains, n_draws, exponent, tilt, burn_in, n_sweeps, seed)
+        return self.states_[codes.swapaxes(0, 1).reshape(-1, self.n_features_in_)[:n_samples]]
+
+    def _tempering(self, temperature, field):
+        """Return the exponent T0/T of p and the logarithmic weight h s/T of every state."""
+        return self.temperature_ / temperature, field * self.states_.astype(np.float64) / temperature
+
+    def _draw(self, temperature, n_samples, *, field=0.0, method="auto", seed):
+        check_choice(method, "method", _METHODS)
+        exponent, tilt = self._tempering(temperature, field)
+        network = self._network()
+        if method == "metropolis":
+            n_chains = min(_PHASE_CURVE["n_chains"], n_samples)
+            n_draws, sweeps = -(-n_samples // n_chains), (_PHASE_CURVE["burn_in"], _PHASE_CURVE["n_sweeps"])
+            codes, acceptance = metropolis_codes(network, n_chains, n_draws, exponent, tilt, *sweeps, seed)
+            log_p = score_codes(network, codes.reshape(-1, codes.shape[2])).reshape(codes.shape[:2])
+            weights = {"acceptance": acceptance}
+        else:
+            blocks = independent_populations(network, n_samples, exponent, tilt, seed)
+            codes, log_p = np.stack([block.codes for block in blocks]), np.stack([block.log_prob for block in blocks])
+            log_partition = np.array([block.log_partition for block in blocks])
+            weights = {"log_weight": joint_log_weight(blocks), "log_partition": log_partition}
+        X = self.states_[codes]
+        energy = -self.temperature_ * log_p - field * X.sum(axis=2, dtype=np.float64)
+        return Draws(X, energy, **weights)
+
+    def _support(self, temperature):
+        """Return how many training configurations stand behind a prediction at `temperature`."""
+        return self.n_samples_seen_ * support(self.training_log_likelihood_, self.temperature_ / temperature)
