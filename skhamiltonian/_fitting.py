@@ -60,7 +60,7 @@ def _hidden_layers(sizes, n_sites):
     return tuple(check_integer(size, "each of hidden_layer_sizes", minimum=1) for size in sizes)
 
 
-def _epochs(made, n_samples):
+def n_epochs(made, n_samples):
     """Return the number of epochs; "auto" gives more data more updates, but fewer passes."""
     if made.max_iter != "auto":
         return made.max_iter
@@ -68,21 +68,30 @@ def _epochs(made, n_samples):
     return math.ceil(n_updates * min(1.0, made.batch_size / n_samples))
 
 
-def learn(made, X, states):
-    """Return the fitted attributes of a MADEHamiltonian by name; `made` itself is only read."""
+def learn(made, X, states, epoch_done, start=None, n_iter=0):
+    """Return the fitted attributes of a MADEHamiltonian by name; `made` itself is only read.
+
+    `epoch_done()` is called after each epoch and returns whether to stop. Training goes on from the network
+    `start`, trained for `n_iter` epochs, if there is one.
+    """
     from ._training import DivergedError, MaskedNetwork, train
 
-    weight_seed, batch_seed, other_seed = seed_sequence(made.random_state, "MADEHamiltonian.fit").spawn(3)
+    seed = seed_sequence(made.random_state, f"MADEHamiltonian.fit {n_iter}" if n_iter else "MADEHamiltonian.fit")
+    weight_seed, batch_seed, other_seed = seed.spawn(3)
     rng = np.random.default_rng(other_seed)
-    ordering = check_ordering(made.ordering, X.shape[1], rng)
+    ordering = check_ordering(made.ordering, X.shape[1], rng) if start is None else start.ordering
     symmetry, names = _symmetry(made, X.shape[1], states)
     direction = check_direction(made.calibrate, X.shape[1])
     rows, held_out = _split(made, len(X), rng)
     take = partial(_take, X, states)
     hidden = _hidden_layers(made.hidden_layer_sizes, X.shape[1])
     shape = (X.shape[1], len(states), hidden, made.activation, made.skip_connections)
-    network = MaskedNetwork(*shape, int(weight_seed.generate_state(1)[0])).to(made.device)
-    max_iter = _epochs(made, len(rows))
+    network = MaskedNetwork(*shape, int(weight_seed.generate_state(1)[0]))
+    if start is not None:
+        _check_shape(start, shape)
+        network.load(start)
+    network = network.to(made.device)
+    max_iter = n_epochs(made, len(X))
     try:
         fitted, history = train(
             network,
@@ -98,7 +107,7 @@ def learn(made, X, states):
             patience=made.n_iter_no_change if made.early_stopping else None,
             tol=made.tol,
             seed=batch_seed,
-            report=partial(_report, made.verbose, max_iter),
+            report=partial(_report, made.verbose, max_iter, epoch_done),
         )
     except DivergedError as error:
         raise DivergedError(f"the loss became NaN or infinite in {error}: lower learning_rate_init") from None
@@ -112,6 +121,16 @@ def learn(made, X, states):
         codes, log_p = _calibration_rows(fitted, take, rows, held_out, symmetry, rng)
         calibration = calibrate(fitted, states, codes, log_p, direction, "spin-flip" in names, other_seed.spawn(1)[0])
     return _attributes(made, X, states, ordering, fitted, history, calibration, rng)
+
+
+def _check_shape(network, shape):
+    _, n_states, hidden, activation, skip = shape
+    present = (network.n_states, tuple(map(len, network.biases[:-1])), network.activation, network.skip is not None)
+    if present != (n_states, hidden, activation, skip):
+        raise ValueError(
+            f"training can't go on with other parameters: n_states, hidden_layer_sizes, activation and "
+            f"skip_connections were {present}, got {(n_states, hidden, activation, skip)}"
+        )
 
 
 def _calibration_rows(network, take, rows, held_out, symmetry, rng):
@@ -193,11 +212,12 @@ def _symmetry(made, n_sites, states):
     return symmetry_sampler(shape, names), names
 
 
-def _report(verbose, max_iter, epoch, history):
+def _report(verbose, max_iter, epoch_done, epoch, history):
     step = 1 if verbose > 1 else max(1, max_iter // 10)
     if verbose and ((epoch + 1) % step == 0 or epoch == 0):
         held_out = f", held-out log-likelihood {history.validation[-1]:.4f}" if history.validation else ""
         print(f"epoch {epoch + 1:4d}/{max_iter}: loss {history.loss[-1]:.4f} nats{held_out}", flush=True)
+    return epoch_done()
 
 
 def score(network, X, states):

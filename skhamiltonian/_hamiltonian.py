@@ -1,16 +1,19 @@
 """MADEHamiltonian: the energy function learned from configurations at one temperature."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
+from . import _callbacks
 from ._autoregressive import Network
-from ._fitting import calibrated, check_parameters, learn, score
+from ._fitting import calibrated, check_parameters, learn, n_epochs, score
 from ._tempering import TemperingMixin
 from ._validation import learn_states, validate_configurations
 
 
-class MADEHamiltonian(TemperingMixin, DensityMixin, BaseEstimator):
+class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMixin, BaseEstimator):
     r"""Hamiltonian of a lattice system, learned from raw configurations at one temperature.
 
     A masked autoregressive network (MADE) is fitted to the configurations by maximum likelihood; it
@@ -67,6 +70,8 @@ class MADEHamiltonian(TemperingMixin, DensityMixin, BaseEstimator):
         Epochs without improvement before early stopping.
     tol : float, default=1e-3
         Improvement of the held-out log-likelihood that counts, in nats per configuration.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the present weights, which must have the shape asked for.
     device : str, default="cpu"
         Where torch trains; the fitted model always lives in numpy.
     verbose : int, default=0
@@ -143,6 +148,7 @@ class MADEHamiltonian(TemperingMixin, DensityMixin, BaseEstimator):
         validation_fraction=0.1,
         n_iter_no_change=5,
         tol=1e-3,
+        warm_start=False,
         device="cpu",
         verbose=0,
         random_state=None,
@@ -164,10 +170,12 @@ class MADEHamiltonian(TemperingMixin, DensityMixin, BaseEstimator):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.warm_start = warm_start
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
 
+    @_callbacks.with_callbacks
     def fit(self, X, y=None):
         """Learn the Hamiltonian from configurations.
 
@@ -191,10 +199,51 @@ class MADEHamiltonian(TemperingMixin, DensityMixin, BaseEstimator):
         ArithmeticError
             If the loss becomes NaN or infinite in the first epoch.
         """
-        check_parameters(self)
-        seen = clone(self)  # takes the sites' names, so that a failure, Ctrl-C too, leaves this object as it was
-        X = validate_configurations(seen, X, reset=True)
-        learned = learn(self, X, learn_states(X, self.states))
+        goes_on = bool(self.warm_start) and hasattr(self, "coefs_")
+        return self._learn(X, ("loss_curve_", "n_iter_") if goes_on else ())
+
+    @_callbacks.with_callbacks
+    def partial_fit(self, X, y=None):
+        """Go on learning from further configurations, for streams and data that no disk holds.
+
+        Every call is one pass over X under a one-cycle learning rate, so that the model is at rest after each;
+        parts of 50 minibatches and more make good use of it. The alphabet is that of the first call unless
+        `states` gives it. There is neither early stopping nor a calibration; `fit` with ``warm_start=True`` on a
+        last part adds them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_sites)
+            Configurations at `temperature`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : MADEHamiltonian
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter is out of range, or X holds no configurations or a state not seen before.
+        """
+        goes_on = ("loss_curve_", "n_iter_", "n_samples_seen_") if hasattr(self, "coefs_") else ()
+        return self._learn(X, goes_on, max_iter=1, calibrate=False, early_stopping=False)
+
+    def _learn(self, X, goes_on, **parameters):
+        """Fit with some parameters changed and assign all that is learned at once; add up what `goes_on` names."""
+        seen = clone(self).set_params(**parameters)  # so that a failure, Ctrl-C too, leaves this object as it was
+        check_parameters(seen)
+        if goes_on:
+            vars(seen).update({name: value for name, value in vars(self).items() if name.endswith("_")})
+        X = validate_configurations(seen, X, reset=not goes_on)
+        states = learn_states(X, self.states_ if goes_on else self.states)
+        start = (self._network(), self.n_iter_) if goes_on else ()
+        context = _callbacks.begin(self, X, n_epochs(seen, len(X)))
+        learned = learn(seen, X, states, partial(_callbacks.epoch_done, context, self), *start)
+        _callbacks.end(context, self)
+        learned |= {name: getattr(self, name) + learned[name] for name in goes_on}
         vars(self).pop("feature_names_in_", None)
         vars(self).update({name: value for name, value in vars(seen).items() if name.endswith("_")}, **learned)
         return self

@@ -84,6 +84,15 @@ class MaskedNetwork(torch.nn.Module):
             if weight is not None and weight.grad is not None:
                 weight.grad.mul_(self.get_buffer(name))
 
+    def load(self, network: Network) -> None:
+        """Take over the weights of a network of the same shape."""
+        ours, theirs = [*self.weights, *self.biases], [*(w.T for w in network.weights), *network.biases]
+        if self.skip is not None and network.skip is not None:
+            ours, theirs = [*ours, self.skip], [*theirs, network.skip.T]
+        with torch.no_grad():
+            for parameter, array in zip(ours, theirs, strict=True):
+                parameter.copy_(torch.from_numpy(array))
+
     def to_numpy(self, ordering: NDArray[np.intp]) -> Network:
         """Return the network as numpy arrays (in, out)."""
         skip = None if self.skip is None else _transposed(self.skip)
@@ -157,17 +166,20 @@ def train(
     patience: int | None,
     tol: float,
     seed: np.random.SeedSequence,
-    report: Callable[[int, History], None],
+    report: Callable[[int, History], bool],
 ) -> tuple[Network, History]:
     """Minimise -log p over `rows` by Adam under a one-cycle learning rate.
 
     The weights returned are the last ones, or those of the epoch with the best held-out likelihood
     where `patience` is given; then training stops after `patience` epochs without a gain of `tol`.
+    `report` is called after each epoch and returns whether to stop.
     """
     rng = np.random.default_rng(seed)
     n_batches = math.ceil(len(rows) / batch_size)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=alpha, fused=True)
     total_steps = max(2, max_iter * n_batches) + 1
+    # Adam forgets the large gradients of the beginning within a tenth of the run.
+    betas = (0.9, max(0.9, 1 - 10 / total_steps))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, betas=betas, weight_decay=alpha, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=total_steps)
     history, best, best_score, waited = History(), network.to_numpy(ordering), -math.inf, 0
     for epoch in range(max_iter):
@@ -189,8 +201,7 @@ def train(
         if patience is None or score > best_score:
             best = network.to_numpy(ordering)
         best_score = max(score, best_score)
-        report(epoch, history)
-        if patience is not None and waited >= patience:
+        if report(epoch, history) or (patience is not None and waited >= patience):
             break
     return best, history
 

@@ -21,8 +21,9 @@ CORES = (
     "_chain_groups", "_multispin", "_spin_kernels", "_lattice_terms", "_statistics", "_compile",
 )  # fmt: skip
 ROOMS = (
-    "__init__", "_display_fit", "_display", "_phase", "_critical", "_phase_curve", "_hamiltonian", "_tempering",
-    "_fitting", "_density_ratio", "_ising", "_ising_system", "_block_spin", "_exact", "_validation", *CORES,
+    "__init__", "_display_fit", "_display", "_phase", "_critical", "_phase_curve", "_hamiltonian", "_callbacks",
+    "_tempering", "_fitting", "_density_ratio", "_ising", "_ising_system", "_block_spin", "_exact", "_validation",
+    *CORES,
 )  # fmt: skip
 HEAVY = {"matplotlib", "pandas", "polars", "skimage", "arviz_stats"}
 

@@ -12,7 +12,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from sklearn.base import clone
-from sklearn.model_selection import cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -287,3 +287,81 @@ def test_interrupted_refit_leaves_the_object_as_it_was():
             process.wait(timeout=1)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=10) == 0
+
+
+def test_partial_fit_learns_from_a_stream_and_keeps_the_alphabet(states):
+    """Forty parts reach the entropy as near as the same rows in one piece; a part alone does not."""
+    ising = IsingSampler(lattice_shape=(4, 4), temperature=2.5, random_state=0)
+    X = ising.sample(n_samples=100_000)
+    stream = MADEHamiltonian(2.5, hidden_layer_sizes=(64,), batch_size=100, random_state=0)
+    log_q = true_log_prob(states)
+    divergences = []
+    for part in np.array_split(X, 20):
+        stream.partial_fit(part)
+        divergences.append(np.exp(log_q) @ (log_q - stream.score_samples(states)))
+    assert divergences[-1] < 0.02 < 0.2 < divergences[0]
+    assert stream.n_samples_seen_ == 100_000
+    assert stream.n_iter_ == len(stream.loss_curve_) == 20
+    with pytest.raises(ValueError, match=r"X holds .*3.* \(row 1, column 2\), which is none of the states \[-1, 1\]"):
+        stream.partial_fit(np.where(np.arange(32).reshape(2, 16) == 18, 3, 1))
+    assert stream.n_iter_ == 20
+
+
+def test_warm_start_goes_on_where_fit_ended(X, states):
+    model = MADEHamiltonian(2.5, hidden_layer_sizes=(32,), max_iter=5, warm_start=True, random_state=0).fit(X)
+    first = model.loss_curve_.copy()
+    model.fit(X)
+    assert model.loss_curve_[:5] == first
+    assert model.loss_curve_[5] < first[1]
+    assert model.n_iter_ == 10
+    assert model.n_samples_seen_ == len(X)
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes.*\(32,\).*\(16,\)"):
+        model.set_params(hidden_layer_sizes=(16,)).fit(X)
+    assert model.score(X[:10]) == pytest.approx(model.set_params(warm_start=False).score(X[:10]))
+
+
+class EpochCounter:
+    """A callback that counts epochs and stops fit after the third."""
+
+    max_propagation_depth = None
+
+    def __init__(self):
+        self.tasks = []
+
+    def setup(self, estimator, context):
+        self.tasks.append("setup")
+
+    def teardown(self, estimator, context):
+        self.tasks.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        self.tasks.append(context.task_name)
+        return self.tasks.count("epoch") == 3
+
+
+def test_callbacks_see_every_epoch_and_may_stop(X):
+    pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
+    counter = EpochCounter()
+    model = clone(SMALL).set_params(max_iter=10).set_callbacks(counter).fit(X[:200])
+    assert counter.tasks == ["setup", "epoch", "epoch", "epoch", "fit", "teardown"]
+    assert model.n_iter_ == 3
+    counter = EpochCounter()
+    search = GridSearchCV(clone(SMALL), {"alpha": [0.0, 0.1]}, cv=2, refit=False).set_callbacks(counter)
+    search.fit(X[:200])
+    assert counter.tasks.count("epoch") == 4 * SMALL.max_iter
+
+
+def test_grid_search_chooses_by_held_out_likelihood(X):
+    """One hidden unit, or a weight decay that leaves no weights, lose by more than the noise of 5000 rows."""
+    grid = {"hidden_layer_sizes": [(1,), (48,)], "alpha": [0.0, 100.0]}
+    model = MADEHamiltonian(2.5, max_iter=30, skip_connections=False, random_state=0)
+    search = GridSearchCV(model, grid, cv=2).fit(X[:5000])
+    assert search.best_params_ == {"hidden_layer_sizes": (48,), "alpha": 0.0}
+    held_out = X[10_000:]
+    table = zip(search.cv_results_["params"], search.cv_results_["mean_test_score"], strict=True)
+    for parameters, score in table:
+        fitted = clone(model).set_params(**parameters).fit(X[:2500])
+        assert fitted.score(held_out) == pytest.approx(score, abs=0.15)
