@@ -30,8 +30,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
         Temperature T0 of the training configurations, in units of the coupling (k_B = 1). Where it
         is unknown, 1.0 makes it the unit of energy.
     hidden_layer_sizes : "auto" or tuple of int, default="auto"
-        Units of the hidden layers. "auto" is one layer of 1024 units up to 128 sites, and fewer, down to
-        256, for more. The paper's network is (180, 120).
+        Units of the hidden layers. "auto" is one layer of 16 units a site, at most 1024 or, above 128 sites,
+        512; many-body interactions need such a width. The paper's network is (180, 120).
     activation : {"relu", "tanh", "logistic", "silu"}, default="relu"
         Activation of the hidden units.
     skip_connections : bool, default=True
@@ -57,15 +57,15 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
     learning_rate_init : float, default=4e-3
         Peak of the one-cycle learning rate.
     max_iter : "auto" or int, default="auto"
-        Epochs. "auto" makes 2 500 updates of 2 000 rows, up to 7 500 of 54 000, at least one pass.
+        Epochs. "auto" makes 2 500 minibatches of 2 000 rows, 14 000 of 60 000 and at least one pass over more.
     alpha : float, default=0.0
-        Decoupled weight decay (AdamW).
+        Decoupled weight decay (AdamW). With few rows and no symmetries 1.0 is better; cross-validation tells.
     early_stopping : bool, default=False
-        Whether to hold back `validation_fraction` of the rows, to stop when their likelihood has not
-        risen by `tol` for `n_iter_no_change` epochs, and to keep the weights of the best epoch.
+        Whether to stop when the likelihood of the rows held back has not risen by `tol` for
+        `n_iter_no_change` epochs. The weights kept are those of the best epoch wherever rows are held back.
     validation_fraction : float, default=0.1
-        Share of the rows held back for early stopping and, where there are at least 1 000 rows, to see
-        whether the calibration may use the rows that the network was trained on.
+        Share of the rows held back, with early stopping always and for the calibration from 1 000 rows on (at
+        most 20 000 of them).
     n_iter_no_change : int, default=5
         Epochs without improvement before early stopping.
     tol : float, default=1e-3

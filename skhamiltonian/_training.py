@@ -170,8 +170,8 @@ def train(
 ) -> tuple[Network, History]:
     """Minimise -log p over `rows` by Adam under a one-cycle learning rate.
 
-    The weights returned are the last ones, or those of the epoch with the best held-out likelihood
-    where `patience` is given; then training stops after `patience` epochs without a gain of `tol`.
+    The weights returned are the last ones, or those of the epoch with the best likelihood of the rows
+    held out. Where `patience` is given, training stops after as many epochs without a gain of `tol`.
     `report` is called after each epoch and returns whether to stop.
     """
     rng = np.random.default_rng(seed)
@@ -198,7 +198,7 @@ def train(
             score = -mean_loss(network, take, held_out, ordering, batch_size)
             history.validation.append(score)
         waited = 0 if score > best_score + tol else waited + 1
-        if patience is None or score > best_score:
+        if not len(held_out) or score > best_score:
             best = network.to_numpy(ordering)
         best_score = max(score, best_score)
         if report(epoch, history) or (patience is not None and waited >= patience):
