@@ -105,6 +105,23 @@ def logits(network: Network, inputs: Array) -> Array:
     return output if network.skip is None else output + inputs @ network.skip
 
 
+def log_conditionals(network: Network, codes: Codes) -> Array:
+    """Return log q(a | s_<d), shape (n, n_sites, n_states), the sites in drawing order."""
+    z = logits(network, encode(codes, network)).reshape(len(codes), network.n_sites, network.n_channels)
+    if network.n_states == 2:
+        return -np.logaddexp(0, np.concatenate([z, -z], axis=2))
+    return z - np.logaddexp.reduce(z, axis=2)[..., None]
+
+
+def tempered_log_weight(network: Network, codes: Codes, exponent: float, tilt: Array) -> Array:
+    """Return the log weight that `tempered_draws` without resampling gives to these configurations."""
+    log_q = log_conditionals(network, codes)
+    log_weight = np.logaddexp.reduce(exponent * log_q + tilt, axis=2).sum(axis=1)
+    if network.calibration is None:
+        return log_weight
+    return log_weight + exponent * network.calibration(_chosen(network, log_q, codes), codes)
+
+
 def log_prob(network: Network, codes: Codes) -> Array:
     r"""Return :math:`\log p(s) = \sum_d \log q(s_d | s_{<d})` of every row, in nats, calibrated."""
     log_p = uncalibrated_log_prob(network, codes)
@@ -113,13 +130,15 @@ def log_prob(network: Network, codes: Codes) -> Array:
 
 def uncalibrated_log_prob(network: Network, codes: Codes) -> Array:
     """Return log p of every row as the network alone has it."""
-    inputs = encode(codes, network)
-    z = logits(network, inputs)
     if network.n_states == 2:
-        return -np.logaddexp(0, -inputs * z).sum(axis=1)
-    z = z.reshape(len(codes), network.n_sites, network.n_states)
-    chosen = np.take_along_axis(z, codes[:, network.ordering, None].astype(np.intp), axis=2)[..., 0]
-    return (chosen - np.logaddexp.reduce(z, axis=2)).sum(axis=1)
+        inputs = encode(codes, network)
+        return -np.logaddexp(0, -inputs * logits(network, inputs)).sum(axis=1)
+    return _chosen(network, log_conditionals(network, codes), codes)
+
+
+def _chosen(network: Network, log_q: Array, codes: Codes) -> Array:
+    """Return the sum of log q(s_d | s_<d) over the states taken."""
+    return np.take_along_axis(log_q, codes[:, network.ordering, None].astype(np.intp), axis=2).sum(axis=(1, 2))
 
 
 @dataclass(frozen=True)
@@ -137,14 +156,14 @@ class Population:
 
 
 def tempered_draws(
-    network: Network, n_draws: int, exponent: float, tilt: Array, rng: np.random.Generator
+    network: Network, n_draws: int, exponent: float, tilt: Array, rng: np.random.Generator, resample: bool = True
 ) -> Population:
     r"""Draw site after site from :math:`q(a|s_{<d})^\lambda e^{\mathrm{tilt}(a)} / Z_d`.
 
     The weight of a draw is :math:`w = \prod_d Z_d`, times the calibration to the power :math:`\lambda`;
     with :math:`\lambda = 1`, no tilt and no calibration it is 1 and the draws are exact and independent.
     Where the effective sample size falls under half, the population is resampled and the mean weight
-    moves into ``log_partition``. `tilt` holds one number per state.
+    moves into ``log_partition``; without `resample` draws stay independent. `tilt` holds one number per state.
     """
     draws = _PartialDraws(network.astype(np.float32), n_draws)
     log_p, log_weight = np.zeros(n_draws), np.zeros(n_draws)
@@ -158,7 +177,7 @@ def tempered_draws(
         code = (rng.random(n_draws) > cumulative[:-1]).sum(axis=0, dtype=np.int8)
         log_p += np.take_along_axis(log_q, code[None].astype(np.intp), 0)[0]
         draws.append(site, code)
-        if effective_sample_size(log_weight) < n_draws / 2:
+        if resample and effective_sample_size(log_weight) < n_draws / 2:
             log_partition += log_mean_exp(log_weight)
             survivors = systematic_resample(log_weight, n_draws, rng)
             draws.take(survivors)

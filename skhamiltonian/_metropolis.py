@@ -58,6 +58,10 @@ class Chains:
         codes[:, self.network.ordering] = self.ordered.T
         return codes
 
+    def replace(self, codes: Codes, accepted: NDArray[np.bool_]) -> None:
+        """Put other configurations (n_chains, n_sites) in the place of some."""
+        self.ordered[:, accepted] = codes[accepted][:, self.network.ordering].T
+
     def _kernel_arrays(self, padded: _Padded) -> None:
         shape = self.ordered.shape
         self.padded = padded

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._autoregressive import Array, Codes, Network, Population, systematic_resample, tempered_draws
+from ._autoregressive import (
+    Array,
+    Codes,
+    Network,
+    Population,
+    log_prob,
+    systematic_resample,
+    tempered_draws,
+    tempered_log_weight,
+)
 from ._metropolis import LANES, Chains
 
 # Draws of one tempered population: its arrays stay in the cache of a core.
@@ -43,6 +52,23 @@ def equal_weight_codes(
     return codes[rng.permutation(systematic_resample(joint_log_weight(blocks).ravel(), n_samples, rng))]
 
 
+def parted_codes(
+    network: Network, n_samples: int, exponent: float, tilt: Array, n_sweeps: int, seed: np.random.SeedSequence
+) -> Codes:
+    """Return `equal_weight_codes`, rows that repeat another moved away by Monte Carlo sweeps."""
+    draw_seed, sweep_seed = seed.spawn(2)
+    codes = equal_weight_codes(network, n_samples, exponent, tilt, draw_seed)
+    _, first = np.unique(codes, axis=0, return_index=True)
+    repeated = np.delete(np.arange(len(codes)), first)
+    generators = [np.random.default_rng(child) for child in sweep_seed.spawn(len(repeated))]
+    for start in range(0, len(repeated), LANES):
+        tile = repeated[start : start + LANES]
+        chains = Chains(network, codes[tile], exponent, tilt, generators[start : start + LANES])
+        chains.sweep(n_sweeps)
+        codes[tile] = chains.codes
+    return codes
+
+
 def independent_populations(
     network: Network, n_samples: int, exponent: float, tilt: Array, seed: np.random.SeedSequence
 ) -> list[Population]:
@@ -70,11 +96,16 @@ def metropolis_codes(
     burn_in: int,
     n_sweeps: int,
     seed: np.random.SeedSequence,
+    global_moves: bool = False,
 ) -> tuple[Codes, float]:
-    """Return configurations (n_chains, n_draws, n_sites) of chains started from tempered draws, and the acceptance."""
-    start_seed, *chain_seeds = seed.spawn(n_chains + 1)
+    """Return configurations (n_chains, n_draws, n_sites) of chains started from tempered draws, and the acceptance.
+
+    With `global_moves` whole configurations are proposed before every draw, and the acceptance is theirs.
+    """
+    start_seed, move_seed, *chain_seeds = seed.spawn(n_chains + 2)
     start = equal_weight_codes(network, n_chains, exponent, tilt, start_seed)
     codes = np.empty((n_chains, n_draws, network.n_sites), np.int8)
+    rng = np.random.default_rng(move_seed)
     accepted = proposed = 0
     for first in range(0, n_chains, LANES):
         tile = slice(first, first + LANES)
@@ -83,9 +114,34 @@ def metropolis_codes(
         chains.sweep(burn_in)
         for draw in range(n_draws):
             chains.sweep(n_sweeps)
+            if global_moves:
+                accepted, proposed = accepted + _propose_draws(chains, rng), proposed + len(generators)
+                _propose_flips(chains, rng)
             codes[tile, draw] = chains.codes
-        accepted, proposed = accepted + chains.n_accepted, proposed + chains.n_proposed
+        if not global_moves:
+            accepted, proposed = accepted + chains.n_accepted, proposed + chains.n_proposed
     return codes, accepted / proposed
+
+
+def _propose_draws(chains: Chains, rng: np.random.Generator) -> int:
+    """Propose an independent tempered draw to every chain; return how many accept.
+
+    The chance min(1, w' / w) is exact, since the weight w is target over proposal.
+    """
+    network, codes = chains.network, chains.codes
+    proposal = tempered_draws(network, len(codes), chains.exponent, chains.tilt, rng, resample=False)
+    log_weight = tempered_log_weight(network, codes, chains.exponent, chains.tilt)
+    accepted = np.log(rng.random(len(codes))) < proposal.log_weight - log_weight
+    chains.replace(proposal.codes, accepted)
+    return int(accepted.sum())
+
+
+def _propose_flips(chains: Chains, rng: np.random.Generator) -> None:
+    """Propose to reverse the order of the states on the whole lattice, by heat bath."""
+    network, codes = chains.network, chains.codes
+    flipped = np.asarray(network.n_states - 1 - codes, np.int8)
+    old, new = (chains.exponent * log_prob(network, c) + chains.tilt[c].sum(axis=1) for c in (codes, flipped))
+    chains.replace(flipped, rng.random(len(codes)) < np.exp(-np.logaddexp(0, old - new)))
 
 
 def support(log_likelihood: Array, exponent: float) -> float:

@@ -12,12 +12,13 @@ from ._sampling import (
     is_exact,
     joint_log_weight,
     metropolis_codes,
+    parted_codes,
     support,
 )
 from ._statistics import Draws
 from ._validation import check_choice, check_integer, check_memory, check_number, check_temperature, seed_sequence
 
-_METHODS = ("auto", "metropolis", "tempered")
+_METHODS = ("auto", "metropolis", "tempered", "independence")
 _PHASE_CURVE = {"n_chains": 256, "burn_in": 10, "n_sweeps": 5}
 
 
@@ -40,8 +41,9 @@ class TemperingMixin:
 
         At infinite temperature draws are exact and independent whatever the method, and so they are at T0
         without a field and without a calibration. Elsewhere chains start from tempered ancestral draws and
-        sweep over the lattice with heat-bath acceptance ("metropolis"), or tempered draws are resampled by
-        their weights ("tempered"), in which case some configurations occur twice.
+        sweep over the lattice with heat-bath acceptance ("metropolis"); or they do so and are offered, before
+        every configuration, a new tempered draw and the flip of the whole lattice ("independence"); or tempered
+        draws are resampled by their weights ("tempered"), and those that occur twice are parted by sweeps.
 
         Parameters
         ----------
@@ -51,14 +53,14 @@ class TemperingMixin:
             Number of configurations.
         field : float, default=0.0
             External field h on every site.
-        method : {"metropolis", "tempered", "auto"}, default="metropolis"
+        method : {"metropolis", "independence", "tempered", "auto"}, default="metropolis"
             How to draw; "auto" is "tempered".
         n_chains : int, default=256
-            Chains of Metropolis, at most `n_samples`.
+            Chains of Monte Carlo, at most `n_samples`.
         burn_in : int, default=10
             Sweeps of each chain before its first configuration.
         n_sweeps : int, default=5
-            Sweeps of each chain between two configurations.
+            Sweeps of each chain between two configurations, and those that part equal ones.
         random_state : int, RandomState instance or None, default=None
             None is the constructor's.
 
@@ -80,11 +82,13 @@ class TemperingMixin:
         seed = seed_sequence(self.random_state if random_state is None else random_state, "MADEHamiltonian.sample")
         exponent, tilt = self._tempering(temperature, field)
         network = self._network()
-        if is_exact(network, exponent, tilt) or method != "metropolis":
+        if is_exact(network, exponent, tilt):
             return self.states_[equal_weight_codes(network, n_samples, exponent, tilt, seed)]
+        if method in ("tempered", "auto"):
+            return self.states_[parted_codes(network, n_samples, exponent, tilt, n_sweeps, seed)]
         n_chains = min(n_chains, n_samples)
-        n_draws = -(-n_samples // n_chains)
-        codes, _ = metropolis_codes(network, n_chains, n_draws, exponent, tilt, burn_in, n_sweeps, seed)
+        plan = n_chains, -(-n_samples // n_chains), exponent, tilt, burn_in, n_sweeps, seed
+        codes, _ = metropolis_codes(network, *plan, global_moves=method == "independence")
         return self.states_[codes.swapaxes(0, 1).reshape(-1, self.n_features_in_)[:n_samples]]
 
     def _tempering(self, temperature, field):
@@ -95,10 +99,11 @@ class TemperingMixin:
         check_choice(method, "method", _METHODS)
         exponent, tilt = self._tempering(temperature, field)
         network = self._network()
-        if method == "metropolis":
+        if method in ("metropolis", "independence"):
             n_chains = min(_PHASE_CURVE["n_chains"], n_samples)
-            n_draws, sweeps = -(-n_samples // n_chains), (_PHASE_CURVE["burn_in"], _PHASE_CURVE["n_sweeps"])
-            codes, acceptance = metropolis_codes(network, n_chains, n_draws, exponent, tilt, *sweeps, seed)
+            sweeps = _PHASE_CURVE["burn_in"], _PHASE_CURVE["n_sweeps"]
+            plan = n_chains, -(-n_samples // n_chains), exponent, tilt, *sweeps, seed
+            codes, acceptance = metropolis_codes(network, *plan, global_moves=method == "independence")
             log_p = score_codes(network, codes.reshape(-1, codes.shape[2])).reshape(codes.shape[:2])
             weights = {"acceptance": acceptance}
         else:

@@ -73,7 +73,7 @@ def test_energy_is_that_of_the_system_up_to_its_free_energy(made, states):
     assert p @ (learned - true) == pytest.approx(16 * 2.5 * 0.9100683140, abs=0.05)  # -F(T0) = T0 ln Z
 
 
-@pytest.mark.parametrize("method", ["metropolis", "tempered"])
+@pytest.mark.parametrize("method", ["metropolis", "tempered", "independence"])
 @pytest.mark.parametrize(("temperature", "field"), [(1.5, 0.0), (2.5, 0.0), (4.0, 0.0), (2.0, 0.1)])
 def test_curve_of_the_model_agrees_with_its_enumeration(made, states, method, temperature, field):
     log_weight = 2.5 / temperature * made.score_samples(states) + field / temperature * states.sum(axis=1)

@@ -1,0 +1,59 @@
+"""Draws from p^exponent exp(tilt) by whole configurations: exact laws, and rows that part."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from skhamiltonian._autoregressive import log_prob, tempered_draws, tempered_log_weight
+from skhamiltonian._exact import enumerate_states
+from skhamiltonian._sampling import equal_weight_codes, metropolis_codes, parted_codes
+
+
+def law(network, exponent, tilt):
+    states = enumerate_states(np.arange(network.n_states), network.n_sites).astype(np.int8)
+    log_weight = exponent * log_prob(network, states) + tilt[states].sum(axis=1)
+    return np.exp(log_weight - np.logaddexp.reduce(log_weight))
+
+
+def g_test(codes, network, expected):
+    """p-value of independent draws against a law, rare states in one class."""
+    counts = np.bincount(codes @ network.n_states ** np.arange(network.n_sites)[::-1], minlength=len(expected))
+    enough = expected * counts.sum() > 5
+    observed = np.append(counts[enough], counts[~enough].sum())
+    wanted = np.append(expected[enough], expected[~enough].sum()) * counts.sum()
+    keep = wanted > 0
+    return stats.power_divergence(observed[keep], wanted[keep], lambda_="log-likelihood").pvalue
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+@pytest.mark.parametrize(("n_sites", "n_states"), [(6, 2), (4, 3)])
+@pytest.mark.parametrize(("exponent", "n_sweeps"), [(0.5, 0), (1.0, 0), (2.0, 0), (2.0, 1)])
+def test_proposed_configurations_keep_the_law(random_network, n_sites, n_states, exponent, n_sweeps, calibrated):
+    """Without sweeps, draws and flips alone must make it; chains start in the law, so draws 20 apart are thinned."""
+    network = random_network(n_sites, n_states, scale=0.5, calibrated=calibrated)
+    tilt = np.linspace(-0.2, 0.3, n_states)
+    seed = np.random.SeedSequence(1)
+    codes, acceptance = metropolis_codes(network, 64, 4000, exponent, tilt, 0, n_sweeps, seed, global_moves=True)
+    assert 0.3 < acceptance < 1
+    thinned = codes[:, 19::20].reshape(-1, n_sites)
+    assert g_test(thinned, network, law(network, exponent, tilt)) > 1e-4
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+@pytest.mark.parametrize("n_states", [2, 3])
+def test_weight_of_a_configuration_is_the_weight_it_is_drawn_with(random_network, n_states, calibrated):
+    network = random_network(9, n_states, scale=0.5, calibrated=calibrated)
+    tilt = np.linspace(-0.2, 0.3, n_states)
+    drawn = tempered_draws(network, 50, 1.7, tilt, np.random.default_rng(0), resample=False)
+    np.testing.assert_allclose(tempered_log_weight(network, drawn.codes, 1.7, tilt), drawn.log_weight, atol=1e-4)
+
+
+def test_repeated_rows_part(random_network):
+    """Resampling repeats a twentieth of the rows, sweeps part them all, and the law stays."""
+    network, tilt = random_network(40, 2, scale=0.15), np.zeros(2)
+    repeated = equal_weight_codes(network, 2000, 2.0, tilt, np.random.SeedSequence(0).spawn(2)[0])
+    parted = parted_codes(network, 2000, 2.0, tilt, 5, np.random.SeedSequence(0))
+    assert len(np.unique(repeated, axis=0)) < 1950 < 1990 < len(np.unique(parted, axis=0))
+    small = random_network(6, 2, scale=0.5)
+    rows = np.concatenate([parted_codes(small, 100, 2.0, tilt, 3, np.random.SeedSequence(s)) for s in range(60)])
+    assert g_test(rows, small, law(small, 2.0, tilt)) > 1e-4
