@@ -52,19 +52,18 @@ def equal_weight_codes(
     return codes[rng.permutation(systematic_resample(joint_log_weight(blocks).ravel(), n_samples, rng))]
 
 
-def parted_codes(
-    network: Network, n_samples: int, exponent: float, tilt: Array, n_sweeps: int, seed: np.random.SeedSequence
-) -> Codes:
-    """Return `equal_weight_codes`, rows that repeat another moved away by Monte Carlo sweeps."""
+def parted_codes(network: Network, n_samples: int, exponent: float, tilt: Array, seed: np.random.SeedSequence) -> Codes:
+    """Return `equal_weight_codes` after one Monte Carlo sweep, so that rows that repeat each other part.
+
+    All rows are swept: to move repeated ones alone would change the law, since likely states repeat more often.
+    """
     draw_seed, sweep_seed = seed.spawn(2)
     codes = equal_weight_codes(network, n_samples, exponent, tilt, draw_seed)
-    _, first = np.unique(codes, axis=0, return_index=True)
-    repeated = np.delete(np.arange(len(codes)), first)
-    generators = [np.random.default_rng(child) for child in sweep_seed.spawn(len(repeated))]
-    for start in range(0, len(repeated), LANES):
-        tile = repeated[start : start + LANES]
-        chains = Chains(network, codes[tile], exponent, tilt, generators[start : start + LANES])
-        chains.sweep(n_sweeps)
+    generators = [np.random.default_rng(child) for child in sweep_seed.spawn(n_samples)]
+    for start in range(0, n_samples, LANES):
+        tile = slice(start, start + LANES)
+        chains = Chains(network, codes[tile], exponent, tilt, generators[tile])
+        chains.sweep()
         codes[tile] = chains.codes
     return codes
 

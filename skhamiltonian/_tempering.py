@@ -43,7 +43,7 @@ class TemperingMixin:
         without a field and without a calibration. Elsewhere chains start from tempered ancestral draws and
         sweep over the lattice with heat-bath acceptance ("metropolis"); or they do so and are offered, before
         every configuration, a new tempered draw and the flip of the whole lattice ("independence"); or tempered
-        draws are resampled by their weights ("tempered"), and those that occur twice are parted by sweeps.
+        draws are resampled by their weights ("tempered"), and one sweep parts those that occur twice.
 
         Parameters
         ----------
@@ -60,7 +60,7 @@ class TemperingMixin:
         burn_in : int, default=10
             Sweeps of each chain before its first configuration.
         n_sweeps : int, default=5
-            Sweeps of each chain between two configurations, and those that part equal ones.
+            Sweeps of each chain between two configurations.
         random_state : int, RandomState instance or None, default=None
             None is the constructor's.
 
@@ -85,7 +85,7 @@ class TemperingMixin:
         if is_exact(network, exponent, tilt):
             return self.states_[equal_weight_codes(network, n_samples, exponent, tilt, seed)]
         if method in ("tempered", "auto"):
-            return self.states_[parted_codes(network, n_samples, exponent, tilt, n_sweeps, seed)]
+            return self.states_[parted_codes(network, n_samples, exponent, tilt, seed)]
         n_chains = min(n_chains, n_samples)
         plan = n_chains, -(-n_samples // n_chains), exponent, tilt, burn_in, n_sweeps, seed
         codes, _ = metropolis_codes(network, *plan, global_moves=method == "independence")

@@ -52,8 +52,8 @@ def test_repeated_rows_part(random_network):
     """Resampling repeats a twentieth of the rows, sweeps part them all, and the law stays."""
     network, tilt = random_network(40, 2, scale=0.15), np.zeros(2)
     repeated = equal_weight_codes(network, 2000, 2.0, tilt, np.random.SeedSequence(0).spawn(2)[0])
-    parted = parted_codes(network, 2000, 2.0, tilt, 5, np.random.SeedSequence(0))
+    parted = parted_codes(network, 2000, 2.0, tilt, np.random.SeedSequence(0))
     assert len(np.unique(repeated, axis=0)) < 1950 < 1990 < len(np.unique(parted, axis=0))
     small = random_network(6, 2, scale=0.5)
-    rows = np.concatenate([parted_codes(small, 100, 2.0, tilt, 3, np.random.SeedSequence(s)) for s in range(60)])
+    rows = np.concatenate([parted_codes(small, 100, 2.0, tilt, np.random.SeedSequence(s)) for s in range(60)])
     assert g_test(rows, small, law(small, 2.0, tilt)) > 1e-4
