@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from . import _callbacks
 from ._autoregressive import Network
 from ._fitting import calibrated, check_parameters, learn, n_epochs, score
-from ._tempering import TemperingMixin
+from ._tempered_model import TemperingMixin
 from ._validation import learn_states, validate_configurations
 
 

@@ -22,7 +22,7 @@ CORES = (
 )  # fmt: skip
 ROOMS = (
     "__init__", "_display_fit", "_display", "_phase", "_critical", "_phase_curve", "_hamiltonian", "_callbacks",
-    "_tempering", "_fitting", "_density_ratio", "_ising", "_ising_system", "_block_spin", "_exact", "_validation",
+    "_tempered_model", "_fitting", "_density_ratio", "_ising", "_ising_system", "_block_spin", "_exact", "_validation",
     *CORES,
 )  # fmt: skip
 HEAVY = {"matplotlib", "pandas", "polars", "skimage", "arviz_stats"}
