@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import cross_entropy, softplus
+from torch.nn.functional import cross_entropy, linear, logsigmoid
 
 from ._autoregressive import Array, Codes, Network, encode_ordered, masks
 from ._lattice_symmetry import Symmetry, images
 
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "logistic": torch.sigmoid, "silu": torch.nn.functional.silu}
-# Blocks of a masked product: half of a matrix is zero, and small products are slow.
-_ROWS_OF_A_BLOCK = 48
+# Blocks of a masked product: half of a matrix is zero, but small products are slow.
+_SIZE_OF_A_BLOCK = 64
 _MAX_BLOCKS = 8
 
 Take = Callable[[NDArray[np.intp]], Codes]
@@ -64,9 +64,11 @@ class MaskedNetwork(torch.nn.Module):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         hidden = inputs
         for weight, bias, blocks in zip(self.weights[:-1], self.biases[:-1], self.blocks[:-1], strict=True):
-            hidden = self.activation(_triangular(hidden, weight, blocks) + bias)
-        output = _triangular(hidden, self.weights[-1], self.blocks[-1]) + self.biases[-1]
-        return output if self.skip is None else output + _triangular(inputs, self.skip, self.skip_blocks)
+            hidden = self.activation(_triangular(hidden, weight, bias, blocks))
+        output = _triangular(hidden, self.weights[-1], self.biases[-1], self.blocks[-1])
+        if self.skip is None:
+            return output
+        return output + _triangular(inputs, self.skip, torch.zeros_like(self.biases[-1]), self.skip_blocks)
 
     def loss(self, codes: Codes) -> torch.Tensor:
         """Return the mean of -log p(s) over codes in drawing order, in nats per configuration."""
@@ -74,7 +76,7 @@ class MaskedNetwork(torch.nn.Module):
         inputs = torch.from_numpy(encode_ordered(codes, self.n_states, np.float32)).to(device)
         z = self(inputs)
         if self.n_states == 2:
-            return softplus(-inputs * z).sum() / len(codes)
+            return -logsigmoid(inputs * z).sum() / len(codes)
         target = torch.from_numpy(codes.astype(np.int64)).to(device)
         return cross_entropy(z.reshape(-1, self.n_states), target.reshape(-1), reduction="sum") / len(codes)
 
@@ -105,19 +107,21 @@ Blocks = list[tuple[slice, slice]]
 
 
 class _BlockTriangular(torch.autograd.Function):
-    """inputs @ weight.T for a weight that is zero outside some blocks (rows, first columns)."""
+    """inputs @ weight.T + bias for a weight that is zero outside some blocks (rows, first columns)."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: torch.Tensor, weight: torch.Tensor, blocks: Blocks) -> torch.Tensor:
+    def forward(
+        ctx: Any, inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, blocks: Blocks
+    ) -> torch.Tensor:
         ctx.save_for_backward(inputs, weight)
         ctx.blocks = blocks
         output = inputs.new_empty(len(inputs), len(weight))
         for rows, columns in blocks:
-            torch.mm(inputs[:, columns], weight[rows, columns].T, out=output[:, rows])
+            torch.addmm(bias[rows], inputs[:, columns], weight[rows, columns].T, out=output[:, rows])
         return output
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor, None]:
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor, torch.Tensor, None]:
         inputs, weight = ctx.saved_tensors
         to_inputs = torch.zeros_like(inputs) if ctx.needs_input_grad[0] else None
         to_weight = torch.zeros_like(weight)
@@ -125,17 +129,19 @@ class _BlockTriangular(torch.autograd.Function):
             torch.mm(gradient[:, rows].T, inputs[:, columns], out=to_weight[rows, columns])
             if to_inputs is not None:
                 to_inputs[:, columns].addmm_(gradient[:, rows], weight[rows, columns])
-        return to_inputs, to_weight, None
+        return to_inputs, to_weight, gradient.sum(0), None
 
 
-def _triangular(inputs: torch.Tensor, weight: torch.Tensor, blocks: Blocks) -> torch.Tensor:
-    return _BlockTriangular.apply(inputs, weight, blocks)
+def _triangular(inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, blocks: Blocks) -> torch.Tensor:
+    if len(blocks) == 1:
+        return linear(inputs, weight, bias)
+    return _BlockTriangular.apply(inputs, weight, bias, blocks)
 
 
 def _blocks(mask: torch.Tensor) -> Blocks:
     """Return slices (rows, columns) that cover a block-triangular mask (out, in)."""
     n_rows = len(mask)
-    n_blocks = min(_MAX_BLOCKS, max(1, n_rows // _ROWS_OF_A_BLOCK))
+    n_blocks = min(_MAX_BLOCKS, max(1, min(mask.shape) // _SIZE_OF_A_BLOCK))
     edges = [n_rows * i // n_blocks for i in range(n_blocks + 1)]
     # Rows ascend: the last one of a block sees most.
     return [(slice(a, b), slice(0, int(mask[b - 1].sum()))) for a, b in itertools.pairwise(edges)]
