@@ -67,8 +67,22 @@ def _act(a: Any, name: int) -> Any:
 
 
 @kernel
+def _add_product_of_one(weight: F32, x: F32, first: int, stop: I64, start: int, out: F32) -> None:
+    """Do `_add_product` for one lane: units in the innermost loop, and none where x has not changed."""
+    y, z = out.ravel(), x.ravel()
+    for u in range(first, stop[len(stop) - 1]):
+        if z[u] != np.float32(0.0):
+            row, factor = weight[u], z[u]
+            for v in range(np.uint64(start), np.uint64(len(y))):
+                y[v] += row[v] * factor
+
+
+@kernel
 def _add_product(weight: F32, x: F32, first: int, stop: I64, start: int, out: F32) -> None:
     """Add sum of weight[u, v] x[u] over first <= u < stop[v // 4] to out[v], v >= start; edges are multiples of 4."""
+    if out.shape[1] == 1:
+        _add_product_of_one(weight, x, first, stop, start, out)
+        return
     n_lanes, one, four = np.uint64(out.shape[1]), np.uint64(1), np.uint64(4)
     for v in range(np.uint64(start), np.uint64(out.shape[0]), four):
         o0, o1, o2, o3 = out[v], out[v + one], out[v + one + one], out[v + four - one]
@@ -145,16 +159,15 @@ def _propagate(
         else:
             _add_product(weights[layer], change[layer - 1], starts[layer - 1, d], stops[layer], start, out)
         if layer < last:
-            for u in range(start, len(out)):
-                a, da, h = pre[layer][u], out[u], change[layer][u]
-                for lane in range(len(a)):
-                    h[lane] = _act(a[lane] + da[lane], name) - _act(a[lane], name)
-    z, dz = pre[last], delta[last]
+            a, da, h = pre[layer][start:].ravel(), out[start:].ravel(), change[layer][start:].ravel()
+            for i in range(len(a)):
+                h[i] = _act(a[i] + da[i], name) - _act(a[i], name)
+    start = starts[last, d]
     if len(skip) > 0:
-        _add_product(skip[row : row + len(dx)], dx, 0, edge, starts[last, d], dz)
-    for j in range(starts[last, d], len(dz)):
-        for lane in range(z.shape[1]):
-            dz[j, lane] += z[j, lane]
+        _add_product(skip[row : row + len(dx)], dx, 0, edge, start, delta[last])
+    z, dz = pre[last][start:].ravel(), delta[last][start:].ravel()
+    for i in range(len(z)):
+        dz[i] += z[i]
 
 
 _features = kernel(features)
@@ -197,9 +210,42 @@ def _decide(dlog: F32, dlog_extra: F64, threshold: F64, exponent: float, keep: F
 
 
 @kernel
-def _blend(keep: F32, old: F32, new: F32) -> None:
-    for lane in range(len(old)):
-        old[lane] = new[lane] if keep[lane] > 0 else old[lane]
+def _new_terms(d: int, width: int, inputs: F32, z: F32, terms: F32) -> None:
+    """Set the terms from site d on, given inputs and logits."""
+    if width == 1:
+        x, y, t = inputs[d:].ravel(), z[d:].ravel(), terms[d:].ravel()
+        zero, one = np.float32(0.0), np.float32(1.0)
+        for i in range(len(t)):
+            a = x[i] * y[i]
+            t[i] = min(a, zero) - _log(one + _exp(-abs(a)))
+        return
+    for k in range(d, len(terms)):
+        block = slice(k * width, (k + 1) * width)
+        site_term(inputs[block], z[block], terms[k])
+
+
+@kernel
+def _add_changes(d: int, new: F32, old: F32, total: F32) -> None:
+    """Add new - old of the sites from d on to total."""
+    for k in range(np.uint64(d), np.uint64(len(old))):
+        for lane in range(np.uint64(len(total))):
+            total[lane] += new[k, lane] - old[k, lane]
+
+
+@kernel
+def _blend(keep: F32, start: int, old: F32, new: F32) -> None:
+    """Take over the new rows from `start` on in the lanes that keep them."""
+    for k in range(np.uint64(start), np.uint64(len(old))):
+        for lane in range(np.uint64(len(keep))):
+            old[k, lane] = new[k, lane] if keep[lane] > 0 else old[k, lane]
+
+
+@kernel
+def _add_kept(keep: F32, start: int, old: F32, change: F32) -> None:
+    """Add the change of the rows from `start` on in the lanes that keep it."""
+    for k in range(np.uint64(start), np.uint64(len(old))):
+        for lane in range(np.uint64(len(keep))):
+            old[k, lane] += keep[lane] * change[k, lane]
 
 
 def sweep_impl(
@@ -245,11 +291,8 @@ def sweep_impl(
         for channel in range(width):
             inputs[row + channel] += dx[channel]
         dlog[:] = np.float32(0.0)
-        for k in range(d, len(codes)):
-            block = slice(k * width, (k + 1) * width)
-            site_term(inputs[block], delta[last][block], new_terms[k])
-            for lane in range(n_lanes):
-                dlog[lane] += new_terms[k, lane] - terms[k, lane]
+        _new_terms(d, width, inputs, delta[last], new_terms)
+        _add_changes(d, new_terms, terms, dlog)
         for lane in range(n_lanes):
             dlog_extra[lane] = tilt[new_codes[lane]] - tilt[codes[d, lane]]
             d_order[lane] = contribution[d, new_codes[lane]] - contribution[d, codes[d, lane]]
@@ -258,18 +301,15 @@ def sweep_impl(
         n_accepted += _decide(dlog, dlog_extra, threshold, exponent, keep, log_prob)
         for lane in range(n_lanes):
             order[lane] += keep[lane] * d_order[lane]
-        _blend(keep, codes[d], new_codes)
+        for lane in range(n_lanes):
+            codes[d, lane] = new_codes[lane] if keep[lane] > 0 else codes[d, lane]
         for channel in range(width):
             inputs[row + channel] -= (np.float32(1.0) - keep) * dx[channel]
-        for layer in range(last):
-            for u in range(starts[layer, d], len(delta[layer])):
-                old, change_of_old = pre[layer][u], delta[layer][u]
-                for lane in range(n_lanes):
-                    old[lane] += keep[lane] * change_of_old[lane]
-        for j in range(starts[last, d], len(delta[last])):
-            _blend(keep, pre[last][j], delta[last][j])
-        for k in range(d, len(codes)):
-            _blend(keep, terms[k], new_terms[k])
+        if keep.any():
+            for layer in range(last):
+                _add_kept(keep, starts[layer, d], pre[layer], delta[layer])
+            _blend(keep, starts[last, d], pre[last], delta[last])
+            _blend(keep, d, terms, new_terms)
     return n_accepted
 
 

@@ -70,7 +70,9 @@ def test_metropolis_against_a_forward_pass_a_proposal(random_network, report, n_
     rng = np.random.default_rng(0)
     codes = rng.integers(2, size=(n_chains, 256)).astype(np.int8)
     tiles = [codes[start : start + LANES] for start in range(0, n_chains, LANES)]
-    tiles = [Chains(network, tile, 1.0, np.zeros(2), [np.random.default_rng(j) for j in range(len(tile))]) for tile in tiles]
+    tiles = [
+        Chains(network, tile, 1.0, np.zeros(2), [np.random.default_rng(j) for j in range(len(tile))]) for tile in tiles
+    ]
     plain = PlainTorch(network)
     x = torch.from_numpy(encode_ordered(codes[:, network.ordering], 2, np.float32))
     np.testing.assert_allclose(plain.log_prob(x).numpy(), log_prob(network, codes), atol=1e-3)
@@ -124,5 +126,7 @@ def test_training_against_a_plain_loop(report, n_sites, hidden):
             theirs_adam.step()
 
     t_ours, t_theirs = (t * 128 / 20 for t in alternating_medians(ours, theirs))
-    report(f"training {n_sites}-{hidden}", t_ours, "s/epoch", f"{t_theirs / t_ours:.2f} times the speed of a plain loop")
+    report(
+        f"training {n_sites}-{hidden}", t_ours, "s/epoch", f"{t_theirs / t_ours:.2f} times the speed of a plain loop"
+    )
     assert t_ours < 1.2 * t_theirs
