@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from threading import Event
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._lattice_terms import SpinSystem
-from ._multispin import multispin_heat_bath, probability_bits, uniform_couplings
+from ._multispin import multispin_heat_bath, pack, probability_bits, uniform_couplings, unpack
 from ._spin_kernels import heat_bath, new_streams, swendsen_wang
 
 _NANOSECONDS_PER_CALL = 5e7
@@ -85,11 +84,8 @@ class MultiSpinGroup(ChainGroup):
     most_chains, enough_chains, pilot_chains = 1024, 1024, 64
 
     def _pack(self, spins: NDArray[np.int8], seed: np.random.SeedSequence) -> None:
-        n_words = math.ceil(self.n_chains / 64)
-        up = np.zeros((self.n_sites, 64 * n_words), dtype=bool)
-        up[:, : self.n_chains] = spins.T > 0
-        self.words = np.packbits(up, axis=1, bitorder="little").view("<u8").astype(np.uint64)
-        self.streams = new_streams(seed, n_words)
+        self.words = pack(spins)
+        self.streams = new_streams(seed, self.words.shape[1])
         couplings = uniform_couplings(self.system)
         assert couplings is not None  # `group_class` has asked
         self.couplings = couplings
@@ -101,8 +97,7 @@ class MultiSpinGroup(ChainGroup):
             multispin_heat_bath(self.words, n, start, neighbours, inverted, digits, self.streams)
 
     def configurations(self) -> NDArray[np.int8]:
-        up = np.unpackbits(self.words.astype("<u8").view(np.uint8), axis=1, bitorder="little").view(np.int8)
-        return (2 * up - 1).T[: self.n_chains]
+        return unpack(self.words, self.n_chains)
 
 
 class ClusterGroup(ChainGroup):
