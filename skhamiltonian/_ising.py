@@ -196,7 +196,7 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         pilot, moves = seed_sequence(self.random_state, "IsingSampler.transform").spawn(2)
         given = {} if self.n_sweeps == "auto" else {"burn_in": self.n_sweeps, "n_sweeps": self.n_sweeps}
         plan = self._plan(self.algorithm, system, self.temperature, len(X), pilot, given)
-        return _chains.evolved(X, plan.algorithm, system, plan.burn_in, self.temperature, moves, self.n_jobs)
+        return _chains.evolved(X, plan.group, system, plan.burn_in, self.temperature, moves, self.n_jobs)
 
     def energy(self, X):
         """Return the total energy H(s) of every row.
@@ -321,8 +321,8 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         algorithm = self.algorithm if method == "auto" else check_choice(method, "method", ALGORITHMS)
         given = {name: getattr(self, name) for name in ("burn_in", "n_sweeps") if getattr(self, name) != "auto"}
         plan = self._plan(algorithm, system, temperature, n_samples, pilot, given)
-        n_chains = _chains.suitable_number(plan.algorithm, system, n_samples, self.n_chains)
-        return plan, _chains.start(plan.algorithm, system, temperature, n_chains, plan.burn_in, moves, self.n_jobs)
+        n_chains = _chains.suitable_number(plan.group, n_samples, self.n_chains)
+        return plan, _chains.start(plan.group, system, temperature, n_chains, plan.burn_in, moves, self.n_jobs)
 
     def _plan(self, algorithm, system, temperature, n_samples, seed, given):
         plan = _chains.plan(algorithm, system, temperature, n_samples, seed, **given)
