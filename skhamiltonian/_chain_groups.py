@@ -115,10 +115,11 @@ class TemperedGroup(HeatBathGroup):
 def tempered_group(system: SpinSystem, temperature: float) -> type[TemperedGroup]:
     """Return the class of chains with the ladder for this system down to this temperature."""
     rungs = ladder(system, temperature)
+    terms_per_site = len(system.site_terms) / system.n_sites
 
     class Tempered(TemperedGroup):
         ladder = rungs
-        fixed_price, price = 120.0, 0.8 * len(rungs)
+        fixed_price, price = 120.0, (0.5 + terms_per_site) * len(rungs)
 
     return Tempered
 

@@ -22,6 +22,7 @@ from ._statistics import autocorrelation_time
 from ._tempering import ladder
 
 _NANOSECONDS_PER_PILOT = 1e10
+_SHARE_OF_TEMPERING = 0.3  # of that, where single spins are tried after it
 _SHORTEST_PILOT = 64  # sweeps
 _RECORDS = 256  # states looked at in a pilot run, however long it is
 _COOLING_STEPS = 32
@@ -75,7 +76,8 @@ def plan(
     """Return the plan of the algorithm with the least work for an independent draw, unless all is given.
 
     Other algorithms are tried as long as the trial is cheap against the sample that the first would draw. Draws are
-    2 tau apart, so that consecutive ones are correlated by exp(-4) where one mode is all; burn-in is 8 tau.
+    2 tau apart, so that consecutive ones are correlated by exp(-4) where one mode is all; burn-in is 8 tau, or eight
+    times what it takes a tempered chain to take up a state from the hottest rung.
     """
     scene = landscape(system)
     given = burn_in is not None and n_sweeps is not None
@@ -88,15 +90,18 @@ def plan(
         group = group_class(name, system, temperature)
         if plans and _pilot_price(group, system, _SHORTEST_PILOT) > budget:
             break
-        tau, n, converged = _pilot(group, system, scene, temperature, budget, seed)
+        share = _SHARE_OF_TEMPERING if len(names) > 1 and name == "parallel-tempering" else 1.0
+        tau, forgotten, n, converged = _pilot(group, system, scene, temperature, share * budget, seed)
         n_chains = suitable_number(group, n_samples, None)
         n_draws = max(1, math.ceil(n_samples / n_chains))
-        trial = Plan(name, group, math.ceil(8 * tau), math.ceil(2 * tau), tau, True)
+        trial = Plan(name, group, math.ceil(8 * forgotten), math.ceil(2 * tau), tau, True)
         if not converged:  # tau is unknown: spend on the draws what the burn-in takes
             trial = Plan(name, group, n, max(1, n // n_draws), tau, False)
         price = (trial.burn_in + trial.n_sweeps * n_draws) * system.n_sites * group.nanoseconds(n_chains)
         plans.append((not converged, price, trial))
-        budget = min(budget, 0.3 * price)
+        budget = min(budget, 0.3 * price) if converged else budget
+        if converged and name == "parallel-tempering":
+            break
     best = min(plans, key=lambda each: each[:2])[2]
     return best._replace(
         burn_in=best.burn_in if burn_in is None else burn_in, n_sweeps=best.n_sweeps if n_sweeps is None else n_sweeps
@@ -104,15 +109,16 @@ def plan(
 
 
 def _candidates(system: SpinSystem, scene: Landscape, temperature: float, given: bool) -> tuple[str, ...]:
-    """Return the algorithms that "auto" may take, the likely best first.
+    """Return the algorithms that "auto" may take, in the order of their trials.
 
-    Where couplings compete, a trial run of single spins cannot be believed: it does not see a valley that few chains
-    fall into and none leaves. They are tempered then, unless that is hot enough, or the user says how long to run.
+    Where couplings compete, chains are tempered, unless it is too hot for valleys: single spins do not see a valley
+    that few chains fall into and none leaves. They are believed on lattices too large to be tempered in time, where
+    all chains meet the same valleys.
     """
     if scene.has_clusters:
         return ("swendsen-wang", "heat-bath")
     rough = scene.ground_state is None and len(ladder(system, temperature)) > 1
-    return ("parallel-tempering",) if rough and not given else ("heat-bath",)
+    return ("parallel-tempering", "heat-bath") if rough and not given else ("heat-bath",)
 
 
 def _pilot(
@@ -122,12 +128,12 @@ def _pilot(
     temperature: float,
     budget: float,
     seed: np.random.SeedSequence,
-) -> tuple[float, int, bool]:
-    """Return tau in sweeps, how long chains ran to tell, and whether that was 10 tau, at which chains are believed.
+) -> tuple[float, float, int, bool]:
+    """Return tau, the sweeps in which a chain forgets, how long chains ran to tell, and whether that was ten times so.
 
     Looked at are the energy, the magnetization, the overlap with a state of low energy and that with another chain,
-    all but the energy without their sign where H has none, and how long a tempered chain waits for a state from the
-    hottest rung. Each trial is twice as long as the one before; half of it is burn-in.
+    all but the energy without their sign where H has none. Tempered chains forget by taking up a state from the
+    hottest rung, others in tau. Each trial is twice as long as the one before; half of it is burn-in.
     """
     direction = satisfying_state(system)
     n, n_chains = _SHORTEST_PILOT, group.pilot_chains
@@ -142,9 +148,10 @@ def _pilot(
             r[:, t] = (s * np.roll(s, 1, axis=0)).mean(axis=1)
         if system.is_even:
             m, q, r = np.abs(m), np.abs(q), np.abs(r)
-        tau = max(stride * max(map(autocorrelation_time, (E, m, q, r))), chains.renewal_time())
-        if n >= 10 * tau or _pilot_price(group, system, 2 * n) > budget:
-            return tau, n, n >= 10 * tau
+        tau = stride * max(map(autocorrelation_time, (E, m, q, r)))
+        forgotten = max(tau, chains.renewal_time())
+        if n >= 10 * forgotten or _pilot_price(group, system, 2 * n) > budget:
+            return tau, forgotten, n, n >= 10 * forgotten
         n *= 2
 
 

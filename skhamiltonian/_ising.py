@@ -49,17 +49,19 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         With ``coupling=0.0`` they alone make the system, on any graph.
     boundary : {"periodic", "open"} or a tuple of these, one per axis, default="periodic"
         What is beyond the last site of an axis: the first one, or nothing.
-    algorithm : {"auto", "heat-bath", "swendsen-wang"}, default="auto"
+    algorithm : {"auto", "heat-bath", "swendsen-wang", "parallel-tempering"}, default="auto"
         "heat-bath" draws one spin after the other from its law given all others (Glauber's rule [1]_), in many
-        chains at once. "swendsen-wang" turns over clusters of spins [2]_: slower for each spin, but not slowed
-        down near the critical temperature; for pair terms and fields only. "auto" measures the autocorrelation
-        times and takes the algorithm with less work for an independent configuration; where `n_sweeps` and
-        `burn_in` are given it takes clusters if the couplings do not compete.
+        chains at once. "swendsen-wang" turns over clusters of spins [2]_, for pair terms and fields only: slower for
+        each spin, but not slowed down near the critical temperature. "parallel-tempering" lets replicas at a ladder
+        of temperatures change places [4]_. "auto" tempers where couplings compete; otherwise it takes the one of the
+        others with less work for an independent configuration, by measured autocorrelation times. Where `n_sweeps`
+        and `burn_in` are given it takes clusters if the couplings do not compete, and single spins if they do.
     n_sweeps : int or "auto", default="auto"
         Sweeps between two draws of a chain, and sweeps that `transform` gives to every row. "auto" is twice
-        the measured autocorrelation time in `sample`, and eight times in `transform`: rows are forgotten.
+        the measured autocorrelation time in `sample`, and in `transform` the automatic `burn_in`: rows are forgotten.
     burn_in : int or "auto", default="auto"
-        Sweeps of a chain before its first draw. "auto" is eight times the measured autocorrelation time.
+        Sweeps of a chain before its first draw. "auto" is eight times the measured autocorrelation time, or that in
+        which a tempered chain takes up a state from the hottest rung.
     n_chains : int, default=None
         Number of independent chains that `sample` runs, at most one for each configuration asked for. None
         leaves about eight draws to a chain, within limits that suit the algorithm.
@@ -93,6 +95,7 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     .. [2] R. H. Swendsen, J.-S. Wang, "Nonuniversal critical dynamics in Monte Carlo simulations",
        Phys. Rev. Lett. 58, 86 (1987).
     .. [3] N. Madras, A. D. Sokal, "The pivot algorithm", J. Stat. Phys. 50, 109 (1988), appendix C.
+    .. [4] K. Hukushima, K. Nemoto, "Exchange Monte Carlo", J. Phys. Soc. Jpn. 65, 1604 (1996).
 
     Examples
     --------

@@ -45,7 +45,7 @@ def boltzmann(energy, beta):
 def test_ladder_of_a_square_lattice_by_hand(coupling):
     """From 4 tanh(beta J) = 1 in steps of one standard deviation, sqrt(2 N) J / cosh(beta J), down to T."""
     J = abs(coupling)
-    betas = ladder(square(8, coupling), J / 2.0) * J
+    betas = ladder(square(8, coupling), 2.0 * J) * J
     assert betas[0] == pytest.approx(0.5)
     assert betas[-1] == pytest.approx(math.atanh(0.25), rel=1e-5)
     steps, longest = -np.diff(betas), np.cosh(betas[1:]) / math.sqrt(128)
