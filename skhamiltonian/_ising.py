@@ -288,10 +288,9 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         [4096, 4096, 1808]
         """
         block_size = check_integer(block_size, "block_size", minimum=1)
-        left = math.inf if n_samples is None else n_samples
-        n_first = block_size if n_samples is None else n_samples
-        T, n_first, field, seed = check_request(self, temperature, n_first, field, random_state)
-        plan, groups = self._start(T, min(n_first, block_size), field, "auto", seed)
+        left = math.inf if n_samples is None else check_integer(n_samples, "n_samples")
+        T, n_first, field, seed = check_request(self, temperature, min(left, block_size), field, random_state)
+        plan, groups = self._start(T, min(left, 10**9), field, "auto", seed, n_first)
 
         def blocks(left):
             while left > 0:
@@ -317,14 +316,14 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         energy = energies(X.reshape(-1, X.shape[2]), ising_system(self, field)).reshape(X.shape[:2])
         return plan, Draws(X, energy)
 
-    def _start(self, temperature, n_samples, field, method, seed):
-        """Return how to sample, and groups of chains after their burn-in."""
+    def _start(self, temperature, n_samples, field, method, seed, n_first=None):
+        """Return how to sample, and groups of chains after their burn-in, no more chains than first draws."""
         system = ising_system(self, field)
         pilot, moves = seed.spawn(2)
         algorithm = self.algorithm if method == "auto" else check_choice(method, "method", ALGORITHMS)
         given = {name: getattr(self, name) for name in ("burn_in", "n_sweeps") if getattr(self, name) != "auto"}
         plan = self._plan(algorithm, system, temperature, n_samples, pilot, given)
-        n_chains = _chains.suitable_number(plan.group, n_samples, self.n_chains)
+        n_chains = _chains.suitable_number(plan.group, n_samples if n_first is None else n_first, self.n_chains)
         return plan, _chains.start(plan.group, system, temperature, n_chains, plan.burn_in, moves, self.n_jobs)
 
     def _plan(self, algorithm, system, temperature, n_samples, seed, given):

@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import check_transformer_general, parametrize_with_checks
 
-from skhamiltonian import IsingSampler, ising_exact
+from skhamiltonian import IsingSampler, _chains, ising_exact
 
 CRITICAL = 2 / np.log1p(np.sqrt(2))
 
@@ -340,6 +340,19 @@ def test_a_stream_holds_one_block():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 * 4000 * 256  # all together are 50 MB
+    assert next(IsingSampler((16, 16), 4.0).iter_sample(n_samples=10**13)).shape == (4096, 256)
+
+
+def test_a_stream_is_planned_as_a_whole(monkeypatch):
+    """What clusters would draw sooner in one block, single spins draw sooner in many."""
+    planned = []
+    plan = _chains.plan
+    monkeypatch.setattr(_chains, "plan", lambda *args, **kwargs: planned.append(plan(*args, **kwargs)) or planned[-1])
+    ising = IsingSampler((16, 16), 2.5, random_state=0)
+    next(ising.iter_sample(n_samples=100, block_size=100))
+    next(ising.iter_sample(n_samples=100_000, block_size=100))
+    next(ising.iter_sample(block_size=100))
+    assert [one.algorithm for one in planned] == ["swendsen-wang", "heat-bath", "heat-bath"]
 
 
 # ------------------------------------------------------------------ transformer
