@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from threading import Event
 
@@ -10,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._lattice_terms import SpinSystem
-from ._multispin import multispin_heat_bath, probability_bits, uniform_couplings
+from ._multispin import multispin_heat_bath, pack, probability_bits, uniform_couplings, unpack
+from ._parallel_tempering import ladder, temper
 from ._spin_kernels import heat_bath, new_streams, swendsen_wang
 
 _NANOSECONDS_PER_CALL = 5e7
@@ -27,6 +27,7 @@ class ChainGroup:
     most_chains: int  # in a group
     enough_chains: int  # for a sample of any size
     pilot_chains: int  # for a look at the autocorrelation
+    freezes = True  # where it starts from disorder in the cold
 
     def __init__(self, spins: NDArray[np.int8], system: SpinSystem, seed: np.random.SeedSequence) -> None:
         self.n_chains, self.n_sites = spins.shape
@@ -48,6 +49,10 @@ class ChainGroup:
         """Return the states of the chains, (n_chains, n_sites)."""
         raise NotImplementedError
 
+    def renewal_time(self) -> float:
+        """Return after how many sweeps a chain takes up a state from where all is forgotten, 1 where it never does."""
+        return 1.0
+
     def _pack(self, spins: NDArray[np.int8], seed: np.random.SeedSequence) -> None:
         raise NotImplementedError
 
@@ -68,14 +73,55 @@ class HeatBathGroup(ChainGroup):
 
     def _pack(self, spins: NDArray[np.int8], seed: np.random.SeedSequence) -> None:
         self.spins = np.ascontiguousarray(spins.T)
-        self.streams = new_streams(seed, (self.n_chains + 1) // 2)
+        self.streams = new_streams(seed, (len(spins) + 1) // 2)
 
     def advance(self, n_sweeps: int, temperature: float) -> None:
+        beta = np.full(self.n_chains, 1 / temperature)
         for n in self._calls(n_sweeps, self.n_chains):
-            heat_bath(self.spins, n, self.system, temperature, self.streams)
+            heat_bath(self.spins, n, self.system, beta, self.streams)
 
     def configurations(self) -> NDArray[np.int8]:
         return self.spins.T
+
+
+class TemperedGroup(HeatBathGroup):
+    """Chains at the coldest rung of a ladder of temperatures, moved by `temper`: each a replica on every rung."""
+
+    ladder: NDArray[np.float64]
+    most_chains, enough_chains, pilot_chains = 32, 64, 32
+    freezes = False
+
+    def _pack(self, spins: NDArray[np.int8], seed: np.random.SeedSequence) -> None:
+        n_replicas = self.n_chains * len(self.ladder)
+        super()._pack(np.repeat(spins, len(self.ladder), axis=0), seed)
+        self.column = np.arange(n_replicas).reshape(self.n_chains, -1)
+        self.from_hot = np.zeros(n_replicas, dtype=bool)
+        self.n_done = self.arrivals = 0
+
+    def advance(self, n_sweeps: int, temperature: float) -> None:
+        for n in self._calls(n_sweeps, self.n_chains):
+            self.arrivals += temper(
+                self.spins, n, self.system, self.ladder, self.column, self.from_hot, self.n_done, self.streams
+            )
+            self.n_done += n
+
+    def configurations(self) -> NDArray[np.int8]:
+        return self.spins[:, self.column[:, 0]].T
+
+    def renewal_time(self) -> float:
+        return self.n_done * self.n_chains / max(1, self.arrivals)
+
+
+def tempered_group(system: SpinSystem, temperature: float) -> type[TemperedGroup]:
+    """Return the class of chains with the ladder for this system down to this temperature."""
+    rungs = ladder(system, temperature)
+    terms_per_site = len(system.site_terms) / system.n_sites
+
+    class Tempered(TemperedGroup):
+        ladder = rungs
+        fixed_price, price = 120.0, (0.5 + terms_per_site) * len(rungs)
+
+    return Tempered
 
 
 class MultiSpinGroup(ChainGroup):
@@ -85,11 +131,8 @@ class MultiSpinGroup(ChainGroup):
     most_chains, enough_chains, pilot_chains = 1024, 1024, 64
 
     def _pack(self, spins: NDArray[np.int8], seed: np.random.SeedSequence) -> None:
-        n_words = math.ceil(self.n_chains / 64)
-        up = np.zeros((self.n_sites, 64 * n_words), dtype=bool)
-        up[:, : self.n_chains] = spins.T > 0
-        self.words = np.packbits(up, axis=1, bitorder="little").view("<u8").astype(np.uint64)
-        self.streams = new_streams(seed, n_words)
+        self.words = pack(spins)
+        self.streams = new_streams(seed, self.words.shape[1])
         couplings = uniform_couplings(self.system)
         assert couplings is not None  # `group_class` has asked
         self.couplings = couplings
@@ -101,8 +144,7 @@ class MultiSpinGroup(ChainGroup):
             multispin_heat_bath(self.words, n, start, neighbours, inverted, digits, self.streams)
 
     def configurations(self) -> NDArray[np.int8]:
-        up = np.unpackbits(self.words.astype("<u8").view(np.uint8), axis=1, bitorder="little").view(np.int8)
-        return (2 * up - 1).T[: self.n_chains]
+        return unpack(self.words, self.n_chains)
 
 
 class ClusterGroup(ChainGroup):
@@ -135,8 +177,10 @@ class ClusterGroup(ChainGroup):
         return self.states[:, :-1] * self.states[:, -1:]
 
 
-def group_class(algorithm: str, system: SpinSystem) -> type[ChainGroup]:
+def group_class(algorithm: str, system: SpinSystem, temperature: float) -> type[ChainGroup]:
     """Return the class of chains that moves by the algorithm of that name."""
+    if algorithm == "parallel-tempering":
+        return tempered_group(system, temperature)
     if algorithm == "swendsen-wang":
         if (k := system.largest_order) > 2:
             raise ValueError(f"algorithm='swendsen-wang' moves pair terms and fields only, got a term of {k} spins")

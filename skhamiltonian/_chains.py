@@ -17,10 +17,12 @@ from scipy.special import expit
 
 from ._chain_groups import ChainGroup, group_class
 from ._lattice_terms import SpinSystem
+from ._parallel_tempering import ladder
 from ._spin_kernels import energies, satisfying_state
 from ._statistics import autocorrelation_time
 
 _NANOSECONDS_PER_PILOT = 1e10
+_SHARE_OF_TEMPERING = 0.3  # of that, where single spins are tried after it
 _SHORTEST_PILOT = 64  # sweeps
 _RECORDS = 256  # states looked at in a pilot run, however long it is
 _COOLING_STEPS = 32
@@ -54,6 +56,7 @@ class Plan(NamedTuple):
     """How a sample is drawn: sweeps before the first draw and between two, from the measured memory of a chain."""
 
     algorithm: str
+    group: type[ChainGroup]
     burn_in: int
     n_sweeps: int
     tau: float  # integrated autocorrelation time in sweeps, the slowest of those looked at
@@ -73,49 +76,69 @@ def plan(
     """Return the plan of the algorithm with the least work for an independent draw, unless all is given.
 
     Other algorithms are tried as long as the trial is cheap against the sample that the first would draw. Draws are
-    2 tau apart, so that consecutive ones are correlated by exp(-4) where one mode is all; burn-in is 8 tau.
+    2 tau apart, so that consecutive ones are correlated by exp(-4) where one mode is all; burn-in is 8 tau, or eight
+    times what it takes a tempered chain to take up a state from the hottest rung.
     """
     scene = landscape(system)
-    clusters_first = ("swendsen-wang", "heat-bath") if scene.has_clusters else ("heat-bath",)
-    algorithms = clusters_first if algorithm == "auto" else (algorithm,)
+    given = burn_in is not None and n_sweeps is not None
+    names = _candidates(system, scene, temperature, given) if algorithm == "auto" else (algorithm,)
     if burn_in is not None and n_sweeps is not None:
-        return Plan(algorithms[0], burn_in, n_sweeps, math.nan, True)
+        return Plan(names[0], group_class(names[0], system, temperature), burn_in, n_sweeps, math.nan, True)
     plans: list[tuple[bool, float, Plan]] = []
     budget = _NANOSECONDS_PER_PILOT
-    for name in algorithms:
-        if plans and _pilot_price(name, system, _SHORTEST_PILOT) > budget:
+    for name in names:
+        group = group_class(name, system, temperature)
+        if plans and _pilot_price(group, system, _SHORTEST_PILOT) > budget:
             break
-        tau, n, converged = _pilot(name, system, scene, temperature, budget, seed)
-        trial = Plan(name, math.ceil(8 * tau) if converged else n, math.ceil(2 * tau), tau, converged)
-        n_chains = suitable_number(name, system, n_samples, None)
-        n_sweeps_in_all = trial.burn_in + trial.n_sweeps * math.ceil(n_samples / n_chains)
-        price = n_sweeps_in_all * system.n_sites * group_class(name, system).nanoseconds(n_chains)
+        share = _SHARE_OF_TEMPERING if len(names) > 1 and name == "parallel-tempering" else 1.0
+        tau, forgotten, n, converged = _pilot(group, system, scene, temperature, share * budget, seed)
+        n_chains = suitable_number(group, n_samples, None)
+        n_draws = max(1, math.ceil(n_samples / n_chains))
+        trial = Plan(name, group, math.ceil(8 * forgotten), math.ceil(2 * tau), tau, True)
+        if not converged:  # tau is unknown: spend on the draws what the burn-in takes
+            trial = Plan(name, group, n, max(1, n // n_draws), tau, False)
+        price = (trial.burn_in + trial.n_sweeps * n_draws) * system.n_sites * group.nanoseconds(n_chains)
         plans.append((not converged, price, trial))
-        budget = min(budget, 0.3 * price)
-    best = min(plans)[2]
+        budget = min(budget, 0.3 * price) if converged else budget
+        if converged and name == "parallel-tempering":
+            break
+    best = min(plans, key=lambda each: each[:2])[2]
     return best._replace(
         burn_in=best.burn_in if burn_in is None else burn_in, n_sweeps=best.n_sweeps if n_sweeps is None else n_sweeps
     )
 
 
+def _candidates(system: SpinSystem, scene: Landscape, temperature: float, given: bool) -> tuple[str, ...]:
+    """Return the algorithms that "auto" may take, in the order of their trials.
+
+    Where couplings compete, chains are tempered, unless it is too hot for valleys: single spins do not see a valley
+    that few chains fall into and none leaves. They are believed on lattices too large to be tempered in time, where
+    all chains meet the same valleys.
+    """
+    if scene.has_clusters:
+        return ("swendsen-wang", "heat-bath")
+    rough = scene.ground_state is None and len(ladder(system, temperature)) > 1
+    return ("parallel-tempering", "heat-bath") if rough and not given else ("heat-bath",)
+
+
 def _pilot(
-    algorithm: str,
+    group: type[ChainGroup],
     system: SpinSystem,
     scene: Landscape,
     temperature: float,
     budget: float,
     seed: np.random.SeedSequence,
-) -> tuple[float, int, bool]:
-    """Return tau in sweeps, how long chains ran to tell, and whether that was 10 tau, at which chains are believed.
+) -> tuple[float, float, int, bool]:
+    """Return tau, the sweeps in which a chain forgets, how long chains ran to tell, and whether that was ten times so.
 
     Looked at are the energy, the magnetization, the overlap with a state of low energy and that with another chain,
-    all but the energy without their sign where H has none. Each trial is twice as long as the one before; half of it
-    is burn-in.
+    all but the energy without their sign where H has none. Tempered chains forget by taking up a state from the
+    hottest rung, others in tau. Each trial is twice as long as the one before; half of it is burn-in.
     """
     direction = satisfying_state(system)
-    n, n_chains = _SHORTEST_PILOT, group_class(algorithm, system).pilot_chains
+    n, n_chains = _SHORTEST_PILOT, group.pilot_chains
     while True:
-        [chains] = start(algorithm, system, temperature, n_chains, n, seed.spawn(1)[0], scene=scene)
+        [chains] = start(group, system, temperature, n_chains, n, seed.spawn(1)[0], scene=scene)
         stride = max(1, n // _RECORDS)
         E, m, q, r = np.empty((4, n_chains, n // stride))
         for t in range(n // stride):
@@ -126,26 +149,25 @@ def _pilot(
         if system.is_even:
             m, q, r = np.abs(m), np.abs(q), np.abs(r)
         tau = stride * max(map(autocorrelation_time, (E, m, q, r)))
-        if n >= 10 * tau or _pilot_price(algorithm, system, 2 * n) > budget:
-            return tau, n, n >= 10 * tau
+        forgotten = max(tau, chains.renewal_time())
+        if n >= 10 * forgotten or _pilot_price(group, system, 2 * n) > budget:
+            return tau, forgotten, n, n >= 10 * forgotten
         n *= 2
 
 
-def _pilot_price(algorithm: str, system: SpinSystem, n: int) -> float:
+def _pilot_price(group: type[ChainGroup], system: SpinSystem, n: int) -> float:
     """Return the nanoseconds of all trials up to that of n sweeps."""
-    group = group_class(algorithm, system)
     return 4 * n * system.n_sites * group.nanoseconds(group.pilot_chains)
 
 
-def suitable_number(algorithm: str, system: SpinSystem, n_samples: int, wanted: int | None) -> int:
+def suitable_number(group: type[ChainGroup], n_samples: int, wanted: int | None) -> int:
     """Return the number of chains: about eight draws to each where none is wanted, and never more than draws."""
-    enough = group_class(algorithm, system).enough_chains
-    number = min(max(64, math.ceil(n_samples / 8)), enough) if wanted is None else wanted
+    number = min(max(64, math.ceil(n_samples / 8)), group.enough_chains) if wanted is None else wanted
     return max(1, min(number, n_samples))
 
 
 def start(
-    algorithm: str,
+    cls: type[ChainGroup],
     system: SpinSystem,
     temperature: float,
     n_chains: int,
@@ -157,17 +179,16 @@ def start(
     """Return groups of chains after their burn-in.
 
     Chains start from the ground state or its reversal, by their Boltzmann weights, where it is known: from
-    disorder they would freeze in stripes at low T. Otherwise they are cooled, from where nothing is frozen, in as
-    many sweeps as the burn-in has.
+    disorder they would freeze in stripes at low T. Otherwise those that freeze are cooled, from where nothing is
+    frozen, in as many sweeps as the burn-in has.
     """
     scene = landscape(system) if scene is None else scene
-    cls = group_class(algorithm, system)
 
     def start_group(stop: Event, n: int, child: np.random.SeedSequence) -> ChainGroup:
         starts, moves = child.spawn(2)
         group = cls(_starting_states(n, system, scene, temperature, np.random.default_rng(starts)), system, moves)
         group.stop = stop
-        if scene.ground_state is None:
+        if scene.ground_state is None and cls.freezes:
             for T in _cooling(system, temperature):
                 group.advance(burn_in // _COOLING_STEPS, T)
         group.advance(burn_in, temperature)
@@ -220,7 +241,7 @@ def draw(
 
 def evolved(
     X: NDArray[Any],
-    algorithm: str,
+    cls: type[ChainGroup],
     system: SpinSystem,
     n_sweeps: int,
     temperature: float,
@@ -228,7 +249,6 @@ def evolved(
     n_jobs: int | None,
 ) -> NDArray[np.int8]:
     """Return every row after `n_sweeps` sweeps, starting from the signs of its entries."""
-    cls = group_class(algorithm, system)
     result = np.empty(X.shape, dtype=np.int8)
     firsts = range(0, len(X), cls.most_chains)
 

@@ -49,17 +49,19 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         With ``coupling=0.0`` they alone make the system, on any graph.
     boundary : {"periodic", "open"} or a tuple of these, one per axis, default="periodic"
         What is beyond the last site of an axis: the first one, or nothing.
-    algorithm : {"auto", "heat-bath", "swendsen-wang"}, default="auto"
+    algorithm : {"auto", "heat-bath", "swendsen-wang", "parallel-tempering"}, default="auto"
         "heat-bath" draws one spin after the other from its law given all others (Glauber's rule [1]_), in many
-        chains at once. "swendsen-wang" turns over clusters of spins [2]_: slower for each spin, but not slowed
-        down near the critical temperature; for pair terms and fields only. "auto" measures the autocorrelation
-        times and takes the algorithm with less work for an independent configuration; where `n_sweeps` and
-        `burn_in` are given it takes clusters if the couplings do not compete.
+        chains at once. "swendsen-wang" turns over clusters of spins [2]_, for pair terms and fields only: slower for
+        each spin, but not slowed down near the critical temperature. "parallel-tempering" lets replicas at a ladder
+        of temperatures change places [4]_. "auto" tempers where couplings compete; otherwise it takes the one of the
+        others with less work for an independent configuration, by measured autocorrelation times. Where `n_sweeps`
+        and `burn_in` are given it takes clusters if the couplings do not compete, and single spins if they do.
     n_sweeps : int or "auto", default="auto"
         Sweeps between two draws of a chain, and sweeps that `transform` gives to every row. "auto" is twice
-        the measured autocorrelation time in `sample`, and eight times in `transform`: rows are forgotten.
+        the measured autocorrelation time in `sample`, and in `transform` the automatic `burn_in`: rows are forgotten.
     burn_in : int or "auto", default="auto"
-        Sweeps of a chain before its first draw. "auto" is eight times the measured autocorrelation time.
+        Sweeps of a chain before its first draw. "auto" is eight times the measured autocorrelation time, or that in
+        which a tempered chain takes up a state from the hottest rung.
     n_chains : int, default=None
         Number of independent chains that `sample` runs, at most one for each configuration asked for. None
         leaves about eight draws to a chain, within limits that suit the algorithm.
@@ -93,6 +95,7 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     .. [2] R. H. Swendsen, J.-S. Wang, "Nonuniversal critical dynamics in Monte Carlo simulations",
        Phys. Rev. Lett. 58, 86 (1987).
     .. [3] N. Madras, A. D. Sokal, "The pivot algorithm", J. Stat. Phys. 50, 109 (1988), appendix C.
+    .. [4] K. Hukushima, K. Nemoto, "Exchange Monte Carlo", J. Phys. Soc. Jpn. 65, 1604 (1996).
 
     Examples
     --------
@@ -196,7 +199,7 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         pilot, moves = seed_sequence(self.random_state, "IsingSampler.transform").spawn(2)
         given = {} if self.n_sweeps == "auto" else {"burn_in": self.n_sweeps, "n_sweeps": self.n_sweeps}
         plan = self._plan(self.algorithm, system, self.temperature, len(X), pilot, given)
-        return _chains.evolved(X, plan.algorithm, system, plan.burn_in, self.temperature, moves, self.n_jobs)
+        return _chains.evolved(X, plan.group, system, plan.burn_in, self.temperature, moves, self.n_jobs)
 
     def energy(self, X):
         """Return the total energy H(s) of every row.
@@ -285,10 +288,9 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         [4096, 4096, 1808]
         """
         block_size = check_integer(block_size, "block_size", minimum=1)
-        left = math.inf if n_samples is None else n_samples
-        n_first = block_size if n_samples is None else n_samples
-        T, n_first, field, seed = check_request(self, temperature, n_first, field, random_state)
-        plan, groups = self._start(T, min(n_first, block_size), field, "auto", seed)
+        left = math.inf if n_samples is None else check_integer(n_samples, "n_samples")
+        T, n_first, field, seed = check_request(self, temperature, min(left, block_size), field, random_state)
+        plan, groups = self._start(T, min(left, 10**9), field, "auto", seed, n_first)
 
         def blocks(left):
             while left > 0:
@@ -314,15 +316,15 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         energy = energies(X.reshape(-1, X.shape[2]), ising_system(self, field)).reshape(X.shape[:2])
         return plan, Draws(X, energy)
 
-    def _start(self, temperature, n_samples, field, method, seed):
-        """Return how to sample, and groups of chains after their burn-in."""
+    def _start(self, temperature, n_samples, field, method, seed, n_first=None):
+        """Return how to sample, and groups of chains after their burn-in, no more chains than first draws."""
         system = ising_system(self, field)
         pilot, moves = seed.spawn(2)
         algorithm = self.algorithm if method == "auto" else check_choice(method, "method", ALGORITHMS)
         given = {name: getattr(self, name) for name in ("burn_in", "n_sweeps") if getattr(self, name) != "auto"}
         plan = self._plan(algorithm, system, temperature, n_samples, pilot, given)
-        n_chains = _chains.suitable_number(plan.algorithm, system, n_samples, self.n_chains)
-        return plan, _chains.start(plan.algorithm, system, temperature, n_chains, plan.burn_in, moves, self.n_jobs)
+        n_chains = _chains.suitable_number(plan.group, n_samples if n_first is None else n_first, self.n_chains)
+        return plan, _chains.start(plan.group, system, temperature, n_chains, plan.burn_in, moves, self.n_jobs)
 
     def _plan(self, algorithm, system, temperature, n_samples, seed, given):
         plan = _chains.plan(algorithm, system, temperature, n_samples, seed, **given)

@@ -15,7 +15,7 @@ from ._validation import (
     seed_sequence,
 )
 
-ALGORITHMS = ("auto", "heat-bath", "swendsen-wang")
+ALGORITHMS = ("auto", "heat-bath", "swendsen-wang", "parallel-tempering")
 _STRENGTHS = {
     "coupling": nearest_neighbours,
     "next_nearest_coupling": next_nearest_neighbours,

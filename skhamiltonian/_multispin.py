@@ -138,3 +138,29 @@ def _count_up(
                 at_least[a + 1, w] |= at_least[a, w] & (s[j, w] ^ turn)
         for w in range(s.shape[1]):
             at_least[1, w] |= s[j, w] ^ turn
+
+
+@kernel
+def pack(spins: NDArray[np.int8]) -> NDArray[np.uint64]:
+    """Return words, (n_sites, n_words), whose bit b of word w is set where spins[64 w + b, site] is up."""
+    n_chains, n_sites = spins.shape
+    words = np.zeros((n_sites, (n_chains + 63) // 64), np.uint64)
+    for first in range(0, n_sites, 64):  # a tile of 64 chains and 64 sites fits the cache
+        for chain in range(n_chains):
+            bit = np.uint64(chain % 64)
+            for i in range(first, min(first + 64, n_sites)):
+                words[i, chain // 64] |= np.uint64(spins[chain, i] > 0) << bit
+    return words
+
+
+@kernel
+def unpack(words: NDArray[np.uint64], n_chains: int) -> NDArray[np.int8]:
+    """Return the spins of `pack`, (n_chains, n_sites)."""
+    n_sites = len(words)
+    spins = np.empty((n_chains, n_sites), np.int8)
+    for first in range(0, n_sites, 64):
+        for chain in range(n_chains):
+            bit = np.uint64(chain % 64)
+            for i in range(first, min(first + 64, n_sites)):
+                spins[chain, i] = np.int8(2) * np.int8((words[i, chain // 64] >> bit) & np.uint64(1)) - np.int8(1)
+    return spins

@@ -41,44 +41,58 @@ def next_word(streams: NDArray[np.uint64], j: int) -> int:
 def energies(configurations: NDArray[np.int8], system: SpinSystem) -> NDArray[np.float64]:
     """Return H(s) of every row s; rows are taken 64 at a time and transposed, for vector instructions."""
     n_rows, n_sites = configurations.shape
-    total, product = np.zeros(n_rows), np.empty(64, np.int8)
-    s = np.ones((n_sites, 64), np.int8)
+    total, s = np.empty(n_rows), np.ones((n_sites, 64), np.int8)
     for start in range(0, n_rows, 64):
         n = min(64, n_rows - start)
         for row in range(n):
             for i in range(n_sites):
                 s[i, row] = configurations[start + row, i]
-        for k in range(len(system.strength)):
-            for row in range(64):
-                product[row] = np.int8(1)
-            for position in range(system.term_start[k], system.term_start[k + 1]):
-                for row in range(64):
-                    product[row] *= s[system.term_sites[position], row]
-            for row in range(n):
-                total[start + row] -= system.strength[k] * product[row]
+        total[start : start + n] = column_energies(s, system)[:n]
+    return total
+
+
+@kernel
+def column_energies(s: NDArray[np.int8], system: SpinSystem) -> NDArray[np.float64]:
+    """Return H(s) of every column s."""
+    n = s.shape[1]
+    total, product = np.zeros(n), np.empty(n, np.int8)
+    for k in range(len(system.strength)):
+        for c in range(n):
+            product[c] = np.int8(1)
+        for position in range(system.term_start[k], system.term_start[k + 1]):
+            for c in range(n):
+                product[c] *= s[system.term_sites[position], c]
+        for c in range(n):
+            total[c] -= system.strength[k] * product[c]
     return total
 
 
 @kernel
 def heat_bath(
-    s: NDArray[np.int8], n_sweeps: int, system: SpinSystem, temperature: float, streams: NDArray[np.uint64]
+    s: NDArray[np.int8],
+    n_sweeps: int,
+    system: SpinSystem,
+    beta: NDArray[np.float64],
+    streams: NDArray[np.uint64],
 ) -> None:
     """Draw every spin in site order from its law given the others, `n_sweeps` times, in all chains s[:, c].
 
-    Site i points up with probability 1 / (1 + exp(-x)), x = 2/T sum_{k holds i} J_k prod_{j in k, j != i} s_j
-    (Glauber). Unlike Metropolis in site order, this reaches every state from every other at every T. Chains stand
-    side by side for vector instructions in float32: probabilities have a relative error below 1e-6 (1 + |x|), and
-    those under 2^-32 are 0.
+    Site i points up with probability 1 / (1 + exp(-x)), x = 2 beta sum_{k holds i} J_k prod_{j in k, j != i} s_j
+    (Glauber), with the chain's own beta = 1/T. Unlike Metropolis in site order, this reaches every state from every
+    other at every T. Chains stand side by side for vector instructions in float32: probabilities have a relative error
+    below 1e-6 (1 + |x|), and those under 2^-32 are 0.
     """
     n_chains = s.shape[1]
     x, product = np.empty(n_chains, np.float32), np.empty(n_chains, np.int8)
     exponent, words = np.empty(n_chains, np.int32), np.empty((n_chains + 1) // 2, np.uint64)
     power_of_two, random = exponent.view(np.float32), words.view(np.int32)
-    # Where T -> 0 all fields stay finite, so that those which cancel do.
-    beta = min(2.0 / temperature, 1e30 / max(1e-30, np.abs(system.strength).max() if len(system.strength) else 0.0))
+    # In units of the largest coupling all fields stay finite where T -> 0, so that those which cancel do.
+    scale = max(1e-300, np.abs(system.strength).max() if len(system.strength) else 0.0)
+    strength = (system.strength / scale).astype(np.float32)
+    slope = np.minimum(2.0 * beta * scale, 1e30).astype(np.float32)
     for _ in range(n_sweeps):
         for i in range(len(s)):
-            _local_field(x, product, s, i, system, beta)
+            _local_field(x, product, s, i, system, strength, slope)
             for w in range(len(words)):
                 words[w] = next_word(streams, w)
             _draw_spins(s, i, x, exponent, power_of_two, random)
@@ -86,14 +100,19 @@ def heat_bath(
 
 @kernel
 def _local_field(
-    x: NDArray[np.float32], product: NDArray[np.int8], s: NDArray[np.int8], i: int, system: SpinSystem, beta: float
+    x: NDArray[np.float32],
+    product: NDArray[np.int8],
+    s: NDArray[np.int8],
+    i: int,
+    system: SpinSystem,
+    strength: NDArray[np.float32],
+    slope: NDArray[np.float32],
 ) -> None:
-    """Set x = beta sum_{k holds i} J_k prod_{j in k, j != i} s_j of every chain."""
+    """Set x = slope sum_{k holds i} J_k prod_{j in k, j != i} s_j of every chain."""
     for c in range(len(x)):
         x[c] = _F(0.0)
     for entry in range(system.site_start[i], system.site_start[i + 1]):
         k = system.site_terms[entry]
-        strength = _F(beta * system.strength[k])
         for c in range(len(x)):
             product[c] = np.int8(1)
         for position in range(system.term_start[k], system.term_start[k + 1]):
@@ -102,7 +121,9 @@ def _local_field(
                 for c in range(len(x)):
                     product[c] *= s[j, c]
         for c in range(len(x)):
-            x[c] += strength * _F(product[c])
+            x[c] += strength[k] * _F(product[c])
+    for c in range(len(x)):
+        x[c] *= slope[c]
 
 
 @kernel

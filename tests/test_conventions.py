@@ -17,8 +17,8 @@ FILES = {path.stem: path for path in sorted(PACKAGE.glob("*.py"))}
 # A file may import those that stand after it.
 CORES = (
     "_training", "_sampling", "_metropolis", "_network_kernels", "_autoregressive", "_calibration",
-    "_lattice_symmetry", "_chains",
-    "_chain_groups", "_multispin", "_spin_kernels", "_lattice_terms", "_statistics", "_compile",
+    "_lattice_symmetry", "_chains", "_chain_groups", "_multispin", "_parallel_tempering", "_spin_kernels",
+    "_lattice_terms", "_statistics", "_compile",
 )  # fmt: skip
 ROOMS = (
     "__init__", "_display_fit", "_display", "_phase", "_critical", "_phase_curve", "_hamiltonian", "_callbacks",

@@ -7,6 +7,7 @@ import pickle
 import signal
 import threading
 import time
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import check_transformer_general, parametrize_with_checks
 
-from skhamiltonian import IsingSampler, ising_exact
+from skhamiltonian import IsingSampler, _chains, ising_exact
 
 CRITICAL = 2 / np.log1p(np.sqrt(2))
 
@@ -183,6 +184,58 @@ def test_counts_and_energy_of_any_hamiltonian_are_those_of_enumeration(name, alg
     assert factor < 1.3
 
 
+def glass(seed):
+    """40 couplings, +-1 or normal (even seeds), on random pairs of 16 sites, and the energies of all states."""
+    rng = np.random.default_rng(seed)
+    pairs = rng.permutation(list(itertools.combinations(range(16), 2)))[:40]
+    strengths = rng.choice([-1.0, 1.0], 40) if seed % 2 else rng.normal(size=40)
+    ising = IsingSampler((16,), coupling=0.0, couplings=list(zip(strengths, pairs, strict=True)), random_state=0)
+    s = np.array(list(itertools.product((-1, 1), repeat=16)), dtype=np.int8)
+    return ising, ising.energy(s)
+
+
+def glass_p_value(ising, H, temperature):
+    """A G-test of all states that are expected more than 50 times, the others together."""
+    n_samples, p = 20_000, np.exp(-(H - H.min()) / temperature)
+    X = ising.sample(temperature, n_samples=n_samples)
+    factor = n_samples / ising.effective_sample_size_
+    assert factor < 2
+    expected = n_samples * p / p.sum()
+    counts = np.bincount((X > 0) @ (1 << np.arange(16)[::-1]), minlength=2**16)
+    common = expected > 50
+    seen, wanted = (np.append(x[common], x[~common].sum()) for x in (counts, expected))
+    G = 2 * np.sum(seen * np.log(np.maximum(seen, 1e-300) / wanted))
+    return chi2.sf(G / factor, common.sum())
+
+
+@pytest.mark.parametrize("temperature", [0.2, 0.4, 0.8, 1.6])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_glass_is_drawn_from_all_its_valleys(seed, temperature):
+    ising, H = glass(seed)
+    assert glass_p_value(ising, H, temperature) > 1e-4
+    assert ising.algorithm_ == "parallel-tempering"
+
+
+def test_single_spins_alone_stay_in_the_valleys_of_a_glass():
+    """The test above can fail: few chains fall into a high valley, none leaves it, and the trial run sees nothing."""
+    ising, H = glass(9)
+    X = ising.set_params(algorithm="heat-bath").sample(0.4, n_samples=4000)
+    assert ising.tau_ < 10
+    p = np.exp(-(H - H.min()) / 0.4)
+    mean = p @ H / p.sum()
+    error = math.sqrt((p @ (H - mean) ** 2 / p.sum()) / ising.effective_sample_size_)
+    assert abs(ising.energy(X).mean() - mean) > 10 * error
+    X = ising.set_params(algorithm="auto").sample(0.4, n_samples=4000)
+    assert abs(ising.energy(X).mean() - mean) < 5 * error
+
+
+def test_single_spins_are_tried_where_tempering_takes_too_long(monkeypatch):
+    monkeypatch.setattr("skhamiltonian._chains._NANOSECONDS_PER_PILOT", 1e9)
+    ising = IsingSampler((24, 24), 2.8, next_nearest_coupling=-0.05, random_state=0)
+    ising.sample(n_samples=10)
+    assert ising.algorithm_ == "heat-bath"
+
+
 def test_two_dimensions_with_double_bonds_by_hand():
     """2 x 2 periodic: eight bonds, each pair of neighbours twice."""
     ising = IsingSampler((2, 2))
@@ -261,7 +314,7 @@ def test_draws_are_all_but_independent_by_default(algorithm):
 def test_chains_that_do_not_decorrelate_are_reported(monkeypatch):
     """Pure plaquettes at low temperature have 2^15 ground states, between which single spins hardly move."""
     monkeypatch.setattr("skhamiltonian._chains._NANOSECONDS_PER_PILOT", 1e8)
-    frozen = IsingSampler((8, 8), 0.2, coupling=0.0, plaquette_coupling=1.0, random_state=0)
+    frozen = IsingSampler((8, 8), 0.2, coupling=0.0, plaquette_coupling=1.0, algorithm="heat-bath", random_state=0)
     with pytest.raises(ConvergenceWarning, match=r"sweeps at temperature 0.2"):
         frozen.sample(n_samples=10)
 
@@ -277,6 +330,29 @@ def test_blocks_of_a_stream_are_one_equilibrium():
     assert abs(H.mean() - exact.energy) < 5 * 2.5 * math.sqrt(exact.heat_capacity / 15_000)
     endless = ising.iter_sample(block_size=10)
     assert [len(X) for X in itertools.islice(endless, 3)] == [10, 10, 10]
+
+
+def test_a_stream_holds_one_block():
+    stream = IsingSampler((16, 16), 4.0, random_state=0).iter_sample(n_samples=200_000, block_size=4000)
+    next(stream)
+    tracemalloc.start()
+    assert sum(len(X) for X in stream) == 196_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * 4000 * 256  # all together are 50 MB
+    assert next(IsingSampler((16, 16), 4.0).iter_sample(n_samples=10**13)).shape == (4096, 256)
+
+
+def test_a_stream_is_planned_as_a_whole(monkeypatch):
+    """What clusters would draw sooner in one block, single spins draw sooner in many."""
+    planned = []
+    plan = _chains.plan
+    monkeypatch.setattr(_chains, "plan", lambda *args, **kwargs: planned.append(plan(*args, **kwargs)) or planned[-1])
+    ising = IsingSampler((16, 16), 2.5, random_state=0)
+    next(ising.iter_sample(n_samples=100, block_size=100))
+    next(ising.iter_sample(n_samples=100_000, block_size=100))
+    next(ising.iter_sample(block_size=100))
+    assert [one.algorithm for one in planned] == ["swendsen-wang", "heat-bath", "heat-bath"]
 
 
 # ------------------------------------------------------------------ transformer

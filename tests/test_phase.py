@@ -1,5 +1,6 @@
 """Phase curves of samplers whose distribution is known state by state."""
 
+import itertools
 import sys
 import zipfile
 
@@ -11,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from skhamiltonian import IsingSampler
 from skhamiltonian._exact import enumerate_states, ising_exact
 from skhamiltonian._phase import phase_curve
 from skhamiltonian._phase_curve import PhaseCurve, with_error
@@ -122,6 +124,26 @@ def test_energy_and_heat_capacity_are_kaufmans():
     curve, exact = phase_curve(SmallIsing(64), T, n_samples=20_000, random_state=2), ising_exact((3, 3), T)
     for name, total in {"energy": exact.energy, "heat_capacity": exact.heat_capacity}.items():
         np.testing.assert_array_less(abs(curve[name].value - total / 9), 4 * curve[name].error)
+
+
+def test_no_temperature_of_a_glass_is_left_in_a_valley():
+    """Sixteen spins on a random graph, down to where all but the ground states are rare, against enumeration."""
+    rng = np.random.default_rng(9)
+    pairs = rng.permutation(list(itertools.combinations(range(16), 2)))[:40]
+    couplings = list(zip(rng.choice([-1.0, 1.0], 40) + 0.2 * rng.normal(size=40), pairs, strict=True))
+    ising = IsingSampler((16,), coupling=0.0, couplings=couplings)
+    T = np.array([0.3, 0.45, 0.6, 1.0, 1.5, 2.5, 6.0])
+    curve = phase_curve(ising, T, n_samples=10_000, random_state=0)
+    s = np.array(list(itertools.product((-1, 1), repeat=16)), dtype=np.int8)
+    H, m = ising.energy(s), abs(s.mean(axis=1))
+    p = np.exp(-(H - H.min()) / T[:, None])
+    p /= p.sum(axis=1, keepdims=True)
+    exact = {"energy": p @ H / 16, "abs_magnetization": p @ m}
+    exact["heat_capacity"] = (p @ H**2 - (p @ H) ** 2) / (16 * T**2)
+    for name, wanted in exact.items():
+        value, error = curve[name]
+        assert (abs(value - wanted) < 5 * error).all(), name
+        assert (error < 0.02).all()
 
 
 def test_magnetization_is_per_spin_whatever_the_size_of_a_spin():

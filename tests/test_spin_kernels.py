@@ -164,7 +164,8 @@ def heat_bath_probability(system, i, temperature):
     s = np.ascontiguousarray(all_states(system.n_sites).T)
     n = s.shape[1]
     x, product = np.empty(n, np.float32), np.empty(n, np.int8)
-    _spin_kernels._local_field(x, product, s, i, system, 2.0 / temperature)
+    slope = np.full(n, 2.0 / temperature, np.float32)
+    _spin_kernels._local_field(x, product, s, i, system, system.strength.astype(np.float32), slope)
     exponent = np.empty(n, np.int32)
 
     def up(random):
@@ -353,7 +354,7 @@ JOINS = "_ULP_53 < joins[k]"
 FAULTS = {
     "heat-bath: site never drawn": ("heat_bath", ALL_SITES, BUT_THE_FIRST),
     "heat-bath: probability x 0.9": ("heat_bath", "power_of_two[c]) < _F(1.0)", "power_of_two[c]) < _F(0.9)"),
-    "heat-bath: factor 2 missing": ("heat_bath", "min(2.0 / temperature", "min(1.0 / temperature"),
+    "heat-bath: factor 2 missing": ("heat_bath", "np.minimum(2.0 * beta", "np.minimum(1.0 * beta"),
     "heat-bath: shared random numbers": ("heat_bath", "_F(random[c] &", "_F(random[0] &"),
     "multispin: site never drawn": ("multispin_heat_bath", ALL_SITES, BUT_THE_FIRST),
     "multispin: probability x 0.9": ("probability_bits", "p = expit(", "p = 0.9 * expit("),
