@@ -1,7 +1,6 @@
 """From an estimator's parameters and checked configurations to fitted attributes."""
 
 import math
-import numbers
 import warnings
 from dataclasses import fields, replace
 from functools import partial
@@ -11,6 +10,7 @@ from sklearn import get_config
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import gen_batches
 
+from ._auto import check_numbers, plan
 from ._autoregressive import log_prob
 from ._calibration import Calibration
 from ._density_ratio import calibrate, max_rows
@@ -29,8 +29,6 @@ from ._validation import (
 )
 
 _N_SUPPORT_ROWS = 20_000
-# "auto" of max_iter: more brought little on 8 x 8 to 32 x 32 Ising and many-body data of 500 to 60 000 rows.
-_MIN_UPDATES, _MAX_UPDATES = 2500, 14_000
 # Rows below which nothing can be calibrated, and at most held back to check the calibration.
 _MIN_CALIBRATION_ROWS, _MAX_CHECK_ROWS = 100, 20_000
 
@@ -39,32 +37,17 @@ def check_parameters(made):
     """Check every parameter that needs no data."""
     check_temperature(made.temperature, allow_infinite=False)
     check_choice(made.activation, "activation", ("relu", "tanh", "logistic", "silu"))
-    for name in ("batch_size", "n_iter_no_change"):
-        check_integer(getattr(made, name), name, minimum=1)
-    if made.max_iter != "auto":
-        check_integer(made.max_iter, "max_iter", minimum=1)
+    check_integer(made.n_iter_no_change, "n_iter_no_change", minimum=1)
+    check_numbers(made)
     check_number(made.learning_rate_init, "learning_rate_init", low=0, include_low=False, include_high=False)
-    check_number(made.alpha, "alpha", low=0, include_high=False)
     check_number(made.tol, "tol", low=0, include_high=False)
     check_number(made.validation_fraction, "validation_fraction", low=0, high=1, include_low=False, include_high=False)
-    _hidden_layers(made.hidden_layer_sizes, 1)
 
 
-def _hidden_layers(sizes, n_sites):
-    """Return the widths of the hidden layers; "auto" is one wide layer, as many-body terms need it."""
-    if isinstance(sizes, str):
-        check_choice(sizes, "hidden_layer_sizes", ("auto",))
-        return (min(16 * n_sites, 1024, max(512, 2**17 // n_sites)),)
-    sizes = (sizes,) if isinstance(sizes, numbers.Integral) else tuple(sizes)
-    return tuple(check_integer(size, "each of hidden_layer_sizes", minimum=1) for size in sizes)
-
-
-def n_epochs(made, n_samples):
-    """Return the number of epochs; "auto" gives more data more updates, but fewer passes."""
-    if made.max_iter != "auto":
-        return made.max_iter
-    n_updates = min(_MAX_UPDATES, max(_MIN_UPDATES, _MIN_UPDATES * math.sqrt(n_samples / 2000)))
-    return math.ceil(n_updates * min(1.0, made.batch_size / n_samples))
+def plan_for(made, X, states):
+    """Return the plan of training for these data."""
+    shape, names = _lattice(made, X.shape[1], states)
+    return plan(made, len(X), X.shape[1], shape, names)
 
 
 def learn(made, X, states, epoch_done, start=None, n_iter=0):
@@ -79,18 +62,17 @@ def learn(made, X, states, epoch_done, start=None, n_iter=0):
     weight_seed, batch_seed, other_seed = seed.spawn(3)
     rng = np.random.default_rng(other_seed)
     ordering = check_ordering(made.ordering, X.shape[1], rng) if start is None else start.ordering
-    symmetry, names = _symmetry(made, X.shape[1], states)
+    lattice = _lattice(made, X.shape[1], states)
+    symmetry, todo = symmetry_sampler(*lattice), plan(made, len(X), X.shape[1], *lattice)
     direction = check_direction(made.calibrate, X.shape[1])
     rows, held_out = _split(made, len(X), rng)
     take = partial(_take, X, states)
-    hidden = _hidden_layers(made.hidden_layer_sizes, X.shape[1])
-    shape = (X.shape[1], len(states), hidden, made.activation, made.skip_connections)
+    shape = (X.shape[1], len(states), todo.hidden, made.activation, made.skip_connections)
     network = MaskedNetwork(*shape, int(weight_seed.generate_state(1)[0]))
     if start is not None:
         _check_shape(start, shape)
         network.load(start)
     network = network.to(made.device)
-    max_iter = n_epochs(made, len(X))
     try:
         fitted, history = train(
             network,
@@ -99,14 +81,14 @@ def learn(made, X, states, epoch_done, start=None, n_iter=0):
             held_out,
             ordering=ordering,
             symmetry=symmetry,
-            batch_size=min(made.batch_size, len(rows)),
+            batch_size=min(todo.batch_size, len(rows)),
             learning_rate=made.learning_rate_init,
-            max_iter=max_iter,
-            alpha=made.alpha,
+            max_iter=todo.max_iter,
+            alpha=todo.alpha,
             patience=made.n_iter_no_change if made.early_stopping else None,
             tol=made.tol,
             seed=batch_seed,
-            report=partial(_report, made.verbose, max_iter, epoch_done),
+            report=partial(_report, made.verbose, todo.max_iter, epoch_done),
         )
     except DivergedError as error:
         raise DivergedError(f"the loss became NaN or infinite in {error}: lower learning_rate_init") from None
@@ -118,7 +100,8 @@ def learn(made, X, states, epoch_done, start=None, n_iter=0):
     calibration = None
     if made.calibrate is not False and len(X) >= _MIN_CALIBRATION_ROWS:
         codes, log_p = _calibration_rows(fitted, take, rows, held_out, symmetry, rng)
-        calibration = calibrate(fitted, states, codes, log_p, direction, "spin-flip" in names, other_seed.spawn(1)[0])
+        seed, even = other_seed.spawn(1)[0], "spin-flip" in lattice[1]
+        calibration = calibrate(fitted, states, codes, log_p, direction, even, seed)
     return _attributes(made, X, states, ordering, fitted, history, calibration, rng)
 
 
@@ -199,7 +182,8 @@ def _attributes(made, X, states, ordering, fitted, history, calibration, rng):
     }
 
 
-def _symmetry(made, n_sites, states):
+def _lattice(made, n_sites, states):
+    """Return the shape of the lattice, a chain if not given, and the names of its symmetries."""
     names = (made.symmetries,) if isinstance(made.symmetries, str) else tuple(made.symmetries)
     for name in names:
         check_choice(name, "each of symmetries", SYMMETRIES)
@@ -208,7 +192,7 @@ def _symmetry(made, n_sites, states):
     if "spin-flip" in names and not np.array_equal(states, -states[::-1]):
         raise ValueError(f"'spin-flip' needs an alphabet symmetric about zero, got states {states.tolist()}")
     shape = (n_sites,) if made.lattice_shape is None else check_lattice_shape(made.lattice_shape, n_sites)
-    return symmetry_sampler(shape, names), names
+    return shape, names
 
 
 def _report(verbose, max_iter, epoch_done, epoch, history):

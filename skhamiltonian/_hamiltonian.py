@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _callbacks
 from ._autoregressive import Network
-from ._fitting import calibrated, check_parameters, learn, n_epochs, score
+from ._fitting import calibrated, check_parameters, learn, plan_for, score
 from ._tempered_model import TemperingMixin
 from ._validation import learn_states, validate_configurations
 
@@ -52,14 +52,17 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
         which every such network is a little wrong far from typical configurations. The function is the log
         density ratio of the data to the model's own draws. The order parameter is the leading principal
         component of X; an array gives the weights of its sites instead (ones for the magnetization).
-    batch_size : int, default=469
-        Configurations per minibatch, at most the number of rows.
+    batch_size : "auto" or int, default="auto"
+        Configurations per minibatch, at most the number of rows. "auto" is 469, and fewer where rows are few
+        and have no symmetries to multiply them.
     learning_rate_init : float, default=4e-3
         Peak of the one-cycle learning rate.
     max_iter : "auto" or int, default="auto"
-        Epochs. "auto" makes 2 500 minibatches of 2 000 rows, 14 000 of 60 000 and at least one pass over more.
-    alpha : float, default=0.0
-        Decoupled weight decay (AdamW). With few rows and no symmetries 1.0 is better; cross-validation tells.
+        Epochs. "auto" makes 2 500 updates with 2 000 rows, 14 000 with 60 000 and at least one pass over more; but
+        30 epochs where the rows, times the number of their symmetries, are fewer than pairs of sites.
+    alpha : "auto" or float, default="auto"
+        Decoupled weight decay (AdamW). "auto" is 1.0 where there are few rows and no symmetries, and falls with the
+        rows, times the number of their symmetries, over the pairs of sites.
     early_stopping : bool, default=False
         Whether to stop when the likelihood of the rows held back has not risen by `tol` for
         `n_iter_no_change` epochs. The weights kept are those of the best epoch wherever rows are held back.
@@ -140,10 +143,10 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
         symmetries=(),
         states="auto",
         calibrate=True,
-        batch_size=469,
+        batch_size="auto",
         learning_rate_init=4e-3,
         max_iter="auto",
-        alpha=0.0,
+        alpha="auto",
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=5,
@@ -240,7 +243,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
         X = validate_configurations(seen, X, reset=not goes_on)
         states = learn_states(X, self.states_ if goes_on else self.states)
         start = (self._network(), self.n_iter_) if goes_on else ()
-        context = _callbacks.begin(self, X, n_epochs(seen, len(X)))
+        context = _callbacks.begin(self, X, plan_for(seen, X, states).max_iter)
         learned = learn(seen, X, states, partial(_callbacks.epoch_done, context, self), *start)
         _callbacks.end(context, self)
         learned |= {name: getattr(self, name) + learned[name] for name in goes_on}

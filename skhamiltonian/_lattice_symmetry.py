@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Collection
 
 import numpy as np
@@ -34,6 +35,14 @@ def symmetry_sampler(shape: tuple[int, ...], names: Collection[str]) -> Symmetry
         return image.ravel(), "spin-flip" in names and bool(rng.random() < 0.5)
 
     return draw
+
+
+def order(shape: tuple[int, ...], names: Collection[str]) -> int:
+    """Return how many elements the group of these symmetries has."""
+    n_axes = len(shape)
+    exchanges = math.prod(math.factorial(shape.count(length)) for length in set(shape))
+    factors = {"translation": math.prod(shape), "point-group": exchanges * 2**n_axes, "spin-flip": 2}
+    return math.prod(factors[name] for name in set(names))
 
 
 def images(

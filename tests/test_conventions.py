@@ -22,8 +22,8 @@ CORES = (
 )  # fmt: skip
 ROOMS = (
     "__init__", "_display_fit", "_display", "_phase", "_critical", "_phase_curve", "_hamiltonian", "_callbacks",
-    "_tempered_model", "_fitting", "_density_ratio", "_ising", "_ising_system", "_block_spin", "_exact", "_validation",
-    *CORES,
+    "_tempered_model", "_fitting", "_auto", "_density_ratio", "_ising", "_ising_system", "_block_spin", "_exact",
+    "_validation", *CORES,
 )  # fmt: skip
 HEAVY = {"matplotlib", "pandas", "polars", "skimage", "arviz_stats"}
 

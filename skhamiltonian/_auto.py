@@ -1,0 +1,69 @@
+"""What "auto" means for the size of a network and the length of its training."""
+
+import math
+import numbers
+from dataclasses import dataclass
+
+from ._lattice_symmetry import order
+from ._validation import check_choice, check_integer, check_number
+
+# More updates brought little on 8 x 8 to 32 x 32 Ising and many-body data of 500 to 60 000 rows.
+_MIN_UPDATES, _MAX_UPDATES = 2500, 14_000
+_BATCH_SIZE, _MIN_BATCH_SIZE = 469, 16
+# How often a row may be seen in one and the same image before the network knows it by heart, where rows are
+# fewer than pairs of sites; and images of rows a pair above which weights decay at a rate lower than 1.
+_MAX_PASSES = 30
+_ENOUGH_IMAGES = 0.3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Numbers in the place of every "auto"."""
+
+    hidden: tuple[int, ...]
+    batch_size: int
+    max_iter: int
+    alpha: float
+
+
+def check_numbers(made):
+    """Check the parameters that may be "auto"."""
+    for name in ("batch_size", "max_iter"):
+        _integer(made, name)
+    _hidden_layers(made.hidden_layer_sizes, 1)
+    if made.alpha != "auto":
+        check_number(made.alpha, "alpha", low=0, include_high=False)
+
+
+def plan(made, n_samples, n_sites, lattice_shape, symmetries):
+    """Return the size and length of training for so many rows, each with as many images as there are symmetries."""
+    n_images, n_pairs = order(lattice_shape, symmetries), n_sites**2
+    max_passes = int(_MAX_PASSES * n_images * max(1, n_samples / n_pairs))
+    batch_size = _integer(made, "batch_size")
+    if batch_size is None:
+        batch_size = min(_BATCH_SIZE, max(_MIN_BATCH_SIZE, max_passes * n_samples // _MIN_UPDATES))
+    batch_size = min(batch_size, n_samples)
+    max_iter = _integer(made, "max_iter")
+    if max_iter is None:
+        n_updates = min(_MAX_UPDATES, max(_MIN_UPDATES, _MIN_UPDATES * math.sqrt(n_samples / 2000)))
+        max_iter = min(max_passes, math.ceil(n_updates * batch_size / n_samples))
+    alpha = min(1.0, _ENOUGH_IMAGES * n_pairs / (n_samples * n_images)) if made.alpha == "auto" else made.alpha
+    return Plan(_hidden_layers(made.hidden_layer_sizes, n_sites), batch_size, max_iter, alpha)
+
+
+def _integer(made, name):
+    """Return a parameter as an integer, or None for "auto"."""
+    value = getattr(made, name)
+    if isinstance(value, str):
+        check_choice(value, name, ("auto",))
+        return None
+    return check_integer(value, name, minimum=1)
+
+
+def _hidden_layers(sizes, n_sites):
+    """Return the widths of the hidden layers; "auto" is one wide layer, as many-body terms need it."""
+    if isinstance(sizes, str):
+        check_choice(sizes, "hidden_layer_sizes", ("auto",))
+        return (min(16 * n_sites, 1024, max(512, 2**17 // n_sites)),)
+    sizes = (sizes,) if isinstance(sizes, numbers.Integral) else tuple(sizes)
+    return tuple(check_integer(size, "each of hidden_layer_sizes", minimum=1) for size in sizes)
