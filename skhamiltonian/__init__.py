@@ -6,6 +6,7 @@ from ._display import PhaseCurveDisplay
 from ._display_fit import EnergyDisplay, LossCurveDisplay
 from ._exact import ising_exact
 from ._hamiltonian import MADEHamiltonian
+from ._interactions import InteractionExpansion
 from ._ising import IsingSampler
 from ._phase import PhaseCurve, phase_curve
 
@@ -14,6 +15,7 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "BlockSpinTransformer",
     "EnergyDisplay",
+    "InteractionExpansion",
     "IsingSampler",
     "LossCurveDisplay",
     "MADEHamiltonian",
