@@ -1,16 +1,16 @@
-"""Least squares of energies on operators: couplings, their covariance, and which of them vanish."""
+"""Couplings from energies or from data, their covariance, and which of them vanish."""
 
 import warnings
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.special import ndtr, stdtrit
+from scipy.optimize import minimize
+from scipy.special import expit, ndtr, stdtrit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lars_path_gram
 from sklearn.utils import gen_batches
 
-_ROUNDING = 1e-7  # an operator whose share in the energy is smaller counts as absent
 _RIDGE = 1e-8  # on correlations of errors, which are singular where operators cannot be told apart
 _CONSTANT = 1e-12  # an operator that varies by less than this part of its mean is constant
 
@@ -23,19 +23,19 @@ class Projection(NamedTuple):
     covariance: np.ndarray
 
 
-def expand(operators, energies, sparse):
-    """Return couplings, constant and standard errors; `sparse` leaves out the operators that are not needed.
+def expand(operators, estimate, rounding, sparse):
+    """Return couplings, constant and standard errors by `estimate`; `sparse` leaves out operators that vanish.
 
-    What is left out has coupling zero, and the standard error with which it was found to vanish.
+    What is left out has coupling zero, and the standard error with which it was found to vanish. `rounding` is the
+    standard deviation of the energy that a coupling must explain to count at all.
     """
-    everything = project(operators, energies)
+    everything = estimate(operators)
     error = np.sqrt(np.diag(everything.covariance))
     if not (sparse and np.isfinite(error).all()):
         return everything.coupling, everything.constant, error
     scale = operators.std(axis=0)
-    rounding = _ROUNDING * energies.mean(axis=1).std() / np.where(scale > 0, scale, 1)
-    needed = support(everything, rounding, len(operators))
-    chosen = project(operators[:, needed], energies)
+    needed = support(everything, rounding / np.where(scale > 0, scale, 1), len(operators))
+    chosen = estimate(operators[:, needed])
     coupling = np.zeros(len(error))
     coupling[needed], error[needed] = chosen.coupling, np.sqrt(np.diag(chosen.covariance))
     return coupling, chosen.constant, error
@@ -55,9 +55,7 @@ def project(operators, energies):
     J. Econometrics 29, 305 (1985)). The second is that of the mean over models; Student's t makes it a 68 % interval
     for few of them, too.
     """
-    mean, scale = operators.mean(axis=0), operators.std(axis=0)
-    scale[scale <= _CONSTANT * np.abs(mean)] = np.inf  # its column becomes zero, and so does its coupling
-    A = (operators - mean) / scale
+    A, mean, scale = standardised(operators)
     E_mean = energies.mean(axis=0)
     E = energies - E_mean
     inverse = np.linalg.pinv(A.T @ A, rcond=1e-12, hermitian=True)
@@ -71,6 +69,13 @@ def project(operators, energies):
     return Projection(coupling, float(E_mean.mean() + mean @ coupling), V / np.outer(scale, scale))
 
 
+def standardised(operators):
+    """Return operators with mean 0 and standard deviation 1 (those that are constant: 0), the means and deviations."""
+    mean, scale = operators.mean(axis=0), operators.std(axis=0)
+    scale[scale <= _CONSTANT * np.abs(mean)] = np.inf
+    return (operators - mean) / scale, mean, scale
+
+
 def _over_configurations(A, residual, inverse):
     """Return the first term of V; nan where a configuration decides a coupling by itself."""
     V = np.zeros_like(inverse)
@@ -80,6 +85,41 @@ def _over_configurations(A, residual, inverse):
         influence *= (residual[rows] / np.where(free > 1e-6, free, np.nan))[:, None]
         V += influence.T @ influence
     return V
+
+
+def contrast(operators, log_q, from_data, temperature):
+    r"""Fit p(s) = exp((sum_k J_k O_k(s) - c) / T) to data, with draws of a known density q for contrast.
+
+    Rows of `operators`, (n, p), are configurations of the data and draws of q. Whether one is from the data is the
+    logistic regression (M. Gutmann, A. Hyvarinen, AISTATS 2010)
+
+    .. math:: \ln \frac{P(\mathrm{data} | s)}{P(\mathrm{draw} | s)}
+              = \ln \frac{n_\mathrm{data}}{n_\mathrm{draws}} + \ln p(s) - \ln q(s)
+
+    with a and c to be learned in ln p = a + sum_k c_k A_k(s), A as in `project`. The covariance is, as there, that of a
+    bootstrap: over the data, and over the draws.
+    """
+    A, mean, scale = standardised(operators)
+    A = np.column_stack([A, np.ones(len(A))])
+    offset = np.log(from_data.sum() / (~from_data).sum()) - log_q
+
+    def loss(x):
+        odds = A @ x + offset
+        return np.logaddexp(0, np.where(from_data, -odds, odds)).sum(), A.T @ (expit(odds) - from_data)
+
+    def curvature(x):
+        p = expit(A @ x + offset)
+        return (A * (p * (1 - p))[:, None]).T @ A
+
+    start = np.linalg.lstsq(A, log_q, rcond=None)[0]  # where p is the projection of q, near the minimum
+    found = minimize(loss, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-6}).x
+    influence = A * (expit(A @ found + offset) - from_data)[:, None]
+    for rows in (from_data, ~from_data):
+        influence[rows] -= influence[rows].mean(axis=0)
+    influence = influence @ np.linalg.pinv(curvature(found), rcond=1e-12, hermitian=True)
+    V = temperature**2 * (influence.T @ influence)[:-1, :-1]
+    coupling = temperature * found[:-1] / scale
+    return Projection(coupling, float(mean @ coupling - temperature * found[-1]), V / np.outer(scale, scale))
 
 
 def support(full, size, n_samples):

@@ -1,20 +1,15 @@
 """InteractionExpansion: the couplings behind an energy, as a scikit-learn regressor."""
 
-import math
-
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from ._expansion import expand
+from ._interaction_terms import check_parameters, energies_of, problem
 from ._ising import IsingSampler
-from ._ising_system import check_sites, periodic_axes
-from ._lattice_symmetry import SYMMETRIES
-from ._operators import FAMILIES, Geometry, Operator, lattice_operators, operator_sums
-from ._validation import check_choice, check_lattice_shape, check_memory, check_number, validate_configurations
-
-_LARGEST_POWER = 4
+from ._operators import operator_sums
+from ._validation import check_lattice_shape, validate_configurations
 
 
 class InteractionExpansion(RegressorMixin, BaseEstimator):
@@ -48,6 +43,12 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
         reflections carry into each other, too, so that pair couplings depend on the distance. "spin-flip": there
         are no products of an odd number of spins. "auto" is translation and point group on a lattice, and none
         without. An empty tuple gives every site and every bond a coupling of its own.
+    method : {"projection", "contrastive"}, default="projection"
+        "projection" is least squares on the energy `y`: what the network says. "contrastive" asks the data again: X are
+        the configurations that the model `y` was fitted to, or better new ones at the same temperature, and the
+        couplings are those that tell them best from as many draws of the model [2]_. That takes out what is wrong
+        in the model, leaves the statistical error of the data, and normalises the energy. It wants a model that
+        can be drawn from and has ``score_samples``, and operators that describe the energy well (see `score`).
     sparse : bool, default=True
         Whether couplings that vanish within their errors are left out and exactly zero: the adaptive lasso [1]_ puts
         the operators in order, Schwarz's criterion says how many are needed, least squares gives their couplings.
@@ -76,14 +77,17 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    What the errors mean depends on where the energies come from. The energy of *one* network is a function without
+    What the errors mean depends on the method. With "projection", the energy of *one* network is a function without
     noise, and `coef_std_` says how well its projection is known: the network's own error is not in it. A list of
-    networks that were fitted to independent data shows that error. What all of them share, such as too small a
-    network, no error shows.
+    networks that were fitted to independent data shows that error, except for what all of them share, such as too
+    small a network. With "contrastive", the errors are those of the data and of the draws, and cover the true
+    couplings if the operators are all that there are.
 
     References
     ----------
     .. [1] H. Zou, "The adaptive lasso and its oracle properties", J. Am. Stat. Assoc. 101, 1418 (2006).
+    .. [2] M. Gutmann, A. Hyvärinen, "Noise-contrastive estimation: a new estimation principle for unnormalized
+       statistical models", AISTATS 2010, PMLR 9, 297.
 
     Examples
     --------
@@ -103,6 +107,7 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
         boundary="periodic",
         max_distance=3.0,
         symmetries="auto",
+        method="projection",
         sparse=True,
     ):
         self.operators = operators
@@ -110,6 +115,7 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
         self.boundary = boundary
         self.max_distance = max_distance
         self.symmetries = symmetries
+        self.method = method
         self.sparse = sparse
 
     def fit(self, X, y):
@@ -122,7 +128,8 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
             independent.
         y : array-like of shape (n_samples,), callable, object with a method energy, or a list of the latter two
             Energies of X, or what computes them, such as ``IsingSampler.energy`` or a fitted
-            :class:`MADEHamiltonian`. Of a list of models the mean energy is expanded.
+            :class:`MADEHamiltonian`. Of a list of models the mean energy is expanded. The method "contrastive"
+            takes fitted models alone, and draws from all that are in a list.
 
         Returns
         -------
@@ -134,15 +141,12 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
         ValueError, TypeError
             If a parameter is out of range, or X and y are not configurations and their energies.
         """
-        symmetries = _check_parameters(self)
+        symmetries = check_parameters(self)
         X = validate_configurations(self, X, reset=True)
-        energies = energies_of(y, X)
         shape = (X.shape[1],) if self.lattice_shape is None else check_lattice_shape(self.lattice_shape, X.shape[1])
-        states = np.unique(X)
-        operators = _operators(self, shape, symmetries, min(max(len(states) - 1, 1), _LARGEST_POWER))
-        check_memory((len(X), len(operators)), np.float64, "the table of operators")
-        expanded = expand(operator_sums(X, operators), energies, self.sparse)
-        self.lattice_shape_, self.states_, self.operators_ = shape, states, operators
+        operators, values, estimate, rounding = problem(self, shape, symmetries, X, y)
+        expanded = expand(values, estimate, rounding, self.sparse)
+        self.lattice_shape_, self.states_, self.operators_ = shape, np.unique(X), operators
         self.coef_, self.intercept_, self.coef_std_ = expanded
         return self
 
@@ -259,67 +263,3 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "coef_std_")
-
-
-def energies_of(y, X):
-    """Return the energies of X by every model, (n_samples, n_models)."""
-    several = isinstance(y, (list, tuple)) and len(y) > 0 and all(map(_is_model, y))
-    energies = [_energy(one, X) if _is_model(one) else one for one in (y if several else [y])]
-    columns = [column_or_1d(energy, dtype=np.float64, warn=True) for energy in energies]
-    check_consistent_length(X, *columns)
-    for column in columns:
-        if not np.isfinite(column).all():
-            bad = np.flatnonzero(~np.isfinite(column))[0]
-            raise ValueError(f"energies must be finite, got {column[bad]} in row {bad}: NaN and inf have no expansion")
-    return np.stack(columns, axis=1)
-
-
-def _is_model(y):
-    return callable(y) or callable(getattr(y, "energy", None))
-
-
-def _energy(model, X):
-    return model.energy(X) if callable(getattr(model, "energy", None)) else model(X)
-
-
-def _check_parameters(expansion):
-    """Check everything that needs no data; return the symmetries."""
-    check_number(expansion.max_distance, "max_distance", low=0)
-    if not isinstance(expansion.sparse, (bool, np.bool_)):
-        raise TypeError(f"sparse must be True or False, got {expansion.sparse!r}")
-    on_lattice, names = expansion.lattice_shape is not None, expansion.symmetries
-    if isinstance(names, str):
-        names = ({"auto": SYMMETRIES[:2] if on_lattice else ()}).get(names, (names,))
-    for name in names:
-        check_choice(name, "each of symmetries", SYMMETRIES)
-    if {"translation", "point-group"} & set(names) and not on_lattice:
-        raise ValueError(f"symmetries={expansion.symmetries!r} need lattice_shape, such as (16, 16), got None")
-    if "point-group" in names and "translation" not in names:
-        raise ValueError(f"symmetries with 'point-group' need 'translation', too, got {expansion.symmetries!r}")
-    return tuple(names)
-
-
-def _operators(expansion, shape, symmetries, n_powers):
-    """Return the operators by the parameters of the estimator."""
-    on_lattice, entries = expansion.lattice_shape is not None, expansion.operators
-    if isinstance(entries, str) and entries == "auto":
-        entries = FAMILIES if on_lattice else FAMILIES[:2]
-    if isinstance(entries, (str, bytes, dict)) or not np.iterable(entries):
-        raise TypeError(f"operators must be 'auto' or a list of names and (name, sites), got {entries!r}")
-    periodic = periodic_axes(expansion.boundary, len(shape)) if on_lattice else (False,)
-    max_distance = expansion.max_distance if on_lattice else math.inf
-    geometry = Geometry(shape, periodic, max_distance, symmetries, n_powers)
-    operators = []
-    for entry in entries:
-        if isinstance(entry, str):
-            check_choice(entry, "each of operators", FAMILIES if on_lattice else FAMILIES[:2])
-            found = lattice_operators(entry, geometry)
-            operators += found if on_lattice else [operator._replace(distance=math.nan) for operator in found]
-        elif isinstance(entry, (tuple, list)) and len(entry) == 2 and isinstance(entry[0], str):
-            sites = check_sites(entry[1], math.prod(shape), "operators")
-            operators.append(Operator(entry[0], sites, math.nan))
-        else:
-            raise TypeError(f"each of operators must be a name or (name, sites), got {entry!r}")
-    if not operators:
-        raise ValueError(f"operators must name at least one that exists on {shape}, got {expansion.operators!r}")
-    return operators

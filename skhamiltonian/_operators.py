@@ -124,7 +124,7 @@ def operator_sums(X: NDArray, operators: Sequence[Operator]) -> NDArray[np.float
     for order in np.unique(orders):
         which = np.flatnonzero(orders == order)
         starts = np.cumsum(n_terms[which]) - n_terms[which]
-        tables.append((which, np.concatenate([operators[k].sites for k in which]), starts))
+        tables.append((which, np.concatenate([operators[k].sites for k in which.tolist()]), starts))
     for first in range(0, len(X), batch):
         spins = np.ascontiguousarray(X[first : first + batch].T, dtype=np.float64)
         for which, table, starts in tables:

@@ -21,8 +21,8 @@ CORES = (
 )  # fmt: skip
 ROOMS = (
     "__init__", "_display_fit", "_display_interactions", "_display", "_phase", "_critical", "_phase_curve",
-    "_hamiltonian", "_fitting", "_interactions", "_expansion", "_baselines", "_ising", "_ising_system", "_block_spin",
-    "_exact", "_validation", *CORES,
+    "_hamiltonian", "_fitting", "_interactions", "_interaction_terms", "_expansion", "_pseudolikelihood",
+    "_independent_sites", "_ising", "_ising_system", "_block_spin", "_exact", "_validation", *CORES,
 )  # fmt: skip
 HEAVY = {"matplotlib", "pandas", "polars", "skimage", "arviz_stats"}
 
