@@ -4,6 +4,7 @@ from ._block_spin import BlockSpinTransformer
 from ._critical import crossing_temperature, peak_temperature
 from ._display import PhaseCurveDisplay
 from ._display_fit import EnergyDisplay, LossCurveDisplay
+from ._display_interactions import InteractionDisplay
 from ._exact import ising_exact
 from ._hamiltonian import MADEHamiltonian
 from ._independent_sites import IndependentSites
@@ -18,6 +19,7 @@ __all__ = [
     "BlockSpinTransformer",
     "EnergyDisplay",
     "IndependentSites",
+    "InteractionDisplay",
     "InteractionExpansion",
     "IsingSampler",
     "LossCurveDisplay",

@@ -133,12 +133,12 @@ def support(full, size, n_samples):
 
     smallest: Schwarz's criterion. To leave out a set u of operators costs t_u' R_uu^{-1} t_u.
     """
+    needed = np.zeros(len(size), dtype=bool)
+    if not full.coupling.any():
+        return needed
     V = full.covariance + np.diag(size**2)
     sigma = np.sqrt(np.diag(V))
     t = full.coupling / sigma
-    needed = np.zeros(len(t), dtype=bool)
-    if not t.any():
-        return needed
     R = V / np.outer(sigma, sigma) + _RIDGE * np.eye(len(t))
     G = np.linalg.inv(R) * np.outer(t, t)
     unit = np.abs(G).max()

@@ -52,7 +52,7 @@ def lattice_operators(family: str, geometry: Geometry) -> list[Operator]:
         operators = [Operator(name, sites[np.lexsort(sites.T)], distance)]
         if "translation" not in geometry.symmetries:
             terms = np.unique(sites, axis=0)
-            operators = [Operator(f"{name} {_sites_text(term)}", term[None], distance) for term in terms]
+            operators = [Operator(f"{name.split()[0]} {_sites_text(term)}", term[None], distance) for term in terms]
         for operator in operators:
             if len(operator.sites):
                 distinct.setdefault((operator.sites.shape[1], operator.sites.tobytes()), operator)
@@ -108,8 +108,6 @@ def _name(family: str, pattern: list[Sites], symmetries: Collection[str]) -> str
     if family == "pairs" and "point-group" in symmetries:
         offsets = [sorted(map(abs, offsets[0]))]
     elif "point-group" in symmetries or (family == "plaquettes" and len(pattern[0]) == 2):
-        offsets = []
-    if family != "pairs" and "translation" not in symmetries:
         offsets = []
     return " ".join([_SINGULAR[family], *(f"({', '.join(map(str, r))})" for r in offsets)])
 
