@@ -26,19 +26,21 @@ class Projection(NamedTuple):
 def expand(operators, estimate, rounding, sparse):
     """Return couplings, constant and standard errors by `estimate`; `sparse` leaves out operators that vanish.
 
-    What is left out has coupling zero, and the standard error with which it was found to vanish. `rounding` is the
+    What is left out has coupling zero, and the standard error with which it was found to vanish. An operator that is
+    constant has coupling zero, too, and the error nan, as have those that cannot be told apart. `rounding` is the
     standard deviation of the energy that a coupling must explain to count at all.
     """
-    everything = estimate(operators)
-    error = np.sqrt(np.diag(everything.covariance))
-    if not (sparse and np.isfinite(error).all()):
-        return everything.coupling, everything.constant, error
     scale = operators.std(axis=0)
-    needed = support(everything, rounding / np.where(scale > 0, scale, 1), len(operators))
-    chosen = estimate(operators[:, needed])
-    coupling = np.zeros(len(error))
-    coupling[needed], error[needed] = chosen.coupling, np.sqrt(np.diag(chosen.covariance))
-    return coupling, chosen.constant, error
+    varies = np.flatnonzero(scale > _CONSTANT * np.abs(operators.mean(axis=0)))
+    coupling, error = np.zeros(len(scale)), np.full(len(scale), np.nan)
+    found = estimate(operators[:, varies])
+    error[varies] = np.sqrt(np.diag(found.covariance))
+    if sparse and np.isfinite(error[varies]).all():
+        needed = varies[support(found, rounding / scale[varies], len(operators))]
+        found = estimate(operators[:, needed])
+        varies, error[needed] = needed, np.sqrt(np.diag(found.covariance))
+    coupling[varies] = found.coupling
+    return coupling, found.constant, error
 
 
 def project(operators, energies):
@@ -58,10 +60,10 @@ def project(operators, energies):
     A, mean, scale = standardised(operators)
     E_mean = energies.mean(axis=0)
     E = energies - E_mean
-    inverse = np.linalg.pinv(A.T @ A, rcond=1e-12, hermitian=True)
+    inverse, undetermined = pseudo_inverse(A.T @ A)
     c = -inverse @ (A.T @ E)
     c -= inverse @ (A.T @ (E + A @ c))  # once more, for G has the square of the condition number of A
-    V = _over_configurations(A, (E + A @ c).mean(axis=1), inverse)
+    V = _over_configurations(A, (E + A @ c).mean(axis=1), inverse) + np.diag(undetermined)
     M = energies.shape[1]
     if M > 1:
         V += stdtrit(M - 1, ndtr(1.0)) ** 2 / M * np.diag(c.var(axis=1, ddof=1))
@@ -70,10 +72,15 @@ def project(operators, energies):
 
 
 def standardised(operators):
-    """Return operators with mean 0 and standard deviation 1 (those that are constant: 0), the means and deviations."""
+    """Return operators with mean 0 and standard deviation 1, the means and the deviations."""
     mean, scale = operators.mean(axis=0), operators.std(axis=0)
-    scale[scale <= _CONSTANT * np.abs(mean)] = np.inf
     return (operators - mean) / scale, mean, scale
+
+
+def pseudo_inverse(G):
+    """Return the inverse of G, and nan for each row that it has no inverse for, 0 for the others."""
+    inverse = np.linalg.pinv(G, rcond=1e-12, hermitian=True)
+    return inverse, np.where(np.abs((inverse * G).sum(axis=1) - 1) < 1e-3, 0, np.nan)
 
 
 def _over_configurations(A, residual, inverse):
@@ -114,10 +121,9 @@ def contrast(operators, log_q, from_data, temperature):
     start = np.linalg.lstsq(A, log_q, rcond=None)[0]  # where p is the projection of q, near the minimum
     found = minimize(loss, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-6}).x
     influence = A * (expit(A @ found + offset) - from_data)[:, None]
-    for rows in (from_data, ~from_data):
-        influence[rows] -= influence[rows].mean(axis=0)
-    influence = influence @ np.linalg.pinv(curvature(found), rcond=1e-12, hermitian=True)
-    V = temperature**2 * (influence.T @ influence)[:-1, :-1]
+    inverse, undetermined = pseudo_inverse(curvature(found))
+    influence = influence @ inverse
+    V = temperature**2 * (influence.T @ influence + np.diag(undetermined))[:-1, :-1]
     coupling = temperature * found[:-1] / scale
     return Projection(coupling, float(mean @ coupling - temperature * found[-1]), V / np.outer(scale, scale))
 
