@@ -110,16 +110,19 @@ def contrast(operators, log_q, from_data, temperature):
     A = np.column_stack([A, np.ones(len(A))])
     offset = np.log(from_data.sum() / (~from_data).sum()) - log_q
 
-    def loss(x):
-        odds = A @ x + offset
-        return np.logaddexp(0, np.where(from_data, -odds, odds)).sum(), A.T @ (expit(odds) - from_data)
-
     def curvature(x):
         p = expit(A @ x + offset)
         return (A * (p * (1 - p))[:, None]).T @ A
 
-    start = np.linalg.lstsq(A, log_q, rcond=None)[0]  # where p is the projection of q, near the minimum
-    found = minimize(loss, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-6}).x
+    def loss(z):
+        odds = A @ (start + spread @ z) + offset
+        return np.logaddexp(0, np.where(from_data, -odds, odds)).sum(), spread.T @ (A.T @ (expit(odds) - from_data))
+
+    start = np.linalg.pinv(A.T @ A, rcond=1e-12, hermitian=True) @ (A.T @ log_q)  # p is the projection of q
+    H = curvature(start)
+    spread = np.linalg.inv(np.linalg.cholesky(H + _RIDGE * np.trace(H) * np.eye(len(H)))).T  # x in standard errors
+    z = minimize(loss, np.zeros(len(H)), jac=True, method="L-BFGS-B", options={"gtol": 1e-5, "ftol": 1e-15}).x
+    found = start + spread @ z
     influence = A * (expit(A @ found + offset) - from_data)[:, None]
     inverse, undetermined = pseudo_inverse(curvature(found))
     influence = influence @ inverse
