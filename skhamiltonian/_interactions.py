@@ -60,8 +60,8 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
     coef_std_ : ndarray of shape (n_operators,)
         Their standard errors: those of a bootstrap over configurations, to first order in the weights of the
         configurations and without drawing replicates, so not random; together with the spread over models where `y`
-        is a list of several. An operator that was left out has the error with which its coupling was found to vanish;
-        nan where there are too few configurations to tell.
+        is a list of several. An operator that was left out has the error with which its coupling was found to vanish.
+        nan where the configurations do not tell: too few, or an operator that is constant or the sum of others.
     intercept_ : float
         The constant c; the mean over several models.
     operators_ : list of Operator
