@@ -272,8 +272,8 @@ def _inverse_curvature(Z, k, u, C):
 def pseudo_log_likelihood(estimator, X, y=None):
     r"""Score any model that has an energy by how well it predicts a site from all others.
 
-    .. math:: rac1n \sum_{s \in X} \sum_i \ln p(s_i | s_{\setminus i}), \qquad
-              p(s_i | s_{\setminus i}) = rac{e^{-H(s)/T_0}}{\sum_a e^{-H(s, s_i 	o a)/T_0}}
+    .. math:: \frac1n \sum_{s \in X} \sum_i \ln p(s_i | s_{\setminus i}), \qquad
+              p(s_i | s_{\setminus i}) = \frac{e^{-H(s)/T_0}}{\sum_a e^{-H(s, s_i \to a)/T_0}}
 
     No normalisation of the energy enters, so it is the score on which learned, fitted and true systems can be
     compared, as ``scoring=`` of :class:`~sklearn.model_selection.GridSearchCV` too. It is no likelihood.

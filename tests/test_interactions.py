@@ -83,7 +83,7 @@ def test_triples_are_the_corners_of_a_square_without_one():
 
 
 @pytest.mark.parametrize("symmetries", [(), ("translation",), TORUS, (*TORUS, "spin-flip")])
-@pytest.mark.parametrize("shape", [(2, 2), (2, 3), (3, 3), (4,), (2, 2, 2)])
+@pytest.mark.parametrize("shape", [(2, 2), (2, 3), (3, 3), (2,), (4,), (2, 2, 2)])
 def test_operators_of_a_small_torus_are_different_functions(shape, symmetries):
     """None is a multiple of another, so couplings are defined."""
     geometry = Geometry(shape, (True,) * len(shape), 3.0, symmetries)
