@@ -4,23 +4,32 @@ from ._block_spin import BlockSpinTransformer
 from ._critical import crossing_temperature, peak_temperature
 from ._display import PhaseCurveDisplay
 from ._display_fit import EnergyDisplay, LossCurveDisplay
+from ._display_interactions import InteractionDisplay
 from ._exact import ising_exact
 from ._hamiltonian import MADEHamiltonian
+from ._independent_sites import IndependentSites
+from ._interactions import InteractionExpansion
 from ._ising import IsingSampler
 from ._phase import PhaseCurve, phase_curve
+from ._pseudolikelihood import PseudolikelihoodIsing, pseudo_log_likelihood
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
     "BlockSpinTransformer",
     "EnergyDisplay",
+    "IndependentSites",
+    "InteractionDisplay",
+    "InteractionExpansion",
     "IsingSampler",
     "LossCurveDisplay",
     "MADEHamiltonian",
     "PhaseCurve",
     "PhaseCurveDisplay",
+    "PseudolikelihoodIsing",
     "crossing_temperature",
     "ising_exact",
     "peak_temperature",
     "phase_curve",
+    "pseudo_log_likelihood",
 ]

@@ -16,8 +16,10 @@ from ._sampling import POPULATION, populations
 
 # Bytes that the rows or the draws of a calibration may fill.
 _MAX_BYTES = 2**26
-_N_DRAWS = 20_000
-_MAX_DRAWS = 60_000
+_MIN_DRAWS = 20_000
+_MAX_ROWS = 60_000
+# Draws for a row: their noise is then the smaller part.
+_DRAWS_PER_ROW = 2
 # Standard deviation 0.3 allowed to a coefficient of a standardised feature; it matters below 2 000 rows.
 _INVERSE_PENALTY = 0.1
 _EVEN = [0, 1, 2, 3, 4]
@@ -28,7 +30,7 @@ _MAX_ENUMERATED = 2**16
 
 def max_rows(n_sites):
     """Return how many rows a calibration reads at most."""
-    return min(_MAX_DRAWS, max(1000, _MAX_BYTES // n_sites))
+    return min(_MAX_ROWS, max(1000, _MAX_BYTES // n_sites))
 
 
 def calibrate(network, states, codes, log_p, direction, even, seed):
@@ -37,7 +39,7 @@ def calibrate(network, states, codes, log_p, direction, even, seed):
     Returns the fitted numbers by name, or None where cross-validation speaks against them.
     """
     draw_seed, fold_seed, direction_seed = seed.spawn(3)
-    n_draws = min(max(len(codes), _N_DRAWS), max_rows(network.n_sites))
+    n_draws = min(max(_DRAWS_PER_ROW * len(codes), _MIN_DRAWS), _DRAWS_PER_ROW * max_rows(network.n_sites))
     blocks = populations(network, POPULATION, 1.0, np.zeros(len(states)), draw_seed.spawn(-(-n_draws // POPULATION)))
     drawn = np.concatenate([block.codes for block in blocks])
     drawn_log_p = np.concatenate([block.log_prob for block in blocks])

@@ -36,7 +36,7 @@ def check_parameters(sampler):
             check_integer(value, name, minimum=minimum)
     if sampler.lattice_shape is not None:
         shape = check_lattice_shape(sampler.lattice_shape)
-        _periodic(sampler.boundary, len(shape))
+        periodic_axes(sampler.boundary, len(shape))
         list(_coupling_tables(sampler.couplings, math.prod(shape)))
 
 
@@ -65,7 +65,7 @@ def ising_system(sampler, field=0.0):
     shape = lattice_of(sampler)
     n_sites = math.prod(shape)
     check_memory((n_sites, 2 * len(shape)), np.int64, "the list of bonds")
-    periodic = _periodic(sampler.boundary, len(shape))
+    periodic = periodic_axes(sampler.boundary, len(shape))
     strengths = ((getattr(sampler, name), table) for name, table in _STRENGTHS.items())
     on_lattice = [(strength, table(shape, periodic)) for strength, table in strengths if strength != 0.0]
     fields = (sampler.field + field, np.arange(n_sites)[:, None])
@@ -82,7 +82,7 @@ def first_stray(X):
     return None
 
 
-def _periodic(boundary, n_axes):
+def periodic_axes(boundary, n_axes):
     """Return whether each axis is periodic."""
     names = [boundary] * n_axes if isinstance(boundary, str) else boundary
     if not isinstance(names, (list, tuple)) or len(names) != n_axes:
@@ -101,12 +101,18 @@ def _coupling_tables(couplings, n_sites):
         if not isinstance(entry, (tuple, list)) or len(entry) != 2:
             raise TypeError(f"each of couplings must be (strength, sites), got {entry!r}")
         strength = check_number(entry[0], "each strength in couplings", include_low=False, include_high=False)
-        table = np.atleast_1d(entry[1])
-        if table.dtype.kind not in "iu" or table.ndim > 2 or table.shape[-1] == 0:
-            raise TypeError(f"sites in couplings must be integers, one term or a table of terms, got {entry[1]!r}")
-        table = np.atleast_2d(table).astype(np.int64)
-        if table.size and (table.min() < 0 or table.max() >= n_sites):
-            raise ValueError(f"sites in couplings must be in 0 ... {n_sites - 1}, got {entry[1]!r}")
+        table = check_sites(entry[1], n_sites, "couplings")
         if (np.diff(np.sort(table, axis=1), axis=1) == 0).any():
             raise ValueError(f"the sites of a term in couplings must differ, got {entry[1]!r}")
         yield strength, table
+
+
+def check_sites(sites, n_sites, name):
+    """Return one term or a table of terms as a table of sites, (n_terms, order)."""
+    table = np.atleast_1d(sites)
+    if table.dtype.kind not in "iu" or table.ndim > 2 or table.shape[-1] == 0:
+        raise TypeError(f"sites in {name} must be integers, one term or a table of terms, got {sites!r}")
+    table = np.atleast_2d(table).astype(np.int64)
+    if table.size and (table.min() < 0 or table.max() >= n_sites):
+        raise ValueError(f"sites in {name} must be in 0 ... {n_sites - 1}, got {sites!r}")
+    return table

@@ -62,28 +62,32 @@ def nearest_neighbours(shape: tuple[int, ...], periodic: tuple[bool, ...]) -> ND
 
     An axis of one site takes no part here nor in the other terms: no site is its own neighbour.
     """
-    shape, wraps, steps = _long_axes(shape, periodic)
-    return _stack(2, [_translates(shape, wraps, [0 * step, step]) for step in steps])
+    shape, wraps, steps = long_axes(shape, periodic)
+    return _stack(2, [translates(shape, wraps, [0 * step, step]) for step in steps])
 
 
 def next_nearest_neighbours(shape: tuple[int, ...], periodic: tuple[bool, ...]) -> NDArray[np.int64]:
     """Return the diagonals of every unit square, or the second neighbours of a chain, as (n_bonds, 2)."""
-    shape, wraps, steps = _long_axes(shape, periodic)
+    shape, wraps, steps = long_axes(shape, periodic)
     if len(steps) == 1:
-        bonds = _translates(shape, wraps, [0 * steps[0], 2 * steps[0]])
+        bonds = translates(shape, wraps, [0 * steps[0], 2 * steps[0]])
         return bonds[bonds[:, 0] != bonds[:, 1]]
     pairs = [pattern for a, b in combinations(steps, 2) for pattern in ([0 * a, a + b], [a, b])]
-    return _stack(2, [_translates(shape, wraps, pattern) for pattern in pairs])
+    return _stack(2, [translates(shape, wraps, pattern) for pattern in pairs])
 
 
 def plaquettes(shape: tuple[int, ...], periodic: tuple[bool, ...]) -> NDArray[np.int64]:
     """Return the corners of every unit square, (n_squares, 4)."""
-    shape, wraps, steps = _long_axes(shape, periodic)
-    squares = [_translates(shape, wraps, [0 * a, a, b, a + b]) for a, b in combinations(steps, 2)]
-    return _stack(4, squares)
+    shape, wraps, steps = long_axes(shape, periodic)
+    return _stack(4, [translates(shape, wraps, square) for square in unit_squares(steps)])
 
 
-def _long_axes(
+def unit_squares(steps: list[NDArray[np.int64]]) -> list[list[NDArray[np.int64]]]:
+    """Return the corners of the unit square of every pair of axes."""
+    return [[0 * a, a, b, a + b] for a, b in combinations(steps, 2)]
+
+
+def long_axes(
     shape: tuple[int, ...], periodic: tuple[bool, ...]
 ) -> tuple[tuple[int, ...], NDArray[np.bool_], list[NDArray[np.int64]]]:
     """Return shape, boundary and unit steps of the axes longer than one site."""
@@ -92,7 +96,7 @@ def _long_axes(
     return tuple(shape[axis] for axis in axes), np.array([periodic[axis] for axis in axes], dtype=bool), steps
 
 
-def _translates(
+def translates(
     shape: tuple[int, ...], periodic: NDArray[np.bool_], offsets: list[NDArray[np.int64]]
 ) -> NDArray[np.int64]:
     """Return {x + o : o in offsets} for every site x, without those that leave the lattice by an open end."""

@@ -56,7 +56,7 @@ def test_small_systems_are_normalised_to_the_last_digit(states):
 def test_normaliser_from_draws_covers_the_enumerated_one(random_network, monkeypatch):
     """Over 40 independent calibrations, z-scores of ln <e^g> against enumeration have unit variance."""
     monkeypatch.setattr("skhamiltonian._density_ratio._MAX_ENUMERATED", 0)
-    monkeypatch.setattr("skhamiltonian._density_ratio._N_DRAWS", 2000)
+    monkeypatch.setattr("skhamiltonian._density_ratio._MIN_DRAWS", 2000)
     network, target = (random_network(10, 2, (6,), activation="tanh", seed=s, scale=0.3) for s in (0, 1))
     codes = enumerate_states((0, 1), 10).astype(np.int8)
     p = np.exp(log_prob(target, codes))

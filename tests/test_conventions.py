@@ -17,13 +17,14 @@ FILES = {path.stem: path for path in sorted(PACKAGE.glob("*.py"))}
 # A file may import those that stand after it.
 CORES = (
     "_training", "_sampling", "_metropolis", "_network_kernels", "_autoregressive", "_calibration",
-    "_lattice_symmetry", "_chains", "_chain_groups", "_multispin", "_parallel_tempering", "_spin_kernels",
+    "_lattice_symmetry", "_chains", "_chain_groups", "_multispin", "_parallel_tempering", "_spin_kernels", "_operators",
     "_lattice_terms", "_statistics", "_compile",
 )  # fmt: skip
 ROOMS = (
-    "__init__", "_display_fit", "_display", "_phase", "_critical", "_phase_curve", "_hamiltonian", "_callbacks",
-    "_tempered_model", "_fitting", "_auto", "_density_ratio", "_ising", "_ising_system", "_block_spin", "_exact",
-    "_validation", *CORES,
+    "__init__", "_display_fit", "_display_interactions", "_display", "_phase", "_critical", "_phase_curve",
+    "_hamiltonian", "_callbacks", "_tempered_model", "_fitting", "_auto", "_density_ratio", "_interactions",
+    "_interaction_terms", "_expansion", "_pseudolikelihood", "_independent_sites", "_ising", "_ising_system",
+    "_block_spin", "_exact", "_validation", *CORES,
 )  # fmt: skip
 HEAVY = {"matplotlib", "pandas", "polars", "skimage", "arviz_stats"}
 

@@ -258,9 +258,11 @@ def test_several_models_have_an_error_that_counts_their_disagreement(disagreemen
         curve = phase_curve(networks, [2.5], n_samples=6400, random_state=k)
         value, error = curve["energy"]
         z.append((value[0] - networks[0].exact(2.5)["energy"]) / error[0])
-        ratio.append(curve.spread["energy"][0] / phase_curve(networks[0], [2.5], n_samples=6400)["energy"].error[0])
+        alone = phase_curve(networks[0], [2.5], n_samples=6400, random_state=k)
+        ratio.append(curve.spread["energy"][0] / alone["energy"].error[0])
     assert 0.55 < np.mean(np.abs(z) < 1) < (0.8 if disagreement else 0.95)
-    assert (np.median(ratio) > 2) == (disagreement > 0)
+    # About 0.8 for networks that agree (the median spread of three draws), and 2 for these that do not.
+    assert (np.median(ratio) > 1.4) == (disagreement > 0)
 
 
 def test_a_curve_of_several_models_is_their_mean(tmp_path):
