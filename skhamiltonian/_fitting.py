@@ -29,8 +29,8 @@ from ._validation import (
 )
 
 _N_SUPPORT_ROWS = 20_000
-# Rows below which nothing can be calibrated, and at most held back to check the calibration.
-_MIN_CALIBRATION_ROWS, _MAX_CHECK_ROWS = 100, 20_000
+# Rows below which nothing is calibrated, alone or by rows held back, and rows held back at most to check on it.
+_MIN_ROWS, _MIN_HELD_OUT, _MAX_HELD_OUT = 200, 100, 20_000
 
 
 def check_parameters(made):
@@ -98,10 +98,12 @@ def learn(made, X, states, epoch_done, start=None, n_iter=0):
         )
         warnings.warn(message, ConvergenceWarning, stacklevel=3)
     calibration = None
-    if made.calibrate is not False and len(X) >= _MIN_CALIBRATION_ROWS:
-        codes, log_p = _calibration_rows(fitted, take, rows, held_out, symmetry, rng)
+    chosen = None
+    if made.calibrate is not False and len(X) >= _MIN_ROWS:
+        chosen = _calibration_rows(fitted, take, rows, held_out, symmetry, rng)
+    if chosen is not None:
         seed, even = other_seed.spawn(1)[0], "spin-flip" in lattice[1]
-        calibration = calibrate(fitted, states, codes, log_p, direction, even, seed)
+        calibration = calibrate(fitted, states, *chosen, direction, even, seed)
     return _attributes(made, X, states, ordering, fitted, history, calibration, rng)
 
 
@@ -119,7 +121,7 @@ def _calibration_rows(network, take, rows, held_out, symmetry, rng):
     """Return the rows for the calibration and their log p.
 
     These are all rows; but where those seen in training are more likely than those held back, by two standard
-    errors, only the latter.
+    errors, only the latter, and None where they are too few.
     """
     n_max = max_rows(network.n_sites)
 
@@ -128,13 +130,11 @@ def _calibration_rows(network, take, rows, held_out, symmetry, rng):
         codes = images(take(chosen), network.n_states, symmetry, rng, group=64)
         return codes, score_codes(network, codes)
 
-    if len(held_out) < _MIN_CALIBRATION_ROWS:
-        return choose(rows, n_max)
     unseen, unseen_log_p = choose(held_out, n_max // 2)
     seen, log_p = choose(rows, n_max - len(unseen))
     error = math.hypot(log_p.std() / math.sqrt(len(log_p)), unseen_log_p.std() / math.sqrt(len(unseen)))
     if log_p.mean() - unseen_log_p.mean() > 2 * error:
-        return unseen, unseen_log_p
+        return (unseen, unseen_log_p) if len(unseen) >= _MIN_HELD_OUT else None
     return np.concatenate([unseen, seen]), np.concatenate([unseen_log_p, log_p])
 
 
@@ -149,12 +149,12 @@ def _take(X, states, rows):
 
 def _split(made, n_samples, rng):
     """Return the rows to train on and those held back, for early stopping or to check the calibration."""
-    check_it = made.calibrate is not False and n_samples >= 10 * _MIN_CALIBRATION_ROWS
+    check_it = made.calibrate is not False and n_samples >= _MIN_ROWS
     if not (made.early_stopping or check_it):
         return np.arange(n_samples), np.arange(0)
     n_held_out = math.ceil(made.validation_fraction * n_samples)
     if not made.early_stopping:
-        n_held_out = min(n_held_out, _MAX_CHECK_ROWS)
+        n_held_out = min(n_held_out, _MAX_HELD_OUT)
     if n_held_out >= n_samples:
         raise ValueError(
             f"early_stopping holds back {n_held_out} of n_samples={n_samples}, which leaves none to train on"

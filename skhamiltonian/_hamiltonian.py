@@ -67,7 +67,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
         Whether to stop when the likelihood of the rows held back has not risen by `tol` for
         `n_iter_no_change` epochs. The weights kept are those of the best epoch wherever rows are held back.
     validation_fraction : float, default=0.1
-        Share of the rows held back, with early stopping always and for the calibration from 1 000 rows on (at
+        Share of the rows held back, with early stopping always and for the calibration from 200 rows on (at
         most 20 000 of them).
     n_iter_no_change : int, default=5
         Epochs without improvement before early stopping.
@@ -100,8 +100,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
         The numbers of the calibration: ``gain`` and ``gain_error``, what it adds to the log-likelihood of rows
         it was not fitted to, in nats (by cross-validation); ``log_normalizer_error``, the standard error of log p
         by its normaliser (0 where all configurations were enumerated); ``n_rows``; the rest defines it. None
-        without a calibration, with fewer than 100 rows, or where cross-validation speaks against it by more than
-        two standard errors.
+        without a calibration, with fewer than 200 rows, where cross-validation speaks against it by more than two
+        standard errors, or where the network knows its rows by heart and fewer than 100 were held back.
     loss_curve_ : list of float
         Mean negative log-likelihood of the training rows after each epoch, in nats per configuration.
     validation_scores_ : list of float or None

@@ -9,7 +9,6 @@ from ._fitting import score_codes
 from ._sampling import (
     equal_weight_codes,
     independent_populations,
-    is_exact,
     joint_log_weight,
     metropolis_codes,
     parted_codes,
@@ -39,8 +38,8 @@ class TemperingMixin:
     ):
         r"""Draw configurations from :math:`\exp(-(H_\theta - h \sum_i s_i)/T)`.
 
-        At infinite temperature draws are exact and independent whatever the method, and so they are at T0
-        without a field and without a calibration. Elsewhere chains start from tempered ancestral draws and
+        At infinite temperature, and at T0 without a field, draws are independent and exact whatever the method;
+        those of a calibrated model are resampled from twice as many. Elsewhere chains start from tempered draws and
         sweep over the lattice with heat-bath acceptance ("metropolis"); or they do so and are offered, before
         every configuration, a new tempered draw and the flip of the whole lattice ("independence"); or tempered
         draws are resampled by their weights ("tempered"), and one sweep parts those that occur twice.
@@ -82,7 +81,7 @@ class TemperingMixin:
         seed = seed_sequence(self.random_state if random_state is None else random_state, "MADEHamiltonian.sample")
         exponent, tilt = self._tempering(temperature, field)
         network = self._network()
-        if is_exact(network, exponent, tilt):
+        if exponent in (0.0, 1.0) and not tilt.any():
             return self.states_[equal_weight_codes(network, n_samples, exponent, tilt, seed)]
         if method in ("tempered", "auto"):
             return self.states_[parted_codes(network, n_samples, exponent, tilt, seed)]

@@ -131,6 +131,8 @@ def test_rows_seen_in_training_are_left_out_where_the_network_has_learned_them_b
     X = np.random.default_rng(0).choice([-1, 1], (2000, 40)).astype(np.int8)
     memorised = MADEHamiltonian(hidden_layer_sizes=(256,), max_iter=60, random_state=0).fit(X).calibration_
     assert memorised is None or memorised["n_rows"] == 200
+    few = MADEHamiltonian(hidden_layer_sizes=(256,), max_iter=60, alpha=0.0, random_state=0).fit(X[:500])
+    assert few.calibration_ is None
     X = IsingSampler(lattice_shape=(4, 4), temperature=2.5, random_state=0).sample(n_samples=2000)
     assert clone(POOR).fit(X).calibration_["n_rows"] == 2000
 
@@ -148,3 +150,15 @@ def test_features_are_continuous_and_tame_beyond_the_data():
     assert slope.min() == pytest.approx(-4, abs=1e-3)
     assert slope.max() == pytest.approx(3, abs=1e-3)
     assert values[2].max() == 2.0
+
+
+def test_draws_at_the_temperature_of_the_data_are_independent_rows():
+    """Neighbouring rows, and rows one round of chains apart, share nothing; hardly a row of 64 sites occurs twice."""
+    X = IsingSampler(lattice_shape=(8, 8), temperature=3.5, random_state=0).sample(n_samples=2000)
+    model = MADEHamiltonian(3.5, hidden_layer_sizes=(32,), max_iter=20, random_state=0).fit(X)
+    assert model.calibration_ is not None
+    drawn = model.sample(n_samples=20_000)
+    energy = model.energy(drawn)
+    for lag in (1, 256):
+        assert abs(np.corrcoef(energy[lag:], energy[:-lag])[0, 1]) < 4 / np.sqrt(20_000)
+    assert len(np.unique(drawn, axis=0)) > 19_900
