@@ -39,6 +39,6 @@ for chance in [0.0, 0.01, 0.05]:
 # A misread spin is one that disagrees with its neighbours without paying for it. At T0 the magnetization loses a
 # factor of :math:`1 - 2 \epsilon` and the correlation of two spins its square, so the learned couplings are weaker: the
 # whole curve moves to lower temperatures, as if the data had been warmer. One misread spin in a hundred is seen in the
-# second digit, five bend the curve by a tenth. Noise does not show as noise, it shows as a shift: clean the images first.
+# second digit, five bend the curve by a tenth. Noise does not show as noise but as a shift: clean the images first.
 
 PhaseCurveDisplay.from_curves(curves)
