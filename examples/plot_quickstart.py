@@ -35,6 +35,7 @@ made = MADEHamiltonian(
     temperature=2.5,
     lattice_shape=(16, 16),
     symmetries=("translation", "point-group", "spin-flip"),
+    max_iter=40,
     random_state=0,
 ).fit(X)
 X_new = ising.sample(n_samples=5000, random_state=1)
@@ -63,7 +64,7 @@ PhaseCurveDisplay.from_curves(
 
 coarse = make_pipeline(
     BlockSpinTransformer(block_size=2, stride=2, lattice_shape=(16, 16)),
-    MADEHamiltonian(temperature=2.5, random_state=0),
+    MADEHamiltonian(temperature=2.5, max_iter=5, random_state=0),
 )
 print("held-out log-likelihood of the blocks", cross_val_score(coarse, X[:20_000], cv=3).round(2))
 
