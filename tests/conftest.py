@@ -11,6 +11,8 @@ from skhamiltonian._autoregressive import Network, masks
 from skhamiltonian._calibration import N_FEATURES, Calibration
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Tests run side by side (pytest -n auto): threads of their own would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The same examples in every run: a failure is a change of the code, not of the dice.
 settings.register_profile("fixed", derandomize=True, deadline=None, print_blob=True)

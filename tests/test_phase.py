@@ -28,6 +28,9 @@ class SmallIsing:
         self.n_chains, self.states_ = n_chains, np.array([-spin, spin])
         self.configurations = enumerate_states(self.states_, 9).astype(np.int8)
 
+    def __str__(self):
+        return f"{type(self).__name__}({self.n_chains})"
+
     def energy(self, X):
         s = (X / self.states_[1]).reshape(-1, 3, 3)
         return -np.sum(s * np.roll(s, 1, axis=1) + s * np.roll(s, 1, axis=2), axis=(1, 2))
@@ -88,6 +91,9 @@ class ForeignChain:
     def __init__(self):
         self._ising = SmallIsing(n_chains=1)
         self.energy = self._ising.energy
+
+    def __str__(self):
+        return "ForeignChain"
 
     def sample(self, temperature, n_samples, random_state=None):
         return self._ising.sample(temperature, n_samples, random_state=random_state)
