@@ -24,7 +24,7 @@ ROOMS = (
     "__init__", "_display_fit", "_display_interactions", "_display", "_phase", "_critical", "_phase_curve",
     "_hamiltonian", "_callbacks", "_tempered_model", "_fitting", "_auto", "_density_ratio", "_interactions",
     "_interaction_terms", "_expansion", "_pseudolikelihood", "_independent_sites", "_ising", "_ising_system",
-    "_block_spin", "_exact", "_validation", *CORES,
+    "_block_spin", "_images", "_windows", "_exact", "_validation", *CORES,
 )  # fmt: skip
 HEAVY = {"matplotlib", "pandas", "polars", "skimage", "arviz_stats"}
 

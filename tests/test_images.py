@@ -1,0 +1,138 @@
+"""Micrographs whose spins are known."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from skhamiltonian import DomainBinarizer, IsingSampler, extract_windows
+
+
+@pytest.fixture(scope="module")
+def spins():
+    return IsingSampler((64, 64), temperature=2.6, random_state=0).sample(n_samples=4).reshape(4, 64, 64)
+
+
+def micrograph(spins, noise, slope, seed=0):
+    rng = np.random.default_rng(seed)
+    pixels = spins.repeat(3, axis=1).repeat(3, axis=2)
+    tilt = slope * np.linspace(-1, 1, pixels.shape[2])
+    return 200.0 + 40.0 * pixels + tilt + noise * rng.normal(size=pixels.shape)
+
+
+@pytest.mark.parametrize("threshold", ["otsu", "li", 200.0])
+def test_spins_come_back_from_noise_and_a_tilted_illumination(spins, threshold):
+    binarizer = DomainBinarizer(threshold, background="plane", pixels_per_site=3)
+    found = binarizer.fit_transform(micrograph(spins, 30, 60))
+    assert found.dtype == np.int8
+    assert np.mean(found != spins) < 0.005
+    np.testing.assert_allclose(binarizer.up_fraction_, (found == 1).mean(axis=(1, 2)))
+    assert abs(binarizer.threshold_ - 200) < 15
+    assert binarizer.n_modes_ == 2
+
+
+def test_without_its_background_an_image_is_misread(spins):
+    found = DomainBinarizer(200.0, pixels_per_site=3).fit_transform(micrograph(spins, 1, 60))
+    assert np.mean(found != spins) > 0.05
+
+
+def test_gaussian_background_takes_out_what_no_plane_is(spins):
+    y = np.linspace(-1, 1, 192)
+    images = micrograph(spins, 5, 0) + 70 * (y**2 + y[:, None] ** 2)
+    plain = DomainBinarizer(background="plane", pixels_per_site=3)
+    with pytest.warns(UserWarning, match="has one mode"):
+        wrong = np.mean(plain.fit_transform(images) != spins)
+    blurred = DomainBinarizer(background="gaussian", background_sigma=12, pixels_per_site=3)
+    assert np.mean(blurred.fit_transform(images) != spins) < 0.25 * wrong
+
+
+def test_a_quantile_prescribes_the_up_fraction(spins):
+    binarizer = DomainBinarizer("quantile", quantile=0.7).fit(micrograph(spins, 10, 0))
+    assert abs(binarizer.up_fraction_.mean() - 0.3) < 1e-4
+
+
+def test_the_threshold_is_common_so_images_may_be_magnetized(spins):
+    images = np.stack([np.full((64, 64), 1), np.full((64, 64), -1)]) * 10.0
+    np.testing.assert_array_equal(DomainBinarizer().fit(images).up_fraction_, [1, 0])
+
+
+def test_local_threshold_is_that_of_a_neighbourhood(spins):
+    image = micrograph(spins, 0, 500)[0]
+    assert np.mean(DomainBinarizer("local", block_size=61, pixels_per_site=3).fit_transform(image) != spins[0]) < 0.2
+
+
+def test_one_mode_is_reported():
+    image = np.random.default_rng(0).normal(size=(128, 128))
+    with pytest.warns(UserWarning, match="has one mode"):
+        assert DomainBinarizer().fit(image).n_modes_ == 1
+
+
+def test_form_of_the_images_is_kept(spins):
+    images = micrograph(spins, 1, 0)
+    binarizer = DomainBinarizer().fit(images)
+    stack = binarizer.transform(images)
+    np.testing.assert_array_equal(binarizer.transform(images[0]), stack[0])
+    parts = binarizer.transform([images[0], images[1, :50]])
+    assert [part.shape for part in parts] == [(192, 192), (50, 192)]
+
+
+def test_gaps_stay_gaps_and_windows_with_gaps_are_refused_or_skipped(spins):
+    images = micrograph(spins, 1, 0)
+    images[2, 0, 0] = np.nan
+    found = DomainBinarizer(pixels_per_site=3).fit_transform(images)
+    assert found.mask.sum() == 1
+    assert found.mask[2, 0, 0]
+    with pytest.raises(ValueError, match="1 of 64 windows hold masked or NaN sites: crop"):
+        extract_windows(found, 16)
+    with pytest.warns(UserWarning, match="1 of 64 windows .* are skipped"):
+        X, groups = extract_windows(found, 16, masked="skip")
+    np.testing.assert_array_equal(np.bincount(groups), [16, 16, 15, 16])
+    assert X.dtype == np.int8
+    with pytest.raises(ValueError, match="wants images without masked"):
+        DomainBinarizer("local").fit(images)
+
+
+@pytest.mark.parametrize("stride", [None, 3, (2, 5)])
+def test_windows_are_those_of_a_loop(stride):
+    images = np.arange(2 * 11 * 13).reshape(2, 11, 13)
+    X, groups = extract_windows(images, (4, 3), stride=stride)
+    down, right = {None: (4, 3), 3: (3, 3)}.get(stride, stride)
+    brute = [
+        (image[i : i + 4, j : j + 3].ravel(), n)
+        for n, image in enumerate(images)
+        for i in range(0, 11 - 4 + 1, down)
+        for j in range(0, 13 - 3 + 1, right)
+    ]
+    np.testing.assert_array_equal(X, [window for window, _ in brute])
+    np.testing.assert_array_equal(groups, [n for _, n in brute])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "images", "message"),
+    [
+        ({"threshold": "mean"}, np.eye(4), "threshold must be one of 'otsu', .*, got 'mean'"),
+        ({"quantile": 1.0}, np.eye(4), "quantile must be a number in"),
+        ({"block_size": 4}, np.eye(4), "block_size must be odd, got 4"),
+        ({"pixels_per_site": 5}, np.eye(4), "pixels_per_site=5 exceeds"),
+        ({}, np.ones((4, 4)), "one intensity only"),
+        ({}, np.ones((4, 4, 3)), "seem to have colours: use skimage.color.rgb2gray"),
+        ({}, [], "at least one image"),
+        ({}, np.ones(4), r"image 0 must be a 2-D array of grey levels, got shape \(4,\)"),
+        ({}, np.full((3, 3), np.nan), "masked pixels only"),
+        ({}, np.array([[np.inf, 1.0]]), "image 0 holds infinite"),
+    ],
+)
+def test_what_is_no_image_is_refused(parameters, images, message):
+    with pytest.raises(ValueError, match=message):
+        DomainBinarizer(**parameters).fit(images)
+
+
+def test_a_window_larger_than_the_image_is_refused():
+    with pytest.raises(ValueError, match=r"window_shape=\(5, 5\) does not fit into image 0 of shape \(4, 9\)"):
+        extract_windows(np.ones((4, 9)), 5)
+
+
+def test_without_scikit_image_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    with pytest.raises(ImportError, match="pip install scikit-image"):
+        DomainBinarizer().fit(np.eye(4))
