@@ -13,11 +13,13 @@ from ._interactions import InteractionExpansion
 from ._ising import IsingSampler
 from ._phase import PhaseCurve, phase_curve
 from ._pseudolikelihood import PseudolikelihoodIsing, pseudo_log_likelihood
+from ._stored import SKOPS_TRUSTED_TYPES
 from ._windows import extract_windows
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "SKOPS_TRUSTED_TYPES",
     "BlockSpinTransformer",
     "DomainBinarizer",
     "EnergyDisplay",

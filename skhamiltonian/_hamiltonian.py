@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from . import _callbacks
 from ._autoregressive import Network
 from ._fitting import calibrated, check_parameters, learn, plan_for, score
+from ._stored import check_stored
 from ._tempered_model import TemperingMixin
 from ._validation import learn_states, validate_configurations
 
@@ -309,6 +310,11 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
         weights, biases = tuple(self.coefs_), tuple(self.intercepts_)
         network = Network(weights, biases, self.skip_coef_, self.ordering_, len(self.states_), self.activation_)
         return calibrated(network, self.calibration_)
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if hasattr(self, "coefs_"):
+            check_stored(vars(self))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

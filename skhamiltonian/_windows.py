@@ -89,7 +89,7 @@ def grey_images(images, convert=True):
     """Return a list of 2-D masked arrays, NaN masked, as float64 if `convert`."""
     if not isinstance(images, (list, tuple)):
         images = np.ma.asarray(images) if np.ma.isMA(images) else np.asarray(images)
-        if images.ndim == 3 and images.shape[-1] in (3, 4):
+        if images.ndim == 3 and images.shape[-1] in (3, 4) and images.shape[-2] > 4:
             raise ValueError(f"images of shape {images.shape} seem to have colours: use skimage.color.rgb2gray")
         images = [images] if images.ndim == 2 else list(images) if images.ndim == 3 else [images]
     if not len(images):

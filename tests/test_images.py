@@ -115,7 +115,7 @@ def test_windows_are_those_of_a_loop(stride):
         ({"block_size": 4}, np.eye(4), "block_size must be odd, got 4"),
         ({"pixels_per_site": 5}, np.eye(4), "pixels_per_site=5 exceeds"),
         ({}, np.ones((4, 4)), "one intensity only"),
-        ({}, np.ones((4, 4, 3)), "seem to have colours: use skimage.color.rgb2gray"),
+        ({}, np.ones((9, 9, 3)), "seem to have colours: use skimage.color.rgb2gray"),
         ({}, [], "at least one image"),
         ({}, np.ones(4), r"image 0 must be a 2-D array of grey levels, got shape \(4,\)"),
         ({}, np.full((3, 3), np.nan), "masked pixels only"),
