@@ -87,12 +87,12 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
         self.background_sigma = background_sigma
         self.pixels_per_site = pixels_per_site
 
-    def fit(self, images, y=None):
+    def fit(self, X, y=None):
         """Find the threshold.
 
         Parameters
         ----------
-        images : array-like of shape (n_images, height, width) or (height, width), or list of 2-D arrays
+        X : array-like of shape (n_images, height, width) or (height, width), or list of 2-D arrays
             Grey images.
         y : None
             Ignored.
@@ -115,7 +115,7 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
             If the histogram of the intensities has one mode, so that up and down are not kept apart.
         """
         self._check_parameters()
-        levels = self._levels(images)
+        levels = self._levels(X)
         values = np.concatenate([level.compressed() for level in levels])
         if len(values) == 0 or np.ptp(values) == 0:
             raise ValueError(f"images hold {'one intensity only' if len(values) else 'masked pixels only'}: no domains")
@@ -132,24 +132,24 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
         self.threshold_, self.n_modes_, self.up_fraction_ = threshold, n_modes, fractions
         return self
 
-    def transform(self, images):
+    def transform(self, X):
         """Return the spins.
 
         Parameters
         ----------
-        images : array-like of shape (n_images, height, width) or (height, width), or list of 2-D arrays
+        X : array-like of shape (n_images, height, width) or (height, width), or list of 2-D arrays
             Grey images.
 
         Returns
         -------
         spins : ndarray of int8, masked where pixels are, or list of them
-            +1 and -1, in the form of `images`.
+            +1 and -1, in the form of X.
         """
         check_is_fitted(self)
-        spins = [_spins(self._above(level, self.threshold_)) for level in self._levels(images)]
-        if isinstance(images, (list, tuple)):
+        spins = [_spins(self._above(level, self.threshold_)) for level in self._levels(X)]
+        if isinstance(X, (list, tuple)):
             return spins
-        if np.ndim(images) == 2:
+        if np.ndim(X) == 2:
             return spins[0]
         return (np.ma.stack if any(np.ma.isMA(s) for s in spins) else np.stack)(spins)
 

@@ -110,6 +110,36 @@ class PhaseCurve:
                 columns[f"{name}_spread"] = self.spread[name]
         return pd.DataFrame(columns | {name: getattr(self, name) for name in _DIAGNOSTICS})
 
+    def to_xarray(self):
+        """Return an xarray Dataset over the temperature.
+
+        Returns
+        -------
+        xarray.Dataset
+            For an observable ``energy`` the variables ``energy``, ``energy_error`` and, for several models,
+            ``energy_spread``, and the diagnostics, all along ``temperature``; what holds for the whole curve is in
+            ``attrs``.
+
+        Raises
+        ------
+        ImportError
+            If xarray is not installed.
+        """
+        try:
+            import xarray as xr
+        except ImportError as error:
+            raise ImportError("PhaseCurve.to_xarray needs xarray: pip install xarray") from error
+        columns = {name: getattr(self, name) for name in _DIAGNOSTICS}
+        for name, (value, error) in self.observables.items():
+            columns |= {name: value, f"{name}_error": error}
+            if self.spread is not None:
+                columns[f"{name}_spread"] = self.spread[name]
+        attrs = {"n_sites": self.n_sites, "field": self.field}
+        if self.data_temperature is not None:
+            attrs["data_temperature"] = self.data_temperature
+        variables = {name: ("temperature", column) for name, column in columns.items()}
+        return xr.Dataset(variables, {"temperature": self.temperatures}, attrs)
+
     def save(self, path):
         """Write the curve to `path`, a NumPy ``.npz`` file without pickled objects.
 

@@ -26,7 +26,7 @@ ROOMS = (
     "_interaction_terms", "_expansion", "_pseudolikelihood", "_independent_sites", "_ising", "_ising_system",
     "_block_spin", "_images", "_windows", "_exact", "_validation", *CORES,
 )  # fmt: skip
-HEAVY = {"matplotlib", "pandas", "polars", "skimage", "arviz_stats"}
+HEAVY = {"matplotlib", "pandas", "polars", "skimage", "arviz_stats", "xarray"}
 
 # Summary; Parameters and Returns that match the code, with types and descriptions; Examples where asked for.
 DOCSTRING_RULES = {

@@ -468,6 +468,20 @@ def test_frame_has_a_row_for_each_temperature(curve):
     np.testing.assert_array_equal(frame["support"], curve.support)
 
 
+def test_dataset_holds_what_the_curve_holds(curve, monkeypatch):
+    pytest.importorskip("xarray")
+    dataset = curve.to_xarray()
+    np.testing.assert_array_equal(dataset["temperature"], [2.0, 2.5, 3.0])
+    for name, (value, error) in curve.observables.items():
+        np.testing.assert_array_equal(dataset[name], value)
+        np.testing.assert_array_equal(dataset[f"{name}_error"].sel(temperature=2.5), error[1])
+    np.testing.assert_array_equal(dataset["support"], curve.support)
+    assert dataset.attrs == {"n_sites": 9, "field": 0.1, "data_temperature": 2.5}
+    monkeypatch.setitem(sys.modules, "xarray", None)
+    with pytest.raises(ImportError, match="pip install xarray"):
+        curve.to_xarray()
+
+
 def test_frame_without_pandas_says_what_to_install(curve, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match="pip install pandas"):
