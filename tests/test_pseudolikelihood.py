@@ -32,7 +32,7 @@ STATES = enumerate_states((-1, 1), 9).astype(np.int8)
 
 
 class Parity:
-    """Spins from integers, for the checks that bring integers of their own. A test's name shows it, without an address."""
+    """Spins from integers, for the checks that bring integers of their own; test names show it without an address."""
 
     def __call__(self, X):
         return 1 - 2 * (np.round(X) % 2)
