@@ -4,6 +4,8 @@ import math
 import numbers
 from dataclasses import dataclass
 
+import numpy as np
+
 from ._lattice_symmetry import order
 from ._validation import check_choice, check_integer, check_number
 
@@ -27,12 +29,14 @@ class Plan:
 
 
 def check_numbers(made):
-    """Check the parameters that may be "auto"."""
+    """Check the parameters that may be "auto" and need no data."""
     for name in ("batch_size", "max_iter"):
         _integer(made, name)
     _hidden_layers(made.hidden_layer_sizes, 1)
     if made.alpha != "auto":
         check_number(made.alpha, "alpha", low=0, include_high=False)
+    if not isinstance(made.whiten, (bool, np.bool_)):
+        check_choice(made.whiten, "whiten", ("auto", True, False))
 
 
 def plan(made, n_samples, n_sites, lattice_shape, symmetries):
@@ -49,6 +53,11 @@ def plan(made, n_samples, n_sites, lattice_shape, symmetries):
         max_iter = min(max_passes, math.ceil(n_updates * batch_size / n_samples))
     alpha = min(1.0, _ENOUGH_IMAGES * n_pairs / (n_samples * n_images)) if made.alpha == "auto" else made.alpha
     return Plan(_hidden_layers(made.hidden_layer_sizes, n_sites), batch_size, max_iter, alpha)
+
+
+def whitens(made, n_states):
+    """Return whether innovations are inputs of the network: they are one input more than a site has anyway."""
+    return n_states > 2 if isinstance(made.whiten, str) else bool(made.whiten)
 
 
 def _integer(made, name):

@@ -65,13 +65,17 @@ def hidden_degrees(n_sites: int, n_units: int) -> NDArray[np.intp]:
     return 1 + ((np.arange(n_units) + 0.5) * (n_sites - 1) / n_units).astype(np.intp)
 
 
-def masks(n_sites: int, n_states: int, hidden: Sequence[int]) -> list[NDArray[np.bool_]]:
-    """Return the masks (in, out) of all layers and, last, that of the skip connections."""
+def masks(n_sites: int, n_states: int, hidden: Sequence[int], n_inputs: int | None = None) -> list[NDArray[np.bool_]]:
+    """Return the masks (in, out) of all layers and, last, that of the skip connections.
+
+    A site has `n_inputs` inputs, as many as logits unless given.
+    """
     site = np.repeat(np.arange(n_sites), channels(n_states))
+    seen = site if n_inputs is None else np.repeat(np.arange(n_sites), n_inputs)
     # An input carries its own site, so what depends on it has a degree above: m > site.
-    degrees = [site + 1, *(hidden_degrees(n_sites, n_units) for n_units in hidden), site]
+    degrees = [seen + 1, *(hidden_degrees(n_sites, n_units) for n_units in hidden), site]
     layers = [low[:, None] <= high for low, high in pairwise(degrees)]
-    return [*layers, site[:, None] < site]
+    return [*layers, seen[:, None] < site]
 
 
 def encode(codes: Codes, network: Network, dtype: type = np.float64) -> Array:

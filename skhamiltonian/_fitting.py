@@ -6,11 +6,12 @@ from dataclasses import fields, replace
 from functools import partial
 
 import numpy as np
+from scipy.linalg import solve_triangular
 from sklearn import get_config
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import gen_batches
 
-from ._auto import check_numbers, plan
+from ._auto import check_numbers, plan, whitens
 from ._autoregressive import log_prob
 from ._calibration import Calibration
 from ._density_ratio import calibrate, max_rows
@@ -28,7 +29,7 @@ from ._validation import (
     seed_sequence,
 )
 
-_N_SUPPORT_ROWS = 20_000
+_N_SUPPORT_ROWS = _N_COVARIANCE_ROWS = 20_000
 # Rows below which nothing is calibrated, alone or by rows held back, and rows held back at most to check on it.
 _MIN_ROWS, _MIN_HELD_OUT, _MAX_HELD_OUT = 200, 100, 20_000
 
@@ -56,7 +57,7 @@ def learn(made, X, states, epoch_done, start=None, n_iter=0):
     `epoch_done()` is called after each epoch and returns whether to stop. Training goes on from the network
     `start`, trained for `n_iter` epochs, if there is one.
     """
-    from ._training import DivergedError, MaskedNetwork, train
+    from ._training import DivergedError, MaskedNetwork, Whitening, train
 
     seed = seed_sequence(made.random_state, f"MADEHamiltonian.fit {n_iter}" if n_iter else "MADEHamiltonian.fit")
     weight_seed, batch_seed, other_seed = seed.spawn(3)
@@ -68,7 +69,9 @@ def learn(made, X, states, epoch_done, start=None, n_iter=0):
     rows, held_out = _split(made, len(X), rng)
     take = partial(_take, X, states)
     shape = (X.shape[1], len(states), todo.hidden, made.activation, made.skip_connections)
-    network = MaskedNetwork(*shape, int(weight_seed.generate_state(1)[0]))
+    whitened = whitens(made, len(states))
+    whitening = Whitening(*_whitening(take, rows, states, ordering, symmetry, rng)) if whitened else None
+    network = MaskedNetwork(*shape, int(weight_seed.generate_state(1)[0]), whitening)
     if start is not None:
         _check_shape(start, shape)
         network.load(start)
@@ -97,14 +100,27 @@ def learn(made, X, states, epoch_done, start=None, n_iter=0):
             f"the loss became NaN or infinite in {history.stopped}: an earlier epoch is kept, lower learning_rate_init"
         )
         warnings.warn(message, ConvergenceWarning, stacklevel=3)
-    calibration = None
-    chosen = None
+    calibration = chosen = None
     if made.calibrate is not False and len(X) >= _MIN_ROWS:
         chosen = _calibration_rows(fitted, take, rows, held_out, symmetry, rng)
     if chosen is not None:
         seed, even = other_seed.spawn(1)[0], "spin-flip" in lattice[1]
         calibration = calibrate(fitted, states, *chosen, direction, even, seed)
     return _attributes(made, X, states, ordering, fitted, history, calibration, rng)
+
+
+def _whitening(take, rows, states, ordering, symmetry, rng):
+    """Return the values of the states, and the mean and the inverse Cholesky factor of the sites' covariance."""
+    from sklearn.covariance import ledoit_wolf  # takes long to import
+
+    chosen = np.sort(rng.choice(rows, min(len(rows), _N_COVARIANCE_ROWS), replace=False))
+    codes = images(take(chosen), len(states), symmetry, rng, group=16)[:, ordering]
+    values = np.array([-1.0, 1.0]) if len(states) == 2 else states / np.abs(states).max()
+    v = values[codes]
+    covariance, _ = ledoit_wolf(v)  # shrunk, so that few rows do
+    if not np.any(covariance):
+        return values, v.mean(axis=0), np.eye(v.shape[1])
+    return values, v.mean(axis=0), solve_triangular(np.linalg.cholesky(covariance), np.eye(v.shape[1]), lower=True)
 
 
 def _check_shape(network, shape):

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy, linear, logsigmoid
 
-from ._autoregressive import Array, Codes, Network, encode_ordered, masks
+from ._autoregressive import Array, Codes, Network, channels, encode_ordered, masks
 from ._lattice_symmetry import Symmetry, images
 
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "logistic": torch.sigmoid, "silu": torch.nn.functional.silu}
@@ -38,19 +38,49 @@ class History:
     """Where the loss became NaN or infinite, empty if it did not."""
 
 
+@dataclass(frozen=True)
+class Whitening:
+    """What the sites drawn before a site leave of it in linear prediction: its innovation, ``matrix @ (v - mean)``.
+
+    ``v`` is the value of every site in drawing order; ``matrix`` is lower triangular.
+    """
+
+    values: Array
+    mean: Array
+    matrix: Array
+
+
 class MaskedNetwork(torch.nn.Module):
     """The trainable twin of `Network`: weights (out, in), zero wherever the mask is zero.
 
     Gradients are masked instead of weights: Adam leaves a weight alone that starts at zero and never
     sees a gradient, and a step then costs no more than that of a dense layer.
+
+    With a `whitening` every site has its innovation as one more input. Innovations are linear in the sites seen so
+    far, so that their weights become part of the others' in the end.
     """
 
-    def __init__(self, n_sites: int, n_states: int, hidden: Sequence[int], activation: str, skip: bool, seed: int):
+    def __init__(
+        self,
+        n_sites: int,
+        n_states: int,
+        hidden: Sequence[int],
+        activation: str,
+        skip: bool,
+        seed: int,
+        whitening: Whitening | None = None,
+    ):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        *layers, skip_mask = (torch.from_numpy(m.T.astype(np.float32)) for m in masks(n_sites, n_states, hidden))
+        n_inputs = channels(n_states) + (whitening is not None)
+        every_mask = masks(n_sites, n_states, hidden, n_inputs)
+        *layers, skip_mask = (torch.from_numpy(m.T.astype(np.float32)) for m in every_mask)
         self.activation = ACTIVATIONS[activation]
         self.n_states = n_states
+        self.whitening = whitening
+        if whitening is not None:
+            self.register_buffer("matrix", torch.from_numpy(whitening.matrix.T.astype(np.float32)))
+            self.register_buffer("offset", torch.from_numpy((-whitening.matrix @ whitening.mean).astype(np.float32)))
         self.blocks = [_blocks(mask) for mask in layers]
         self.skip_blocks = _blocks(skip_mask)
         self.weights = torch.nn.ParameterList(_initial(mask, generator) for mask in layers)
@@ -73,12 +103,19 @@ class MaskedNetwork(torch.nn.Module):
     def loss(self, codes: Codes) -> torch.Tensor:
         """Return the mean of -log p(s) over codes in drawing order, in nats per configuration."""
         device = self.biases[0].device
-        inputs = torch.from_numpy(encode_ordered(codes, self.n_states, np.float32)).to(device)
-        z = self(inputs)
+        states = torch.from_numpy(encode_ordered(codes, self.n_states, np.float32)).to(device)
+        z = self(self._with_innovations(states, codes))
         if self.n_states == 2:
-            return -logsigmoid(inputs * z).sum() / len(codes)
+            return -logsigmoid(states * z).sum() / len(codes)
         target = torch.from_numpy(codes.astype(np.int64)).to(device)
         return cross_entropy(z.reshape(-1, self.n_states), target.reshape(-1), reduction="sum") / len(codes)
+
+    def _with_innovations(self, states: torch.Tensor, codes: Codes) -> torch.Tensor:
+        if self.whitening is None:
+            return states
+        values = torch.from_numpy(self.whitening.values.astype(np.float32)[codes]).to(states.device)
+        innovations = torch.addmm(self.get_buffer("offset"), values, self.get_buffer("matrix"))
+        return torch.cat([states.reshape(*codes.shape, -1), innovations[:, :, None]], 2).reshape(len(codes), -1)
 
     def mask_gradients(self) -> None:
         """Forget the gradients of absent weights."""
@@ -93,14 +130,23 @@ class MaskedNetwork(torch.nn.Module):
             ours, theirs = [*ours, self.skip], [*theirs, network.skip.T]
         with torch.no_grad():
             for parameter, array in zip(ours, theirs, strict=True):
+                if parameter.shape != array.shape:  # innovations begin without weight
+                    by_site = array.reshape(len(array), network.n_sites, -1)
+                    array = np.append(by_site, np.zeros_like(by_site[:, :, :1]), axis=2).reshape(len(array), -1)
                 parameter.copy_(torch.from_numpy(array))
 
     def to_numpy(self, ordering: NDArray[np.intp]) -> Network:
-        """Return the network as numpy arrays (in, out)."""
+        """Return the network as numpy arrays (in, out), without innovations."""
         skip = None if self.skip is None else _transposed(self.skip)
-        weights, biases = tuple(map(_transposed, self.weights)), tuple(map(_transposed, self.biases))
+        weights, biases = [*map(_transposed, self.weights)], [*map(_transposed, self.biases)]
+        if self.whitening is not None:
+            weights[0], shift = _without_innovations(weights[0], self.whitening)
+            biases[0] = biases[0] + shift
+            if skip is not None:
+                skip, shift = _without_innovations(skip, self.whitening)
+                biases[-1] = biases[-1] + shift
         name = next(name for name, function in ACTIVATIONS.items() if function is self.activation)
-        return Network(weights, biases, skip, ordering, self.n_states, name)
+        return Network(tuple(weights), tuple(biases), skip, ordering, self.n_states, name)
 
 
 Blocks = list[tuple[slice, slice]]
@@ -154,7 +200,16 @@ def _initial(mask: torch.Tensor, generator: torch.Generator) -> torch.nn.Paramet
 
 
 def _transposed(parameter: torch.Tensor) -> Array:
-    return np.ascontiguousarray(parameter.detach().cpu().numpy().T)
+    return np.array(parameter.detach().cpu().numpy().T, order="C")  # a copy: training goes on in the original
+
+
+def _without_innovations(weight: Array, whitening: Whitening) -> tuple[Array, Array]:
+    """Return weights (in, out) that do on states what these do on states and innovations, and a shift of the bias."""
+    by_site = weight.reshape(len(whitening.matrix), -1, weight.shape[1]).astype(np.float64)
+    on_values = whitening.matrix.T @ by_site[:, -1]
+    per_input = np.ones(1) if len(whitening.values) == 2 else whitening.values
+    folded = by_site[:, :-1] + per_input[:, None] * on_values[:, None]
+    return folded.reshape(-1, weight.shape[1]).astype(np.float32), -(whitening.mean @ on_values).astype(np.float32)
 
 
 def train(
@@ -186,7 +241,8 @@ def train(
     # Adam forgets the large gradients of the beginning within a tenth of the run.
     betas = (0.9, max(0.9, 1 - 10 / total_steps))
     optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, betas=betas, weight_decay=alpha, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=total_steps)
+    warm_up = max(0.1, 2 / total_steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps, pct_start=warm_up)
     history, best, best_score, waited = History(), network.to_numpy(ordering), -math.inf, 0
     for epoch in range(max_iter):
         total = 0.0

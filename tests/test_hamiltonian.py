@@ -199,6 +199,7 @@ BAD_PARAMETERS = [
     ("temperature", "2.5", "got '2.5'"),
     ("hidden_layer_sizes", (180, 0), "got 0"),
     ("activation", "gelu", "got 'gelu'"),
+    ("whiten", "pca", "one of .auto., True, False, got .pca."),
     ("batch_size", 2.5, "got 2.5"),
     ("max_iter", 0, "got 0"),
     ("learning_rate_init", -1.0, "got -1.0"),
