@@ -6,7 +6,7 @@ import joblib
 import numpy as np
 import pytest
 
-from skhamiltonian import IsingSampler, phase_curve
+from skhamiltonian import IsingSampler, MADEHamiltonian, phase_curve
 
 distributed = pytest.importorskip("distributed", reason="dask's distributed is not installed")
 
@@ -39,3 +39,27 @@ def test_dask_and_one_process_agree_to_the_last_bit(tmp_path, killed):
     assert os.path.exists(marker) == killed
     for name in alone.observables:
         np.testing.assert_array_equal(curve[name], alone[name])
+
+
+def blocks_of(kind, X, tmp_path):
+    """Yield the rows of X, 2000 at a time, from a file, or from a dask array in blocks of other lengths."""
+    if kind == "memmap":
+        np.save(tmp_path / "X.npy", X)
+        mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+        yield from (mapped[start : start + 2000] for start in range(0, len(mapped), 2000))
+    else:
+        array = pytest.importorskip("dask.array").from_array(X, chunks=(700, 3)).rechunk((2000, -1))
+        yield from (block.compute() for block in array.blocks)
+
+
+@pytest.mark.parametrize("kind", ["memmap", "dask"])
+def test_partial_fit_learns_the_same_bits_from_blocks_of_any_origin(kind, tmp_path):
+    ising = IsingSampler((4, 4), 2.5, random_state=0)
+    X = ising.sample(n_samples=5000)
+    stored, stream = (MADEHamiltonian(2.5, hidden_layer_sizes=(8,), random_state=0) for _ in range(2))
+    for start in range(0, len(X), 2000):
+        stored.partial_fit(X[start : start + 2000])
+    for block in blocks_of(kind, X, tmp_path):
+        stream.partial_fit(block)
+    assert stream.n_samples_seen_ == len(X)
+    np.testing.assert_array_equal(stream.energy(X), stored.energy(X))
