@@ -17,7 +17,7 @@ from skhamiltonian import (
     PseudolikelihoodIsing,
 )
 
-X = IsingSampler((4, 4), 2.5, random_state=0).sample(n_samples=500)
+X = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (500, 16))
 
 
 @pytest.fixture(scope="module")
