@@ -523,7 +523,7 @@ def ctrl_c_interrupts():
 @pytest.mark.parametrize("n_jobs", [None, 2])
 @pytest.mark.parametrize("algorithm", ["heat-bath", "swendsen-wang"])
 def test_ctrl_c_is_heard_and_leaves_the_sampler_as_it_was(algorithm, n_jobs):
-    """The quickest of three answers counts, as other tests may keep the processors busy."""
+    """The median of three answers counts, as other tests may keep the processors busy."""
     ising = IsingSampler(
         (64, 64), 2.5, algorithm=algorithm, burn_in=10**8, n_sweeps=1, n_chains=2048, n_jobs=n_jobs, random_state=0
     )
@@ -541,7 +541,7 @@ def test_ctrl_c_is_heard_and_leaves_the_sampler_as_it_was(algorithm, n_jobs):
         with pytest.raises(KeyboardInterrupt):
             ising.sample(n_samples=2048)
         latencies.append(time.perf_counter() - pressed[0])
-    assert min(latencies) < 0.2
+    assert sorted(latencies)[1] < 0.2
     assert vars(ising) == before
     time.sleep(0.2)
     used = time.process_time()
