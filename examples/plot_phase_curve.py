@@ -70,7 +70,7 @@ for label, network in networks.items():
 # Prediction
 # ----------
 # Nothing but the networks enters here. The paper takes Metropolis steps on the learned energy; tempered ancestral
-# sampling, the default, gives the same averages from independent draws, and Metropolis checks it at four temperatures.
+# sampling, the default, gives the same averages from independent draws, and Metropolis checks it at five temperatures.
 
 T = [1.0, 1.5, 1.75, 2.0, 2.1, 2.2, 2.3, 2.4, 2.5, 2.6, 2.75, 3.0, 3.5, 4.0]
 paper, made = networks.values()
@@ -81,8 +81,8 @@ with joblib.parallel_config(n_jobs=2):
     report("curve of the network of the paper, by Metropolis")
     curves["MADEHamiltonian"] = phase_curve(made, T, random_state=0)
     report("curve of MADEHamiltonian, by tempered sampling")
-    check = phase_curve(made, [1.5, 2.0, 2.3, 3.0], method="metropolis", n_samples=2560, random_state=0)
-    report("four points of it by Metropolis")
+    check = phase_curve(made, [1.5, 2.0, 2.3, T0, 3.0], method="metropolis", n_samples=2560, random_state=0)
+    report("five points of it by Metropolis")
 
 print("\n<|m|> at T" + "".join(f"{label:>22}" for label in curves))
 for k, temperature in enumerate(T):
