@@ -9,13 +9,16 @@ import numpy as np
 from ._lattice_symmetry import order
 from ._validation import check_choice, check_integer, check_number
 
-# More updates brought little on 8 x 8 to 32 x 32 Ising and many-body data of 500 to 60 000 rows.
-_MIN_UPDATES, _MAX_UPDATES = 2500, 14_000
+# More updates brought little on 8 x 8 to 16 x 16 Ising and many-body data of 500 to 60 000 rows. On larger lattices each
+# costs more, and teaches more.
+_MIN_UPDATES, _MAX_UPDATES, _MANY_SITES = 2500, 14_000, 64
 _BATCH_SIZE, _MIN_BATCH_SIZE = 469, 16
 # How often a row may be seen in one and the same image before the network knows it by heart, where rows are
-# fewer than pairs of sites; and images of rows a pair above which weights decay at a rate lower than 1.
+# fewer than pairs of sites.
 _MAX_PASSES = 30
-_ENOUGH_IMAGES = 0.3
+# Standard errors of its gradient below which a weight vanishes.
+_SIGNIFICANT = 2.6
+_MAX_SPARSITY = 0.5
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Plan:
     hidden: tuple[int, ...]
     batch_size: int
     max_iter: int
-    alpha: float
+    sparsity: float
 
 
 def check_numbers(made):
@@ -33,14 +36,18 @@ def check_numbers(made):
     for name in ("batch_size", "max_iter"):
         _integer(made, name)
     _hidden_layers(made.hidden_layer_sizes, 1)
-    if made.alpha != "auto":
-        check_number(made.alpha, "alpha", low=0, include_high=False)
+    check_number(made.alpha, "alpha", low=0, include_high=False)
+    if made.sparsity != "auto":
+        check_number(made.sparsity, "sparsity", low=0, include_high=False)
     if not isinstance(made.whiten, (bool, np.bool_)):
         check_choice(made.whiten, "whiten", ("auto", True, False))
 
 
-def plan(made, n_samples, n_sites, lattice_shape, symmetries):
-    """Return the size and length of training for so many rows, each with as many images as there are symmetries."""
+def plan(made, n_samples, n_sites, lattice_shape, symmetries, n_iter=0):
+    """Return the size and length of training for so many rows, each with as many images as there are symmetries.
+
+    `n_iter` epochs have gone before.
+    """
     n_images, n_pairs = order(lattice_shape, symmetries), n_sites**2
     max_passes = int(_MAX_PASSES * n_images * max(1, n_samples / n_pairs))
     batch_size = _integer(made, "batch_size")
@@ -49,10 +56,16 @@ def plan(made, n_samples, n_sites, lattice_shape, symmetries):
     batch_size = min(batch_size, n_samples)
     max_iter = _integer(made, "max_iter")
     if max_iter is None:
-        n_updates = min(_MAX_UPDATES, max(_MIN_UPDATES, _MIN_UPDATES * math.sqrt(n_samples / 2000)))
+        n_updates = min(_MAX_UPDATES, _MIN_UPDATES * math.sqrt(n_samples / 2000))
+        n_updates = max(_MIN_UPDATES, n_updates * math.sqrt(min(1, _MANY_SITES / n_sites)))
         max_iter = min(max_passes, math.ceil(n_updates * batch_size / n_samples))
-    alpha = min(1.0, _ENOUGH_IMAGES * n_pairs / (n_samples * n_images)) if made.alpha == "auto" else made.alpha
-    return Plan(_hidden_layers(made.hidden_layer_sizes, n_sites), batch_size, max_iter, alpha)
+    sparsity = made.sparsity
+    if sparsity == "auto":
+        n_updates = (n_iter + max_iter) * math.ceil(n_samples / batch_size)
+        # In units of its noise in one minibatch, the mean gradient of all updates is known to this.
+        error = math.sqrt(1 / n_updates + batch_size / (n_samples * n_images))
+        sparsity = min(_MAX_SPARSITY, _SIGNIFICANT * error)
+    return Plan(_hidden_layers(made.hidden_layer_sizes, n_sites), batch_size, max_iter, sparsity)
 
 
 def whitens(made, n_states):

@@ -64,7 +64,7 @@ def learn(made, X, states, epoch_done, start=None, n_iter=0):
     rng = np.random.default_rng(other_seed)
     ordering = check_ordering(made.ordering, X.shape[1], rng) if start is None else start.ordering
     lattice = _lattice(made, X.shape[1], states)
-    symmetry, todo = symmetry_sampler(*lattice), plan(made, len(X), X.shape[1], *lattice)
+    symmetry, todo = symmetry_sampler(*lattice), plan(made, len(X), X.shape[1], *lattice, n_iter)
     direction = check_direction(made.calibrate, X.shape[1])
     rows, held_out = _split(made, len(X), rng)
     take = partial(_take, X, states)
@@ -87,7 +87,8 @@ def learn(made, X, states, epoch_done, start=None, n_iter=0):
             batch_size=min(todo.batch_size, len(rows)),
             learning_rate=made.learning_rate_init,
             max_iter=todo.max_iter,
-            alpha=todo.alpha,
+            alpha=made.alpha,
+            sparsity=todo.sparsity,
             patience=made.n_iter_no_change if made.early_stopping else None,
             tol=made.tol,
             seed=batch_seed,

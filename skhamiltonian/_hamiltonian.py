@@ -61,14 +61,18 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
     batch_size : "auto" or int, default="auto"
         Configurations per minibatch, at most the number of rows. "auto" is 469, and fewer where rows are few
         and have no symmetries to multiply them.
-    learning_rate_init : float, default=4e-3
+    learning_rate_init : float, default=8e-3
         Peak of the one-cycle learning rate.
     max_iter : "auto" or int, default="auto"
-        Epochs. "auto" makes 2 500 updates with 2 000 rows, 14 000 with 60 000 and at least one pass over more; but
-        30 epochs where the rows, times the number of their symmetries, are fewer than pairs of sites.
-    alpha : "auto" or float, default="auto"
-        Decoupled weight decay (AdamW). "auto" is 1.0 where there are few rows and no symmetries, and falls with the
-        rows, times the number of their symmetries, over the pairs of sites.
+        Epochs. "auto" makes 2 500 updates with 2 000 rows or fewer and 14 000 with 60 000 of 64 sites, on larger
+        lattices fewer by the root of their number but 2 500, and at least one pass; no more than 30 epochs where the
+        rows, times the number of their symmetries, are fewer than pairs of sites.
+    alpha : float, default=0.0
+        Decoupled weight decay (AdamW). It bends the couplings, too: `sparsity` is the better remedy for few rows.
+    sparsity : "auto" or float, default="auto"
+        Pull of every weight towards zero, in learning rates an update: a soft threshold after each step of Adam, as
+        weight decay is in AdamW. A weight vanishes whose gradient, in units of its noise in one minibatch, stays
+        below it. "auto" is 2.6 standard errors of that, which lets go the many weights that only carry noise.
     early_stopping : bool, default=False
         Whether to stop when the likelihood of the rows held back has not risen by `tol` for
         `n_iter_no_change` epochs. The weights kept are those of the best epoch wherever rows are held back.
@@ -151,9 +155,10 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
         whiten="auto",
         calibrate=True,
         batch_size="auto",
-        learning_rate_init=4e-3,
+        learning_rate_init=8e-3,
         max_iter="auto",
-        alpha="auto",
+        alpha=0.0,
+        sparsity="auto",
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=5,
@@ -177,6 +182,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
         self.learning_rate_init = learning_rate_init
         self.max_iter = max_iter
         self.alpha = alpha
+        self.sparsity = sparsity
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -219,8 +225,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
 
         Every call is one pass over X under a one-cycle learning rate, so that the model is at rest after each;
         parts of 50 minibatches and more make good use of it. The alphabet is that of the first call unless
-        `states` gives it. There is neither early stopping nor a calibration; `fit` with ``warm_start=True`` on a
-        last part adds them.
+        `states` gives it. There is neither early stopping nor a calibration, and no `sparsity` by "auto", which
+        depends on the length of the stream; `fit` with ``warm_start=True`` on a last part adds them.
 
         Parameters
         ----------
@@ -240,7 +246,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
             If a parameter is out of range, or X holds no configurations or a state not seen before.
         """
         goes_on = ("loss_curve_", "n_iter_", "n_samples_seen_") if hasattr(self, "coefs_") else ()
-        return self._learn(X, goes_on, max_iter=1, calibrate=False, early_stopping=False)
+        sparsity = 0.0 if isinstance(self.sparsity, str) else self.sparsity
+        return self._learn(X, goes_on, max_iter=1, sparsity=sparsity, calibrate=False, early_stopping=False)
 
     def _learn(self, X, goes_on, **parameters):
         """Fit with some parameters changed and assign all that is learned at once; add up what `goes_on` names."""

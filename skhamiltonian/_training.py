@@ -123,6 +123,12 @@ class MaskedNetwork(torch.nn.Module):
             if weight is not None and weight.grad is not None:
                 weight.grad.mul_(self.get_buffer(name))
 
+    def shrink(self, threshold: float) -> None:
+        """Move every weight by `threshold` towards zero, and not beyond."""
+        with torch.no_grad():
+            for weight in [*self.weights, *([] if self.skip is None else [self.skip])]:
+                weight.sub_(weight.clamp(-threshold, threshold))
+
     def load(self, network: Network) -> None:
         """Take over the weights of a network of the same shape."""
         ours, theirs = [*self.weights, *self.biases], [*(w.T for w in network.weights), *network.biases]
@@ -224,12 +230,13 @@ def train(
     learning_rate: float,
     max_iter: int,
     alpha: float,
+    sparsity: float,
     patience: int | None,
     tol: float,
     seed: np.random.SeedSequence,
     report: Callable[[int, History], bool],
 ) -> tuple[Network, History]:
-    """Minimise -log p over `rows` by Adam under a one-cycle learning rate.
+    """Minimise -log p over `rows` by Adam with a soft threshold, under a one-cycle learning rate.
 
     The weights returned are the last ones, or those of the epoch with the best likelihood of the rows
     held out. Where `patience` is given, training stops after as many epochs without a gain of `tol`.
@@ -248,7 +255,7 @@ def train(
         total = 0.0
         for batch in _batches(rng.permutation(rows), batch_size):
             codes = images(take(batch), network.n_states, symmetry, rng, batch_size)
-            total += len(batch) * _step(network, codes[:, ordering], optimizer, schedule)
+            total += len(batch) * _step(network, codes[:, ordering], optimizer, schedule, sparsity)
             if not math.isfinite(total):
                 history.stopped = f"epoch {epoch + 1}, learning rate {schedule.get_last_lr()[0]:.3g}"
                 if epoch == 0:
@@ -268,13 +275,14 @@ def train(
     return best, history
 
 
-def _step(network: MaskedNetwork, codes: Codes, optimizer: Any, schedule: Any) -> float:
+def _step(network: MaskedNetwork, codes: Codes, optimizer: Any, schedule: Any, sparsity: float) -> float:
     """Take one optimiser step on a minibatch in drawing order; return the loss before it."""
     loss = network.loss(codes)
     optimizer.zero_grad()
     loss.backward()
     network.mask_gradients()
     optimizer.step()
+    network.shrink(sparsity * schedule.get_last_lr()[0])
     schedule.step()
     return loss.item()
 
