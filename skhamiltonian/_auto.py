@@ -16,9 +16,11 @@ _BATCH_SIZE, _MIN_BATCH_SIZE = 469, 16
 # How often a row may be seen in one and the same image before the network knows it by heart, where rows are
 # fewer than pairs of sites.
 _MAX_PASSES = 30
-# Standard errors of its gradient below which a weight vanishes.
-_SIGNIFICANT = 2.6
-_MAX_SPARSITY = 0.5
+# Standard errors of its gradient below which a weight vanishes: those of the updates' minibatches, of which another
+# run would draw others, and those of the data, where more than half would cost the weights that count too much.
+_SIGNIFICANT_IN_UPDATES, _SIGNIFICANT_IN_DATA = 2.6, 1.3
+# Adam moves a weight by one learning rate at most, and some of that must be left.
+_MAX_SPARSITY = 0.3
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,10 @@ def plan(made, n_samples, n_sites, lattice_shape, symmetries, n_iter=0):
     sparsity = made.sparsity
     if sparsity == "auto":
         n_updates = (n_iter + max_iter) * math.ceil(n_samples / batch_size)
-        # In units of its noise in one minibatch, the mean gradient of all updates is known to this.
-        error = math.sqrt(1 / n_updates + batch_size / (n_samples * n_images))
-        sparsity = min(_MAX_SPARSITY, _SIGNIFICANT * error)
+        # In units of its noise in one minibatch, the gradient is known to 1 / sqrt(number of minibatches).
+        of_updates = _SIGNIFICANT_IN_UPDATES / math.sqrt(n_updates)
+        of_data = _SIGNIFICANT_IN_DATA * math.sqrt(batch_size / (n_samples * n_images))
+        sparsity = min(_MAX_SPARSITY, math.hypot(of_updates, of_data))
     return Plan(_hidden_layers(made.hidden_layer_sizes, n_sites), batch_size, max_iter, sparsity)
 
 

@@ -72,7 +72,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
     sparsity : "auto" or float, default="auto"
         Pull of every weight towards zero, in learning rates an update: a soft threshold after each step of Adam, as
         weight decay is in AdamW. A weight vanishes whose gradient, in units of its noise in one minibatch, stays
-        below it. "auto" is 2.6 standard errors of that, which lets go the many weights that only carry noise.
+        below it. "auto" is about two standard errors of that, by which the many weights that only carry noise vanish.
     early_stopping : bool, default=False
         Whether to stop when the likelihood of the rows held back has not risen by `tol` for
         `n_iter_no_change` epochs. The weights kept are those of the best epoch wherever rows are held back.
