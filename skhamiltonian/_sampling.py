@@ -128,10 +128,10 @@ def _propose_draws(chains: Chains, rng: np.random.Generator) -> int:
     The chance min(1, w' / w) is exact, since the weight w is target over proposal.
     """
     network, codes = chains.network, chains.codes
-    proposal = tempered_draws(network, len(codes), chains.exponent, chains.tilt, rng, resample=False)
-    log_weight = tempered_log_weight(network, codes, chains.exponent, chains.tilt)
+    proposal = tempered_draws(network, len(codes), chains.law.exponent, chains.law.tilt, rng, resample=False)
+    log_weight = tempered_log_weight(network, codes, chains.law.exponent, chains.law.tilt)
     accepted = np.log(rng.random(len(codes))) < proposal.log_weight - log_weight
-    chains.replace(proposal.codes, accepted)
+    chains.codes = np.where(accepted[:, None], proposal.codes, codes)
     return int(accepted.sum())
 
 
@@ -139,8 +139,9 @@ def _propose_flips(chains: Chains, rng: np.random.Generator) -> None:
     """Propose to reverse the order of the states on the whole lattice, by heat bath."""
     network, codes = chains.network, chains.codes
     flipped = np.asarray(network.n_states - 1 - codes, np.int8)
-    old, new = (chains.exponent * log_prob(network, c) + chains.tilt[c].sum(axis=1) for c in (codes, flipped))
-    chains.replace(flipped, rng.random(len(codes)) < np.exp(-np.logaddexp(0, old - new)))
+    old, new = (chains.law.exponent * log_prob(network, c) + chains.law.tilt[c].sum(axis=1) for c in (codes, flipped))
+    accepted = rng.random(len(codes)) < np.exp(-np.logaddexp(0, old - new))
+    chains.codes = np.where(accepted[:, None], flipped, codes)
 
 
 def support(log_likelihood: Array, exponent: float) -> float:
