@@ -65,7 +65,7 @@ def chain_draws(
 
 
 def burn_in_by_r_hat(chains: _Single) -> float:
-    """Sweep until log p and the absolute order agree between chains and halves of chains; return their R-hat.
+    """Sweep and move until log p and the absolute order agree between chains and halves of chains; return their R-hat.
 
     Each window is as long as all before it, so what is judged has left the first half of all sweeps behind.
     """
@@ -74,6 +74,7 @@ def burn_in_by_r_hat(chains: _Single) -> float:
         trace = np.empty((2, len(chains.codes), n_sweeps))
         for t in range(n_sweeps):
             chains.sweep(1)
+            chains.move()
             mean = chains.codes.mean(axis=1) / (chains.network.n_states - 1)
             trace[:, :, t] = chains.log_prob, np.abs(mean - 0.5)
         weight = np.full(trace.shape[1:], 1 / trace[0].size)
