@@ -86,7 +86,7 @@ def test_metropolis_against_jax(network, codes, ours, report):
 
 
 def test_metropolis_against_netket(ours, report):
-    """MetropolisLocal on an ARNNDense of three layers and one feature, 256-256-256-512: the nearest to 256-180-120-256."""
+    """MetropolisLocal on an ARNNDense of three layers and one feature, 256-256-256-512, the nearest to ours."""
     netket, n_theirs = pytest.importorskip("netket"), 16
     hilbert = netket.hilbert.Spin(0.5, N_SITES)
     model = netket.models.ARNNDense(hilbert, layers=3, features=1, param_dtype=np.float32, activation=jax.nn.relu)
