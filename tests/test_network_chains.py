@@ -41,7 +41,7 @@ def test_every_method_draws_from_the_tempered_law_in_a_field(random_network, n_s
     network = random_network(n_sites, n_states, scale=0.4, calibrated=n_states == 2)
     tilt, seed = exponent * np.linspace(-0.2, 0.3, n_states), np.random.SeedSequence(1)
     if method == "tempered":
-# A hundred rows of 2048 draws: more would share ancestors.
+        # A hundred rows of 2048 draws: more would share ancestors.
         codes = np.concatenate([parted_codes(network, 100, exponent, tilt, child) for child in seed.spawn(60)])
     else:
         codes = chain_draws(network, 64, 100, exponent, tilt, 20, 5, seed, method).codes.reshape(-1, n_sites)
