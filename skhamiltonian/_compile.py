@@ -11,6 +11,8 @@ import numba
 # Contraction lets LLVM fuse multiply-adds; NaN and infinity keep their IEEE meaning,
 # so that a NaN energy can be seen and refused.
 _FASTMATH = {"contract", "nsz", "arcp"}
+# Python's check for division by zero is a branch, and no loop with a branch vectorises.
+_OPTIONS: dict[str, Any] = {"nopython": True, "nogil": True, "fastmath": _FASTMATH, "error_model": "numpy"}
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -19,8 +21,18 @@ def kernel(function: Callable[..., Any]) -> Any:
     The plain Python function stays reachable as ``compiled.py_func``. Without a writable
     cache directory (read-only installation, no home) each process compiles anew.
     """
-    # Python's check for division by zero is a branch, and no loop with a branch vectorises.
-    options: dict[str, Any] = {"nopython": True, "nogil": True, "fastmath": _FASTMATH, "error_model": "numpy"}
+    return _jit(function, _OPTIONS)
+
+
+def borrowing_kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function that allocates nothing, without counting who holds its arrays.
+
+    numba counts at every access to an array of a tuple, at the cost of many multiply-adds.
+    """
+    return _jit(function, {**_OPTIONS, "_nrt": False})
+
+
+def _jit(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     try:
         return numba.jit(cache="NUMBA_DISABLE_CACHE" not in os.environ, **options)(function)
     except RuntimeError:  # numba: "cannot cache function ...: no locator available"

@@ -5,30 +5,34 @@ conditionals from d on. Degrees ascend, so these are the tails of every layer, a
 
 .. math:: \Delta \log p = \sum_{k \ge d} \Delta \log q(s_k | s_{<k}).
 
-Chains are columns ("lanes") of every array, so that the innermost loops run over chains.
+Chains are the columns ("lanes") of all arrays, 16 side by side in the registers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._autoregressive import Array, Codes, Network, activate, encode_ordered
-from ._network_kernels import site_term, sweep
+from ._network_kernels import all_terms
+from ._network_sweep import Lanes, Law, Layers, sweep
+from ._vector import WIDTH
 
 LANES = 64
 # Multiply-adds a kernel call may take: about 50 ms, so that Ctrl-C is answered soon.
 _CHUNK = 1e9
+# Proposals after which all units are computed anew: log p is then off by 1e-5 at most.
+_REFRESH = 4096
 _ACTIVATIONS = {"relu": 0, "tanh": 1, "logistic": 2, "silu": 3}
 
 
 class Chains:
-    r"""At most LANES chains on :math:`\log w(s) = \lambda \log p(s) + \sum_i \mathrm{tilt}(s_i)`.
+    r"""Some chains on :math:`\log w(s) = \lambda \log p(s) + \sum_i \mathrm{tilt}(s_i)`.
 
-    Each chain draws from its own generator, so that it does not depend on its neighbours.
+    Each chain draws from its own generator, so that it does not depend on its neighbours. One chain runs alone;
+    several run in tiles of 16, where copies of the last chain fill the last tile.
     """
 
     def __init__(
@@ -39,121 +43,161 @@ class Chains:
         tilt: Array,
         generators: Sequence[np.random.Generator],
     ):
-        self.network, self.exponent, self.tilt = network, exponent, np.asarray(tilt, np.float64)
-        self.generators = generators
-        calibration, shape = network.calibration, (network.n_sites, network.n_states)
-        if calibration is None:
-            self.contribution, self.scales, self.coef = np.zeros(shape), np.zeros(0), np.zeros(0)
-        else:
-            self.contribution = np.outer(calibration.direction, calibration.states)[network.ordering]
-            self.scales, self.coef = calibration.scales, calibration.coef[:-1]
-        self.ordered = np.ascontiguousarray(codes[:, network.ordering].T)
-        self._kernel_arrays(_pad(network.astype(np.float32)))
+        self.network, self.generators = network, generators
+        self._single = network.astype(np.float32)
+        self.layers = _layers(self._single)
+        self.set_law(exponent, tilt)
+        n_chains, n_lanes = len(codes), WIDTH if len(codes) > 1 else 1
+        self.lane = np.minimum(np.arange(-(-n_chains // n_lanes) * n_lanes), n_chains - 1).reshape(-1, n_lanes)
+        self.tiles = [_lanes(self.layers, network, n_lanes) for _ in self.lane]
+        self.codes = codes
         self.n_accepted = self.n_proposed = 0
+
+    def set_law(self, exponent: float, tilt: Array) -> None:
+        """Let the chains go on at another exponent and tilt."""
+        calibration, shape = self.network.calibration, (self.network.n_sites, self.network.n_states)
+        if calibration is None:
+            contribution, scales, coef = np.zeros(shape), np.zeros(0), np.zeros(0)
+        else:
+            contribution = np.outer(calibration.direction, calibration.states)[self.network.ordering]
+            scales, coef = calibration.scales, calibration.coef[:-1].copy()
+        self.law = Law(float(exponent), np.asarray(tilt, np.float64), contribution, scales, coef)
 
     @property
     def codes(self) -> Codes:
         """The present configurations (n_chains, n_sites), in site order."""
-        codes = np.empty(self.ordered.T.shape, np.int8)
-        codes[:, self.network.ordering] = self.ordered.T
+        codes = np.empty((len(self.generators), self.network.n_sites), np.int8)
+        for lane, tile in zip(self.lane, self.tiles, strict=True):
+            codes[np.ix_(lane, self.network.ordering)] = tile.codes.T
         return codes
 
-    def replace(self, codes: Codes, accepted: NDArray[np.bool_]) -> None:
-        """Put other configurations (n_chains, n_sites) in the place of some."""
-        self.ordered[:, accepted] = codes[accepted][:, self.network.ordering].T
+    @codes.setter
+    def codes(self, codes: Codes) -> None:
+        for lane, tile in zip(self.lane, self.tiles, strict=True):
+            tile.codes[:] = codes[np.ix_(lane, self.network.ordering)].T
+        self._age = _REFRESH
 
-    def _kernel_arrays(self, padded: _Padded) -> None:
-        shape = self.ordered.shape
-        self.padded = padded
-        self.delta = tuple(np.zeros((w.shape[1], shape[1]), np.float32) for w in padded.weights)
-        self.change = tuple(np.zeros_like(d) for d in self.delta)
-        self.new_terms = np.zeros(shape, np.float32)
-        self.dx = np.zeros((_ceil4(self.network.n_channels), shape[1]), np.float32)
-
-    def refresh(self) -> None:
-        """Compute every unit anew from the configurations, so that rounding errors do not add up."""
-        padded, n_inputs = self.padded, self.network.n_sites * self.network.n_channels
-        self.inputs = np.ascontiguousarray(encode_ordered(self.ordered.T, self.network.n_states, np.float32).T)
-        pre, hidden = [], self.inputs
-        for layer, (weight, bias) in enumerate(zip(padded.weights, padded.biases, strict=True)):
-            pre.append(weight[: len(hidden)].T @ hidden + bias[:, None])
-            if layer < len(padded.weights) - 1:
-                hidden = activate(self.network.activation, pre[-1])
-        if len(padded.skip):
-            pre[-1] += padded.skip[:n_inputs].T @ self.inputs
-        self.pre = tuple(np.ascontiguousarray(a, np.float32) for a in pre)
-        self.terms = np.empty(self.ordered.shape, np.float32)
-        for site in range(self.network.n_sites):
-            block = slice(site * self.network.n_channels, (site + 1) * self.network.n_channels)
-            site_term(self.inputs[block], self.pre[-1][block], self.terms[site])
-        self.log_prob = self.terms.sum(axis=0, dtype=np.float64)
-        self.order = np.take_along_axis(self.contribution, self.ordered.astype(np.intp), axis=1).sum(axis=0)
+    @property
+    def log_prob(self) -> Array:
+        """The present log p of every chain, not calibrated."""
+        return np.concatenate([tile.log_prob for tile in self.tiles])[: len(self.generators)]
 
     def sweep(self, n_sweeps: int = 1) -> None:
         """Visit every site of every chain `n_sweeps` times."""
-        n_sites, n_chains = self.ordered.shape
+        n_sites, n_choices = self.network.n_sites, self.network.n_states - 1
         for _ in range(n_sweeps):
-            self.refresh()
-            uniform = np.stack([generator.random(n_sites) for generator in self.generators], axis=1)
-            for start in range(0, n_sites, self.padded.chunk):
-                positions = np.arange(start, min(start + self.padded.chunk, n_sites))
-                self.n_accepted += self._visit(positions, uniform)
-            self.n_proposed += n_sites * n_chains
+            if self._age >= _REFRESH:
+                for tile in self.tiles:
+                    _refresh(tile, self._single, self.layers, self.law)
+                self._age = 0
+            self._age += n_sites
+            uniform = np.stack([generator.random(n_sites) for generator in self.generators], axis=1) * n_choices
+            step = np.minimum(uniform.astype(np.int8), n_choices - 1)
+            with np.errstate(divide="ignore"):
+                logit = np.log(uniform - step) - np.log1p(step - uniform)
+            for lane, tile in zip(self.lane, self.tiles, strict=True):
+                self._sweep_tile(tile, np.ascontiguousarray(step[:, lane]), np.ascontiguousarray(logit[:, lane]), lane)
+            self.n_proposed += n_sites * len(self.generators)
             if not np.isfinite(self.log_prob).all():
                 raise FloatingPointError("the model gives NaN for a configuration reached by Monte Carlo")
 
-    def _visit(self, positions: NDArray[np.intp], uniform: Array) -> int:
-        p = self.padded
-        name = _ACTIVATIONS[self.network.activation]
-        return sweep(
-            positions, p.weights, p.skip, name, p.starts, p.stops, p.edge, self.ordered, self.inputs, self.pre,
-            self.terms, self.delta, self.change, self.new_terms, self.dx, uniform, self.exponent, self.tilt,
-            self.log_prob, self.order, self.contribution, self.scales, self.coef,
-        )  # fmt: skip
+    def _sweep_tile(self, tile: Lanes, step: Codes, logit: Array, lane: NDArray[np.intp]) -> None:
+        work = self.layers.weights.size / 4 * tile.codes.shape[1]
+        n_sites, n_real = self.network.n_sites, lane[-1] - lane[0] + 1
+        chunk = max(1, int(_CHUNK / work))
+        for start in range(0, n_sites, chunk):
+            positions = np.arange(start, min(start + chunk, n_sites))
+            self.n_accepted += sweep(positions, step, logit, self.layers, self.law, tile)[:n_real].sum()
 
 
-@dataclass(frozen=True)
-class _Padded:
-    """Weights with all rows and columns padded by zeros to multiples of four, and where each tail starts and ends."""
-
-    weights: tuple[Array, ...]
-    biases: tuple[Array, ...]
-    skip: Array
-    starts: NDArray[np.int64]
-    stops: tuple[NDArray[np.int64], ...]
-    edge: NDArray[np.int64]
-    chunk: int
-
-
-def _ceil4(n: int) -> int:
-    return -(-n // 4) * 4
-
-
-def _padded(matrix: Array, extra_rows: int) -> Array:
-    n_rows, n_columns = matrix.shape
-    out = np.zeros((_ceil4(n_rows) + extra_rows, _ceil4(n_columns)), np.float32)
-    out[:n_rows, :n_columns] = matrix
-    return out
+def _refresh(tile: Lanes, network: Network, layers: Layers, law: Law) -> None:
+    """Compute every unit anew from the configurations, so that rounding errors do not add up."""
+    n_lanes = tile.codes.shape[1]
+    x = encode_ordered(tile.codes.T, network.n_states, np.float32).T
+    tile.inputs[: x.size] = x.ravel()
+    pre, hidden = tile.pre.reshape(-1, n_lanes), x
+    for weight, bias, start in zip(network.weights, network.biases, WIDTH * layers.starts[:-1], strict=True):
+        a = pre[start : start + len(bias)]
+        np.matmul(weight.T, hidden, out=a)
+        a += bias[:, None]
+        hidden = activate(network.activation, a)
+    if network.skip is not None:
+        a += network.skip.T @ x
+    all_terms(n_lanes, tile.inputs, tile.pre, start, tile.parts, tile.terms)
+    terms = tile.terms.reshape(-1, n_lanes)
+    n_spare = WIDTH * len(terms) - network.n_sites
+    tile.log_prob[:] = terms.sum(axis=0, dtype=np.float64) + n_spare * np.log(network.n_states)
+    tile.order[:] = np.take_along_axis(law.contribution, tile.codes.astype(np.intp), axis=1).sum(axis=0)
 
 
-def _pad(network: Network) -> _Padded:
-    width, n_sites = network.n_channels, network.n_sites
-    # The first product reads whole groups of four input rows from the site on, hence the extra rows.
-    extra = _ceil4(width)
-    weights = tuple(_padded(w, extra if layer == 0 else 0) for layer, w in enumerate(network.weights))
-    biases = tuple(_padded(b[None], 0)[0] for b in network.biases)
-    skip = np.zeros((0, 4), np.float32) if network.skip is None else _padded(network.skip, extra)
-    site = np.arange(n_sites)
+def _blocks(n: int) -> int:
+    return -(-n // WIDTH)
+
+
+def _cut(matrix: Array, n_blocks: int) -> Array:
+    """Return a matrix (inputs, units) as rows of 16 units, those of a block one after the other, zeros beyond."""
+    padded = np.zeros((len(matrix), WIDTH * n_blocks), np.float32)
+    padded[:, : matrix.shape[1]] = matrix
+    return padded.reshape(len(matrix), n_blocks, WIDTH).swapaxes(0, 1).reshape(-1, WIDTH)
+
+
+def _layers(network: Network) -> Layers:
+    width, site = network.n_channels, np.arange(network.n_sites)
+    n_inputs, n_site_blocks = width * len(site), _blocks(len(site))
+    n_blocks = np.array([_blocks(len(bias)) for bias in network.biases[:-1]] + [n_site_blocks * width])
+    starts = np.append(0, np.cumsum(n_blocks))
     degrees = [*network.degrees, np.repeat(site, width)]
-    starts = np.stack([np.searchsorted(degree, site + 1) for degree in degrees[:-1]] + [site * width]) // 4 * 4
-    stops = [np.full(biases[0].size // 4, extra)]
-    for low, high, bias in zip(degrees[:-1], degrees[1:], biases[1:], strict=True):
-        top = high[np.minimum(np.arange(3, bias.size, 4), len(high) - 1)]
-        stops.append(_ceil4_array(np.searchsorted(low, top, "right")))
-    edge = np.full(max(b.size for b in biases) // 4, extra)
-    work = sum(w.size for w in weights) / 4 * LANES
-    return _Padded(weights, biases, skip, starts, tuple(stops), edge, max(1, int(_CHUNK / work)))
+    matrices = [_cut(w, n) for w, n in zip(network.weights, n_blocks, strict=True)]
+    rows, n_rows, stops = np.full((starts[-1], 3), -1), 0, [np.full(4 * n_blocks[0], width)]
+    for layer, n in enumerate(n_blocks):
+        block = slice(starts[layer], starts[layer + 1])
+        rows[block, 0] = n_rows + np.arange(n) * len(network.weights[layer])
+        rows[block, 1] = WIDTH * starts[layer - 1] if layer else 0
+        n_rows += len(matrices[layer])
+        if layer:
+            top = degrees[layer][np.minimum(np.arange(3, WIDTH * n, 4), len(degrees[layer]) - 1)]
+            stops.append(np.searchsorted(degrees[layer - 1], top, "right"))
+    if network.skip is not None:
+        rows[starts[-2] :, 2] = n_rows + np.arange(n_blocks[-1]) * n_inputs
+        matrices.append(_cut(network.skip, n_blocks[-1]))
+    first = np.stack([np.searchsorted(degree, site + 1) for degree in degrees[:-1]] + [site // WIDTH * WIDTH * width])
+    need = _needed_blocks(degrees[:-1], len(site))
+    need = np.vstack([need, np.arange(1, n_site_blocks + 1) * width]) + starts[:-1, None]
+    name = _ACTIVATIONS[network.activation]
+    return Layers(np.concatenate(matrices).ravel(), rows, np.concatenate(stops), first, starts, need, name)
 
 
-def _ceil4_array(n: NDArray[np.intp]) -> NDArray[np.int64]:
-    return -(-n // 4) * 4
+def _needed_blocks(degrees: list[NDArray[np.intp]], n_sites: int) -> NDArray[np.intp]:
+    """Return how many blocks of every hidden layer each block of 16 sites depends on."""
+    need = np.zeros((len(degrees), _blocks(n_sites)), np.intp)
+    seen = np.minimum(np.arange(1, _blocks(n_sites) + 1) * WIDTH, n_sites) - 1
+    for layer in reversed(range(len(degrees))):
+        need[layer] = -(-np.searchsorted(degrees[layer], seen, "right") // WIDTH)
+        seen = degrees[layer][np.minimum(WIDTH * need[layer], len(degrees[layer])) - 1]
+    return need
+
+
+def _lanes(layers: Layers, network: Network, n_lanes: int) -> Lanes:
+    """Return room for some chains."""
+    n_blocks, width, n_units = _blocks(network.n_sites), network.n_channels, WIDTH * layers.starts[-1]
+
+    def room(n: int) -> Array:
+        return np.zeros(n * n_lanes, np.float32)
+
+    active = np.zeros((len(layers.first), 1 + max(width, n_units)), np.int64)
+    active[0, 0], active[0, 1 : width + 1] = width, np.arange(width)
+    return Lanes(
+        codes=np.zeros((network.n_sites, n_lanes), np.int8),
+        inputs=room(WIDTH * n_blocks * width),
+        pre=room(n_units),
+        terms=room(n_blocks),
+        log_prob=np.zeros(n_lanes),
+        order=np.zeros(n_lanes),
+        dx=room(width),
+        new_pre=room(n_units),
+        change=room(n_units),
+        new_terms=room(n_blocks),
+        active=active,
+        done=np.zeros(len(active), np.int64),
+        parts=room(2 * WIDTH),
+    )

@@ -1,26 +1,25 @@
-"""Compiled steps of Monte Carlo on a masked network; chains ("lanes") are the columns of every array.
+"""Compiled arithmetic of a masked network: 16 units at a time, for a tile of 16 chains or for one chain.
 
-Rows are padded to a multiple of four and products blocked four by four.
+Arrays are flat, with the chains ("lanes") of a unit side by side.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._autoregressive import Codes
-from ._calibration import features
-from ._compile import kernel
+from ._compile import borrowing_kernel
+from ._vector import WIDTH, add, add_scaled, load, scale, store
 
 F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
+_ONE, _TWO, _THREE = np.uint64(1), np.uint64(2), np.uint64(3)  # numba would add a plain number as a float
 
-@kernel
+
+@borrowing_kernel
 def _exp(x: Any) -> Any:
     """Return exp(x) for -87 < x <= 0 in float32, without a call, so that the loop around it vectorises."""
     y = max(x, np.float32(-87.0)) * np.float32(1.4426950408889634)
@@ -36,7 +35,7 @@ def _exp(x: Any) -> Any:
     return p * np.int32((n + np.int32(127)) * np.int32(8388608)).view(np.float32)
 
 
-@kernel
+@borrowing_kernel
 def _log(y: Any) -> Any:
     """Return log(y) for y >= 1 in float32: y = 2^n r with r near [2/3, 4/3), log r = 2 artanh((r-1)/(r+1))."""
     bits = np.float32(y).view(np.int32)
@@ -53,7 +52,7 @@ def _log(y: Any) -> Any:
     return np.float32(n) * np.float32(0.6931471805599453) + np.float32(2.0) * s * p
 
 
-@kernel
+@borrowing_kernel
 def _act(a: Any, name: int) -> Any:
     if name == 0:
         return max(a, np.float32(0.0))
@@ -66,251 +65,131 @@ def _act(a: Any, name: int) -> Any:
     return sigmoid if name == 2 else a * sigmoid
 
 
-@kernel
-def _add_product_of_one(weight: F32, x: F32, first: int, stop: I64, start: int, out: F32) -> None:
-    """Do `_add_product` for one lane: units in the innermost loop, and none where x has not changed."""
-    y, z = out.ravel(), x.ravel()
-    for u in range(first, stop[len(stop) - 1]):
-        if z[u] != np.float32(0.0):
-            row, factor = weight[u], z[u]
-            for v in range(np.uint64(start), np.uint64(len(y))):
-                y[v] += row[v] * factor
+@borrowing_kernel
+def products(weights: F32, row: int, x: F32, x0: int, u: int, stops: I64, base: F32, block: int, out: F32) -> None:
+    """Set out = base + sum_u weight[row + u] x[x0 + u] for the units of a block and 16 lanes, four units at once."""
+    for i in range(4):
+        unit, j, k = WIDTH * block + 4 * i, WIDTH * row + 4 * i, x0
+        a, b, c, d = load(base, unit), load(base, unit + 1), load(base, unit + 2), load(base, unit + 3)
+        for v in range(u, stops[4 * block + i]):
+            w, y = np.uint64(j + WIDTH * v), load(x, k + v)
+            a, b = add_scaled(a, weights[w], y), add_scaled(b, weights[w + _ONE], y)
+            c, d = add_scaled(c, weights[w + _TWO], y), add_scaled(d, weights[w + _THREE], y)
+        store(out, unit, a)
+        store(out, unit + 1, b)
+        store(out, unit + 2, c)
+        store(out, unit + 3, d)
 
 
-@kernel
-def _add_product(weight: F32, x: F32, first: int, stop: I64, start: int, out: F32) -> None:
-    """Add sum of weight[u, v] x[u] over first <= u < stop[v // 4] to out[v], v >= start; edges are multiples of 4."""
-    if out.shape[1] == 1:
-        _add_product_of_one(weight, x, first, stop, start, out)
+@borrowing_kernel
+def products_of_one(weights: F32, row: int, x: F32, x0: int, active: I64, base: F32, block: int, out: F32) -> None:
+    """Do `products` for one lane, over the inputs that have changed."""
+    total, n = load(base, block), active[0]
+    rest = 1 + n % 4
+    for i in range(1, rest):
+        total = add_scaled(total, x[np.uint64(x0 + active[i])], load(weights, row + active[i]))
+    for i in range(rest, n + 1, 4):
+        t, u, v, w = active[i], active[i + 1], active[i + 2], active[i + 3]
+        p = add_scaled(
+            scale(x[np.uint64(x0 + t)], load(weights, row + t)), x[np.uint64(x0 + u)], load(weights, row + u)
+        )
+        q = add_scaled(
+            scale(x[np.uint64(x0 + v)], load(weights, row + v)), x[np.uint64(x0 + w)], load(weights, row + w)
+        )
+        total = add(total, add(p, q))
+    store(out, block, total)
+
+
+@borrowing_kernel
+def skip(weights: F32, row: int, block: int, dx: F32, width: int, z: F32) -> None:
+    """Add sum_u weight[row + u] dx[u] to the logits of a block."""
+    if len(dx) == width:
+        a = load(z, block)
+        for u in range(width):
+            a = add_scaled(a, dx[u], load(weights, row + u))
+        store(z, block, a)
         return
-    n_lanes, one, four = np.uint64(out.shape[1]), np.uint64(1), np.uint64(4)
-    for v in range(np.uint64(start), np.uint64(out.shape[0]), four):
-        o0, o1, o2, o3 = out[v], out[v + one], out[v + one + one], out[v + four - one]
-        for u in range(np.uint64(first), np.uint64(stop[v // four]), four):
-            x0, x1, x2, x3 = x[u], x[u + one], x[u + one + one], x[u + four - one]
-            w0, w1 = weight[u, v : v + four], weight[u + one, v : v + four]
-            w2, w3 = weight[u + one + one, v : v + four], weight[u + four - one, v : v + four]
-            for lane in range(n_lanes):
-                a, b, c, d = x0[lane], x1[lane], x2[lane], x3[lane]
-                o0[lane] += w0[0] * a + w1[0] * b + w2[0] * c + w3[0] * d
-                o1[lane] += w0[1] * a + w1[1] * b + w2[1] * c + w3[1] * d
-                o2[lane] += w0[2] * a + w1[2] * b + w2[2] * c + w3[2] * d
-                o3[lane] += w0[3] * a + w1[3] * b + w2[3] * c + w3[3] * d
+    for i in range(WIDTH):
+        a = load(z, WIDTH * block + i)
+        for u in range(width):
+            a = add_scaled(a, weights[WIDTH * (row + u) + i], load(dx, u))
+        store(z, WIDTH * block + i, a)
 
 
-@kernel
-def site_term(x: F32, z: F32, term: F32) -> None:
-    """Set term[lane] = log q of the chosen state, from the inputs x and logits z of one site (channels, lanes)."""
-    zero, one = np.float32(0.0), np.float32(1.0)
-    if len(x) == 1:
-        for lane in range(len(term)):
-            t = x[0, lane] * z[0, lane]
-            term[lane] = min(t, zero) - _log(one + _exp(-abs(t)))
-        return
-    for lane in range(len(term)):
-        top, chosen = z[0, lane], zero
-        for channel in range(len(x)):
-            top = max(top, z[channel, lane])
-            chosen += x[channel, lane] * z[channel, lane]
-        total = zero
-        for channel in range(len(x)):
-            total += _exp(z[channel, lane] - top)
-        term[lane] = chosen - top - _log(total)
+@borrowing_kernel
+def activate(block: int, n_lanes: int, name: int, pre: F32, new_pre: F32, change: F32) -> None:
+    """Set the change of the activations of a block."""
+    start, n = np.uint64(WIDTH * n_lanes * block), np.uint64(WIDTH * n_lanes)
+    # A loop each: with a branch inside, it would not vectorise.
+    if name == 0:
+        for i in range(n):
+            change[start + i] = _act(new_pre[start + i], 0) - _act(pre[start + i], 0)
+    elif name == 1:
+        for i in range(n):
+            change[start + i] = _act(new_pre[start + i], 1) - _act(pre[start + i], 1)
+    elif name == 2:
+        for i in range(n):
+            change[start + i] = _act(new_pre[start + i], 2) - _act(pre[start + i], 2)
+    else:
+        for i in range(n):
+            change[start + i] = _act(new_pre[start + i], 3) - _act(pre[start + i], 3)
 
 
-@kernel
-def _propose(codes: Codes, inputs: F32, uniform: F64, n_states: int, new_codes: Codes, dx: F32, threshold: F64) -> None:
-    """Choose another state uniformly, write the change of the inputs, keep what is left of the uniform number."""
-    for lane in range(len(codes)):
-        scaled = uniform[lane] * (n_states - 1)
-        step = min(int(scaled), n_states - 2)
-        threshold[lane] = scaled - step
-        new_codes[lane] = (codes[lane] + step + 1) % n_states
-        if len(inputs) == 1:
-            dx[0, lane] = -2 * inputs[0, lane]
-        else:
-            for channel in range(len(inputs)):
-                dx[channel, lane] = np.float32(channel == new_codes[lane]) - np.float32(channel == codes[lane])
+@borrowing_kernel
+def list_active(start: int, change: F32, n: int, first: int, active: I64) -> None:
+    """Append to active which of the n units from `start` on have changed, counted from `first`."""
+    for unit in range(start, start + n):
+        active[1 + active[0]] = unit - first
+        active[0] += change[unit] != 0
 
 
-@kernel
-def _propagate(
-    d: int,
-    row: int,
-    weights: tuple[F32, ...],
-    skip: F32,
-    name: int,
-    starts: I64,
-    stops: tuple[I64, ...],
-    edge: I64,
-    pre: tuple[F32, ...],
-    dx: F32,
-    delta: tuple[F32, ...],
-    change: tuple[F32, ...],
-) -> None:
-    """Set delta to the change of every pre-activation, and that of the logits to their new values."""
-    last = len(weights) - 1
-    for layer in range(last + 1):
-        out = delta[layer]
-        start = starts[layer, d]
-        out[start:] = np.float32(0.0)
-        if layer == 0:
-            _add_product(weights[0][row : row + len(dx)], dx, 0, edge, start, out)
-        else:
-            _add_product(weights[layer], change[layer - 1], starts[layer - 1, d], stops[layer], start, out)
-        if layer < last:
-            a, da, h = pre[layer][start:].ravel(), out[start:].ravel(), change[layer][start:].ravel()
-            for i in range(len(a)):
-                h[i] = _act(a[i] + da[i], name) - _act(a[i], name)
-    start = starts[last, d]
-    if len(skip) > 0:
-        _add_product(skip[row : row + len(dx)], dx, 0, edge, start, delta[last])
-    z, dz = pre[last][start:].ravel(), delta[last][start:].ravel()
-    for i in range(len(z)):
-        dz[i] += z[i]
+@borrowing_kernel
+def block_terms(n_lanes: int, x: F32, i0: int, z: F32, j0: int, width: int, parts: F32, terms: F32, block: int) -> None:
+    """Set terms = sum of log q of the chosen states of 16 sites, from inputs x[i0:] and logits z[j0:].
 
-
-_features = kernel(features)
-
-
-@kernel
-def _log_ratio(log_prob: float, order_parameter: float, scales: F64, coef: F64) -> float:
-    """Return the calibration of log p, up to its constant."""
-    feature, total = _features(log_prob, order_parameter, scales), 0.0
-    for i in range(len(feature)):
-        total += coef[i] * feature[i]
-    return total
-
-
-@kernel
-def _calibrate(
-    dlog: F32, log_prob: F64, d_order: F64, order: F64, scales: F64, coef: F64, exponent: float, dlog_extra: F64
-) -> None:
-    """Add exponent times the change of the calibration to dlog_extra."""
-    for lane in range(len(dlog)):
-        new = _log_ratio(log_prob[lane] + dlog[lane], order[lane] + d_order[lane], scales, coef)
-        dlog_extra[lane] += exponent * (new - _log_ratio(log_prob[lane], order[lane], scales, coef))
-
-
-@kernel
-def _decide(dlog: F32, dlog_extra: F64, threshold: F64, exponent: float, keep: F32, log_prob: F64) -> int:
-    """Set keep to 1 in the lanes that accept, with chance 1 / (1 + exp(-dlog w)); return their number."""
-    n_accepted = 0
-    for lane in range(len(dlog)):
-        dlog_weight = exponent * dlog[lane] + dlog_extra[lane]
-        if math.isnan(dlog_weight):
-            log_prob[lane] = math.nan
-        e = math.exp(-abs(dlog_weight))
-        chance = 1 / (1 + e) if dlog_weight > 0 else e / (1 + e)
-        keep[lane] = np.float32(threshold[lane] < chance)
-        if threshold[lane] < chance:
-            n_accepted += 1
-            log_prob[lane] += dlog[lane]
-    return n_accepted
-
-
-@kernel
-def _new_terms(d: int, width: int, inputs: F32, z: F32, terms: F32) -> None:
-    """Set the terms from site d on, given inputs and logits."""
-    if width == 1:
-        x, y, t = inputs[d:].ravel(), z[d:].ravel(), terms[d:].ravel()
-        zero, one = np.float32(0.0), np.float32(1.0)
-        for i in range(len(t)):
-            a = x[i] * y[i]
-            t[i] = min(a, zero) - _log(one + _exp(-abs(a)))
-        return
-    for k in range(d, len(terms)):
-        block = slice(k * width, (k + 1) * width)
-        site_term(inputs[block], z[block], terms[k])
-
-
-@kernel
-def _add_changes(d: int, new: F32, old: F32, total: F32) -> None:
-    """Add new - old of the sites from d on to total."""
-    for k in range(np.uint64(d), np.uint64(len(old))):
-        for lane in range(np.uint64(len(total))):
-            total[lane] += new[k, lane] - old[k, lane]
-
-
-@kernel
-def _blend(keep: F32, start: int, old: F32, new: F32) -> None:
-    """Take over the new rows from `start` on in the lanes that keep them."""
-    for k in range(np.uint64(start), np.uint64(len(old))):
-        for lane in range(np.uint64(len(keep))):
-            old[k, lane] = new[k, lane] if keep[lane] > 0 else old[k, lane]
-
-
-@kernel
-def _add_kept(keep: F32, start: int, old: F32, change: F32) -> None:
-    """Add the change of the rows from `start` on in the lanes that keep it."""
-    for k in range(np.uint64(start), np.uint64(len(old))):
-        for lane in range(np.uint64(len(keep))):
-            old[k, lane] += keep[lane] * change[k, lane]
-
-
-def sweep_impl(
-    positions: NDArray[np.intp],
-    weights: tuple[F32, ...],
-    skip: F32,
-    name: int,
-    starts: I64,
-    stops: tuple[I64, ...],
-    edge: I64,
-    codes: Codes,
-    inputs: F32,
-    pre: tuple[F32, ...],
-    terms: F32,
-    delta: tuple[F32, ...],
-    change: tuple[F32, ...],
-    new_terms: F32,
-    dx: F32,
-    uniform: F64,
-    exponent: float,
-    tilt: F64,
-    log_prob: F64,
-    order: F64,
-    contribution: F64,
-    scales: F64,
-    coef: F64,
-) -> int:
-    """Visit the given drawing positions in all lanes; return the number of accepted proposals.
-
-    Heat-bath acceptance is ergodic and aperiodic in a fixed order of sites, which Metropolis acceptance
-    is not. A lane whose weight is NaN gets log_prob = NaN. `contribution` holds what each state of each site
-    adds to the order parameter.
+    With q = e^a / b the logarithms of the b are that of their product, which is at most (number of states)^16.
     """
-    n_lanes, last, width = codes.shape[1], len(weights) - 1, len(inputs) // len(codes)
-    new_codes, threshold = np.empty(n_lanes, np.int8), np.empty(n_lanes)
-    dlog_extra, d_order = np.empty(n_lanes), np.empty(n_lanes)
-    dlog, keep = np.empty(n_lanes, np.float32), np.empty(n_lanes, np.float32)
-    n_accepted = 0
-    for d in positions:
-        row = d * width
-        _propose(codes[d], inputs[row : row + width], uniform[d], len(tilt), new_codes, dx, threshold)
-        _propagate(d, row, weights, skip, name, starts, stops, edge, pre, dx, delta, change)
-        for channel in range(width):
-            inputs[row + channel] += dx[channel]
-        dlog[:] = np.float32(0.0)
-        _new_terms(d, width, inputs, delta[last], new_terms)
-        _add_changes(d, new_terms, terms, dlog)
-        for lane in range(n_lanes):
-            dlog_extra[lane] = tilt[new_codes[lane]] - tilt[codes[d, lane]]
-            d_order[lane] = contribution[d, new_codes[lane]] - contribution[d, codes[d, lane]]
-        if len(coef) > 0:
-            _calibrate(dlog, log_prob, d_order, order, scales, coef, exponent, dlog_extra)
-        n_accepted += _decide(dlog, dlog_extra, threshold, exponent, keep, log_prob)
-        for lane in range(n_lanes):
-            order[lane] += keep[lane] * d_order[lane]
-        for lane in range(n_lanes):
-            codes[d, lane] = new_codes[lane] if keep[lane] > 0 else codes[d, lane]
-        for channel in range(width):
-            inputs[row + channel] -= (np.float32(1.0) - keep) * dx[channel]
-        if keep.any():
-            for layer in range(last):
-                _add_kept(keep, starts[layer, d], pre[layer], delta[layer])
-            _blend(keep, starts[last, d], pre[last], delta[last])
-            _blend(keep, d, terms, new_terms)
-    return n_accepted
+    zero, one = np.float32(0.0), np.float32(1.0)
+    n = WIDTH * n_lanes
+    if width == 1:
+        for i in range(np.uint64(n)):
+            t = x[np.uint64(i0) + i] * z[np.uint64(j0) + i]
+            parts[i] = min(t, zero)
+            parts[np.uint64(n) + i] = one + _exp(-abs(t))
+    else:
+        for i in range(n):
+            shift, step = i // n_lanes * width * n_lanes + i % n_lanes, n_lanes
+            top, chosen, total = z[j0 + shift], zero, zero
+            for k in range(shift, shift + width * step, step):
+                top = max(top, z[j0 + k])
+                chosen += x[i0 + k] * z[j0 + k]
+            for k in range(shift, shift + width * step, step):
+                total += _exp(z[j0 + k] - top)
+            parts[i], parts[n + i] = chosen - top, total
+    half = n // 2
+    while half >= n_lanes:
+        for i in range(np.uint64(half)):
+            parts[i] += parts[np.uint64(half) + i]
+            parts[np.uint64(n) + i] *= parts[np.uint64(n + half) + i]
+        half //= 2
+    for lane in range(np.uint64(n_lanes)):
+        terms[np.uint64(block * n_lanes) + lane] = parts[lane] - _log(parts[np.uint64(n) + lane])
 
 
-sweep = kernel(sweep_impl)
+@borrowing_kernel
+def all_terms(n_lanes: int, inputs: F32, pre: F32, first_logit: int, parts: F32, terms: F32) -> None:
+    """Set the terms of all blocks of sites."""
+    n_blocks = len(terms) // n_lanes
+    n = len(inputs) // n_blocks
+    for block in range(n_blocks):
+        block_terms(
+            n_lanes,
+            inputs,
+            n * block,
+            pre,
+            first_logit * n_lanes + n * block,
+            n // (WIDTH * n_lanes),
+            parts,
+            terms,
+            block,
+        )

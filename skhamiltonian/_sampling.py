@@ -1,4 +1,4 @@
-"""Draws from p^exponent exp(tilt): independent, tempered and resampled, or by Monte Carlo."""
+"""Draws from p^exponent exp(tilt): independent, or tempered and resampled."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from ._autoregressive import (
     Codes,
     Network,
     Population,
-    log_prob,
     systematic_resample,
     tempered_draws,
-    tempered_log_weight,
 )
 from ._metropolis import LANES, Chains
 
@@ -84,63 +82,6 @@ def joint_log_weight(blocks: list[Population]) -> Array:
     log_weight = np.stack([block.log_weight for block in blocks])
     own = np.logaddexp.reduce(log_weight, axis=1) - np.log(log_weight.shape[1])
     return log_weight + (np.array([block.log_partition for block in blocks]) - own)[:, None]
-
-
-def metropolis_codes(
-    network: Network,
-    n_chains: int,
-    n_draws: int,
-    exponent: float,
-    tilt: Array,
-    burn_in: int,
-    n_sweeps: int,
-    seed: np.random.SeedSequence,
-    global_moves: bool = False,
-) -> tuple[Codes, float]:
-    """Return configurations (n_chains, n_draws, n_sites) of chains started from tempered draws, and the acceptance.
-
-    With `global_moves` whole configurations are proposed before every draw, and the acceptance is theirs.
-    """
-    start_seed, move_seed, *chain_seeds = seed.spawn(n_chains + 2)
-    start = equal_weight_codes(network, n_chains, exponent, tilt, start_seed)
-    codes = np.empty((n_chains, n_draws, network.n_sites), np.int8)
-    rng = np.random.default_rng(move_seed)
-    accepted = proposed = 0
-    for first in range(0, n_chains, LANES):
-        tile = slice(first, first + LANES)
-        generators = [np.random.default_rng(child) for child in chain_seeds[tile]]
-        chains = Chains(network, start[tile], exponent, tilt, generators)
-        chains.sweep(burn_in)
-        for draw in range(n_draws):
-            chains.sweep(n_sweeps)
-            if global_moves:
-                accepted, proposed = accepted + _propose_draws(chains, rng), proposed + len(generators)
-                _propose_flips(chains, rng)
-            codes[tile, draw] = chains.codes
-        if not global_moves:
-            accepted, proposed = accepted + chains.n_accepted, proposed + chains.n_proposed
-    return codes, accepted / proposed
-
-
-def _propose_draws(chains: Chains, rng: np.random.Generator) -> int:
-    """Propose an independent tempered draw to every chain; return how many accept.
-
-    The chance min(1, w' / w) is exact, since the weight w is target over proposal.
-    """
-    network, codes = chains.network, chains.codes
-    proposal = tempered_draws(network, len(codes), chains.exponent, chains.tilt, rng, resample=False)
-    log_weight = tempered_log_weight(network, codes, chains.exponent, chains.tilt)
-    accepted = np.log(rng.random(len(codes))) < proposal.log_weight - log_weight
-    chains.replace(proposal.codes, accepted)
-    return int(accepted.sum())
-
-
-def _propose_flips(chains: Chains, rng: np.random.Generator) -> None:
-    """Propose to reverse the order of the states on the whole lattice, by heat bath."""
-    network, codes = chains.network, chains.codes
-    flipped = np.asarray(network.n_states - 1 - codes, np.int8)
-    old, new = (chains.exponent * log_prob(network, c) + chains.tilt[c].sum(axis=1) for c in (codes, flipped))
-    chains.replace(flipped, rng.random(len(codes)) < np.exp(-np.logaddexp(0, old - new)))
 
 
 def support(log_likelihood: Array, exponent: float) -> float:

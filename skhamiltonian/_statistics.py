@@ -126,6 +126,8 @@ def effective_sample_size(values: np.ndarray, weight: np.ndarray, starts: np.nda
     had to be cut it is n / tau.
     """
     n = 1 / (weight**2).sum()
+    if np.ptp(values) <= 1e-13 * np.max(np.abs(values)):  # a constant, up to rounding
+        return float(n)
     if len(starts) > len(values):
         return n / autocorrelation_time(values)
     mean, error = jackknife(leave_one_out(values, weight, starts))

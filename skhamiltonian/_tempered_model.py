@@ -1,24 +1,27 @@
 """Configurations of a learned model at any temperature."""
 
 import math
+import warnings
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from ._fitting import score_codes
+from ._network_chains import R_HAT_LIMIT, chain_draws
 from ._sampling import (
     equal_weight_codes,
     independent_populations,
     joint_log_weight,
-    metropolis_codes,
     parted_codes,
     support,
 )
 from ._statistics import Draws
 from ._validation import check_choice, check_integer, check_memory, check_number, check_temperature, seed_sequence
 
-_METHODS = ("auto", "metropolis", "tempered", "independence")
-_PHASE_CURVE = {"n_chains": 256, "burn_in": 10, "n_sweeps": 5}
+_CHAINS = ("metropolis", "independence", "parallel-tempering")
+_METHODS = ("auto", "tempered", *_CHAINS)
+_PHASE_CURVE = {"n_chains": 256, "burn_in": "auto", "n_sweeps": 5}
 
 
 class TemperingMixin:
@@ -32,7 +35,7 @@ class TemperingMixin:
         field=0.0,
         method="metropolis",
         n_chains=256,
-        burn_in=10,
+        burn_in="auto",
         n_sweeps=5,
         random_state=None,
     ):
@@ -41,8 +44,10 @@ class TemperingMixin:
         At infinite temperature, and at T0 without a field, draws are independent and exact whatever the method;
         those of a calibrated model are resampled from twice as many. Elsewhere chains start from tempered draws and
         sweep over the lattice with heat-bath acceptance ("metropolis"); or they do so and are offered, before
-        every configuration, a new tempered draw and the flip of the whole lattice ("independence"); or tempered
-        draws are resampled by their weights ("tempered"), and one sweep parts those that occur twice.
+        every configuration, a new tempered draw and the flip of the whole lattice ("independence"); or they
+        change places, after every sweep, with replicas at temperatures up to 2 T0 ("parallel-tempering", Hukushima
+        and Nemoto, J. Phys. Soc. Jpn. 65, 1604, 1996); or tempered draws are resampled by their weights
+        ("tempered"), and one sweep parts those that occur twice.
 
         Parameters
         ----------
@@ -52,12 +57,13 @@ class TemperingMixin:
             Number of configurations.
         field : float, default=0.0
             External field h on every site.
-        method : {"metropolis", "independence", "tempered", "auto"}, default="metropolis"
+        method : {"metropolis", "independence", "parallel-tempering", "tempered", "auto"}, default="metropolis"
             How to draw; "auto" is "tempered".
         n_chains : int, default=256
             Chains of Monte Carlo, at most `n_samples`.
-        burn_in : int, default=10
-            Sweeps of each chain before its first configuration.
+        burn_in : int or "auto", default="auto"
+            Sweeps of each chain before its first configuration; "auto" goes on until the chains agree, by
+            R-hat <= 1.05 of energy and order, for 2550 sweeps at most.
         n_sweeps : int, default=5
             Sweeps of each chain between two configurations.
         random_state : int, RandomState instance or None, default=None
@@ -75,7 +81,8 @@ class TemperingMixin:
         check_choice(method, "method", _METHODS)
         check_memory((n_samples, self.n_features_in_), np.int8, "the sample")
         n_chains = check_integer(n_chains, "n_chains", minimum=1)
-        burn_in, n_sweeps = check_integer(burn_in, "burn_in"), check_integer(n_sweeps, "n_sweeps", minimum=1)
+        burn_in = burn_in if burn_in == "auto" else check_integer(burn_in, "burn_in")
+        n_sweeps = check_integer(n_sweeps, "n_sweeps", minimum=1)
         if n_samples == 0:
             return np.empty((0, self.n_features_in_), self.states_.dtype)
         seed = seed_sequence(self.random_state if random_state is None else random_state, "MADEHamiltonian.sample")
@@ -87,8 +94,15 @@ class TemperingMixin:
             return self.states_[parted_codes(network, n_samples, exponent, tilt, seed)]
         n_chains = min(n_chains, n_samples)
         plan = n_chains, -(-n_samples // n_chains), exponent, tilt, burn_in, n_sweeps, seed
-        codes, _ = metropolis_codes(network, *plan, global_moves=method == "independence")
-        return self.states_[codes.swapaxes(0, 1).reshape(-1, self.n_features_in_)[:n_samples]]
+        draws = chain_draws(network, *plan, method)
+        if draws.r_hat > R_HAT_LIMIT:
+            warnings.warn(
+                f"The chains at temperature={temperature:g} do not agree after the longest burn-in (r_hat = "
+                f"{draws.r_hat:.2f}, wanted {R_HAT_LIMIT}): choose another method, or a larger burn_in",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self.states_[draws.codes.swapaxes(0, 1).reshape(-1, self.n_features_in_)[:n_samples]]
 
     def _tempering(self, temperature, field):
         """Return the exponent T0/T of p and the logarithmic weight h s/T of every state."""
@@ -98,11 +112,11 @@ class TemperingMixin:
         check_choice(method, "method", _METHODS)
         exponent, tilt = self._tempering(temperature, field)
         network = self._network()
-        if method in ("metropolis", "independence"):
+        if method in _CHAINS:
             n_chains = min(_PHASE_CURVE["n_chains"], n_samples)
             sweeps = _PHASE_CURVE["burn_in"], _PHASE_CURVE["n_sweeps"]
             plan = n_chains, -(-n_samples // n_chains), exponent, tilt, *sweeps, seed
-            codes, acceptance = metropolis_codes(network, *plan, global_moves=method == "independence")
+            codes, acceptance, _ = chain_draws(network, *plan, method)
             log_p = score_codes(network, codes.reshape(-1, codes.shape[2])).reshape(codes.shape[:2])
             weights = {"acceptance": acceptance}
         else:

@@ -6,7 +6,8 @@ from scipy import stats
 
 from skhamiltonian._autoregressive import log_prob, tempered_draws, tempered_log_weight
 from skhamiltonian._exact import enumerate_states
-from skhamiltonian._sampling import equal_weight_codes, metropolis_codes, parted_codes
+from skhamiltonian._network_chains import chain_draws
+from skhamiltonian._sampling import equal_weight_codes, parted_codes
 
 
 def law(network, exponent, tilt):
@@ -33,7 +34,7 @@ def test_proposed_configurations_keep_the_law(random_network, n_sites, n_states,
     network = random_network(n_sites, n_states, scale=0.5, calibrated=calibrated)
     tilt = np.linspace(-0.2, 0.3, n_states)
     seed = np.random.SeedSequence(1)
-    codes, acceptance = metropolis_codes(network, 64, 4000, exponent, tilt, 0, n_sweeps, seed, global_moves=True)
+    codes, acceptance, _ = chain_draws(network, 64, 4000, exponent, tilt, 0, n_sweeps, seed, "independence")
     assert 0.3 < acceptance < 1
     thinned = codes[:, 19::20].reshape(-1, n_sites)
     assert g_test(thinned, network, law(network, exponent, tilt)) > 1e-4
