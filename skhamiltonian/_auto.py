@@ -33,7 +33,9 @@ def check_numbers(made):
     for name in ("batch_size", "max_iter"):
         _integer(made, name)
     _hidden_layers(made.hidden_layer_sizes, 1)
-    if made.alpha != "auto":
+    if isinstance(made.alpha, str):
+        check_choice(made.alpha, "alpha", ("auto",))
+    else:
         check_number(made.alpha, "alpha", low=0, include_high=False)
     if not isinstance(made.whiten, (bool, np.bool_)):
         check_choice(made.whiten, "whiten", ("auto", True, False))
@@ -74,5 +76,7 @@ def _hidden_layers(sizes, n_sites):
     if isinstance(sizes, str):
         check_choice(sizes, "hidden_layer_sizes", ("auto",))
         return (min(16 * n_sites, 1024, max(512, 2**17 // n_sites)),)
-    sizes = (sizes,) if isinstance(sizes, numbers.Integral) else tuple(sizes)
+    sizes = (sizes,) if isinstance(sizes, numbers.Integral) else sizes
+    if not isinstance(sizes, (list, tuple, np.ndarray)):
+        raise TypeError(f"hidden_layer_sizes must be 'auto' or a tuple of integers >= 1, got {sizes!r}")
     return tuple(check_integer(size, "each of hidden_layer_sizes", minimum=1) for size in sizes)

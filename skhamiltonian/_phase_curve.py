@@ -152,7 +152,7 @@ class PhaseCurve:
         spreads = [] if self.spread is None else [self.spread[name] for name in self.observables]
         T0 = math.nan if self.data_temperature is None else self.data_temperature
         arrays = {name: getattr(self, name) for name in ("temperatures", *_DIAGNOSTICS)}
-        with open(path, "wb") as file:
+        with open(os.fspath(path), "wb") as file:
             np.savez(
                 file,
                 **arrays,
@@ -182,7 +182,7 @@ class PhaseCurve:
         ValueError
             If the file is damaged, or not a PhaseCurve.
         """
-        with open(path, "rb") as file:
+        with open(os.fspath(path), "rb") as file:
             try:
                 with np.load(file, allow_pickle=False) as stored:
                     return cls(**_checked({name: stored[name] for name in stored.files}))
