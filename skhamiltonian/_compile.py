@@ -22,6 +22,23 @@ def kernel(function: Callable[..., Any]) -> Any:
     # Python's check for division by zero is a branch, and no loop with a branch vectorises.
     options: dict[str, Any] = {"nopython": True, "nogil": True, "fastmath": _FASTMATH, "error_model": "numpy"}
     try:
-        return numba.jit(cache="NUMBA_DISABLE_CACHE" not in os.environ, **options)(function)
+        return _healing(numba.jit(cache="NUMBA_DISABLE_CACHE" not in os.environ, **options)(function))
     except RuntimeError:  # numba: "cannot cache function ...: no locator available"
         return numba.jit(**options)(function)
+
+
+def _healing(compiled: Any) -> Any:
+    """Let numba forget a cache that cannot be read, as a crash or a full disk leave it, and compile anew."""
+    cache = getattr(compiled, "_cache", None)  # none without the compiler
+    if cache is not None:
+        load = cache.load_overload
+
+        def load_or_forget(*args: Any) -> Any:
+            try:
+                return load(*args)
+            except Exception:  # of any type: pickle's, EOFError, those of the linker
+                cache.flush()
+                return None
+
+        cache.load_overload = load_or_forget
+    return compiled
