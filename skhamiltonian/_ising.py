@@ -187,6 +187,7 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         check_parameters(self)
         X = validate_configurations(self, X, reset=False)
+        check_lattice_shape(lattice_of(self), X.shape[1])  # it may have changed since fit
         if (stray := first_stray(X)) is not None:
             row, column = stray
             warnings.warn(

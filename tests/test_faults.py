@@ -63,19 +63,19 @@ def press(delay, pressed):
     os.kill(os.getpid(), signal.SIGINT)
 
 while len(latencies) < n:
-    pressed, trial = [], copy.deepcopy(model)
+    pressed, trial, done = [], copy.deepcopy(model), False
     before = pickle.dumps(vars(trial))
     thread = threading.Thread(target=press, args=(rng.uniform(0, 0.9 * duration), pressed))
     try:
         thread.start()
         act(trial)
+        done = True
         thread.join()
         time.sleep(1)
     except KeyboardInterrupt:
-        if not pressed or vars(trial).keys() != vars(model).keys() and vars(trial).get("n_iter_"):
-            continue  # it had come to its end by then
-        latencies.append(time.perf_counter() - pressed[0])
-        unchanged += pickle.dumps(vars(trial)) == before
+        if not done:
+            latencies.append(time.perf_counter() - pressed[0])
+            unchanged += pickle.dumps(vars(trial)) == before
 print(json.dumps([latencies, unchanged]))
 """
 

@@ -207,6 +207,14 @@ def test_a_score_that_needs_more_states_than_the_rows_hold_is_not_rounded():
     assert pseudo_log_likelihood(model, rows) == pytest.approx(model.score(rows), rel=1e-12)
 
 
+def test_a_lattice_that_has_changed_since_fit_is_refused_before_a_kernel_sees_it():
+    for change in ({"lattice_shape": (10**6,)}, {"lattice_shape": None, "lattice_shape_": (10**6,)}):
+        sampler = clone(ISING).fit(X)
+        vars(sampler).update(change)
+        with pytest.raises(ValueError, match="has 1000000 sites, but X has 6 features"):
+            sampler.transform(X)
+
+
 def test_names_of_sites_are_checked_and_forgotten_by_the_pseudo_likelihood():
     frame = pd.DataFrame(X, columns=NAMES)
     model = clone(FREE).fit(frame)
