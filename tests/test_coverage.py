@@ -1,4 +1,4 @@
-"""Every error bar of a phase curve covers the enumerated truth in 68 % of 200 replicates."""
+"""Every error bar of a phase curve covers the enumerated truth in 68 % of 500 replicates."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from skhamiltonian import IndependentSites, IsingSampler, MADEHamiltonian, PseudolikelihoodIsing, phase_curve
 from skhamiltonian._exact import enumerate_states
 
-N_REPLICATES, T0 = 200, 3.0
+N_REPLICATES, T0 = 500, 3.0
 X = IsingSampler((3, 3), T0, random_state=0).sample(n_samples=2000)
 STATES = enumerate_states((-1, 1), 9).astype(np.int8)
 SAMPLERS = {
@@ -43,7 +43,7 @@ def exact(energy, T, field):
 @pytest.mark.parametrize(("T", "field"), [(2.0, 0.1), (5.0, 0.0)])
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_intervals_of_every_observable_cover_the_truth(name, T, field):
-    """Between 60 and 76 %: 2.4 standard deviations of 200 replicates."""
+    """Between 60 and 76 %: four standard deviations of 500 replicates."""
     make, method = SAMPLERS[name]
     sampler = make()
     n_samples = 8000 if method in ("tempered", "independence") else 4000

@@ -48,8 +48,8 @@ model = first if what == "first fit" else fitted
 act = {
     "first fit": lambda model: model.fit(X),
     "refit": lambda model: model.fit(X[:, ::-1]),
-    "sample": lambda model: model.sample(2.0, 50_000),
-    "tempered": lambda model: model.sample(2.0, 50_000, method="tempered"),
+    "sample": lambda model: model.sample(2.0, 3_000),
+    "tempered": lambda model: model.sample(2.0, 3_000, method="tempered"),
 }[what]
 start = time.perf_counter()
 act(copy.deepcopy(model))
