@@ -39,7 +39,9 @@ def check_numbers(made):
         _integer(made, name)
     _hidden_layers(made.hidden_layer_sizes, 1)
     check_number(made.alpha, "alpha", low=0, include_high=False)
-    if made.sparsity != "auto":
+    if isinstance(made.sparsity, str):
+        check_choice(made.sparsity, "sparsity", ("auto",))
+    else:
         check_number(made.sparsity, "sparsity", low=0, include_high=False)
     if not isinstance(made.whiten, (bool, np.bool_)):
         check_choice(made.whiten, "whiten", ("auto", True, False))
@@ -62,7 +64,7 @@ def plan(made, n_samples, n_sites, lattice_shape, symmetries, n_iter=0):
         n_updates = max(_MIN_UPDATES, n_updates * math.sqrt(min(1, _MANY_SITES / n_sites)))
         max_iter = min(max_passes, math.ceil(n_updates * batch_size / n_samples))
     sparsity = made.sparsity
-    if sparsity == "auto":
+    if isinstance(sparsity, str):
         n_updates = (n_iter + max_iter) * math.ceil(n_samples / batch_size)
         # In units of its noise in one minibatch, the gradient is known to 1 / sqrt(number of minibatches).
         of_updates = _SIGNIFICANT_IN_UPDATES / math.sqrt(n_updates)
@@ -90,5 +92,7 @@ def _hidden_layers(sizes, n_sites):
     if isinstance(sizes, str):
         check_choice(sizes, "hidden_layer_sizes", ("auto",))
         return (min(16 * n_sites, 1024, max(512, 2**17 // n_sites)),)
-    sizes = (sizes,) if isinstance(sizes, numbers.Integral) else tuple(sizes)
+    sizes = (sizes,) if isinstance(sizes, numbers.Integral) else sizes
+    if not isinstance(sizes, (list, tuple, np.ndarray)):
+        raise TypeError(f"hidden_layer_sizes must be 'auto' or a tuple of integers >= 1, got {sizes!r}")
     return tuple(check_integer(size, "each of hidden_layer_sizes", minimum=1) for size in sizes)

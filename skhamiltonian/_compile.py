@@ -34,6 +34,23 @@ def borrowing_kernel(function: Callable[..., Any]) -> Any:
 
 def _jit(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     try:
-        return numba.jit(cache="NUMBA_DISABLE_CACHE" not in os.environ, **options)(function)
+        return _healing(numba.jit(cache="NUMBA_DISABLE_CACHE" not in os.environ, **options)(function))
     except RuntimeError:  # numba: "cannot cache function ...: no locator available"
         return numba.jit(**options)(function)
+
+
+def _healing(compiled: Any) -> Any:
+    """Let numba forget a cache that cannot be read, as a crash or a full disk leave it, and compile anew."""
+    cache = getattr(compiled, "_cache", None)  # none without the compiler
+    if cache is not None:
+        load = cache.load_overload
+
+        def load_or_forget(*args: Any) -> Any:
+            try:
+                return load(*args)
+            except Exception:  # of any type: pickle's, EOFError, those of the linker
+                cache.flush()
+                return None
+
+        cache.load_overload = load_or_forget
+    return compiled

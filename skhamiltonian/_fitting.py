@@ -4,6 +4,7 @@ import math
 import warnings
 from dataclasses import fields, replace
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -19,8 +20,11 @@ from ._lattice_symmetry import SYMMETRIES, images, symmetry_sampler
 from ._validation import (
     check_choice,
     check_direction,
+    check_flag,
     check_integer,
     check_lattice_shape,
+    check_memory,
+    check_names,
     check_number,
     check_ordering,
     check_temperature,
@@ -38,6 +42,9 @@ def check_parameters(made):
     """Check every parameter that needs no data."""
     check_temperature(made.temperature, allow_infinite=False)
     check_choice(made.activation, "activation", ("relu", "tanh", "logistic", "silu"))
+    for name in ("skip_connections", "early_stopping", "warm_start"):
+        check_flag(getattr(made, name), name)
+    check_integer(int(made.verbose) if isinstance(made.verbose, bool) else made.verbose, "verbose")
     check_integer(made.n_iter_no_change, "n_iter_no_change", minimum=1)
     check_numbers(made)
     check_number(made.learning_rate_init, "learning_rate_init", low=0, include_low=False, include_high=False)
@@ -48,7 +55,10 @@ def check_parameters(made):
 def plan_for(made, X, states):
     """Return the plan of training for these data."""
     shape, names = _lattice(made, X.shape[1], states)
-    return plan(made, len(X), X.shape[1], shape, names)
+    todo = plan(made, len(X), X.shape[1], shape, names)
+    for pair in pairwise((X.shape[1], *todo.hidden)):
+        check_memory(pair, np.float32, f"an array of weights of hidden_layer_sizes={made.hidden_layer_sizes!r},")
+    return todo
 
 
 def learn(made, X, states, epoch_done, start=None, n_iter=0):
@@ -75,7 +85,7 @@ def learn(made, X, states, epoch_done, start=None, n_iter=0):
     if start is not None:
         _check_shape(start, shape)
         network.load(start)
-    network = network.to(made.device)
+    network = _on(made.device, network)
     try:
         fitted, history = train(
             network,
@@ -108,6 +118,13 @@ def learn(made, X, states, epoch_done, start=None, n_iter=0):
         seed, even = other_seed.spawn(1)[0], "spin-flip" in lattice[1]
         calibration = calibrate(fitted, states, *chosen, direction, even, seed)
     return _attributes(made, X, states, ordering, fitted, history, calibration, rng)
+
+
+def _on(device, network):
+    try:
+        return network.to(str(device))
+    except RuntimeError as error:
+        raise ValueError(f"device must be one that torch has, such as 'cpu', got {device!r}: {error}") from error
 
 
 def _whitening(take, rows, states, ordering, symmetry, rng):
@@ -201,9 +218,7 @@ def _attributes(made, X, states, ordering, fitted, history, calibration, rng):
 
 def _lattice(made, n_sites, states):
     """Return the shape of the lattice, a chain if not given, and the names of its symmetries."""
-    names = (made.symmetries,) if isinstance(made.symmetries, str) else tuple(made.symmetries)
-    for name in names:
-        check_choice(name, "each of symmetries", SYMMETRIES)
+    names = check_names(made.symmetries, "symmetries", SYMMETRIES)
     if names and made.lattice_shape is None and names != ("spin-flip",):
         raise ValueError(f"symmetries={names} need lattice_shape, such as (16, 16), got None")
     if "spin-flip" in names and not np.array_equal(states, -states[::-1]):

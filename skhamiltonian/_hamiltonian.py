@@ -11,7 +11,7 @@ from ._autoregressive import Network
 from ._fitting import calibrated, check_parameters, learn, plan_for, score
 from ._stored import check_stored
 from ._tempered_model import TemperingMixin
-from ._validation import learn_states, validate_configurations
+from ._validation import check_flag, learn_states, validate_configurations
 
 
 class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMixin, BaseEstimator):
@@ -216,7 +216,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
         ArithmeticError
             If the loss becomes NaN or infinite in the first epoch.
         """
-        goes_on = bool(self.warm_start) and hasattr(self, "coefs_")
+        goes_on = hasattr(self, "coefs_") and check_flag(self.warm_start, "warm_start")
         return self._learn(X, ("loss_curve_", "n_iter_") if goes_on else ())
 
     @_callbacks.with_callbacks

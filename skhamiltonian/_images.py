@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ._validation import check_choice, check_integer, check_number
-from ._windows import grey_images
+from ._windows import grey_images, is_series
 
 _THRESHOLDS = ("otsu", "li", "local", "quantile")
 _N_BINS = 512
@@ -147,7 +147,7 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         spins = [_spins(self._above(level, self.threshold_)) for level in self._levels(X)]
-        if isinstance(X, (list, tuple)):
+        if is_series(X):
             return spins
         if np.ndim(X) == 2:
             return spins[0]

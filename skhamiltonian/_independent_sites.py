@@ -78,6 +78,7 @@ class IndependentSites(DensityMixin, BaseEstimator):
         X = validate_configurations(self, X, reset=True)
         states = learn_states(X, self.states)
         counts = np.stack([np.equal(X, state).sum(axis=0) for state in states], axis=1) + smoothing
+        counts /= counts.max()  # whose sum is finite, however large the smoothing
         self.log_prob_ = np.log(counts / counts.sum(axis=1, keepdims=True))
         self.states_, self.temperature_ = states, T0
         return self

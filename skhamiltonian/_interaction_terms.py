@@ -11,7 +11,7 @@ from ._ising_system import check_sites, periodic_axes
 from ._lattice_symmetry import SYMMETRIES
 from ._operators import FAMILIES, Geometry, Operator, lattice_operators, operator_sums
 from ._statistics import log_sum_exp
-from ._validation import check_choice, check_memory, check_number
+from ._validation import check_choice, check_flag, check_memory, check_names, check_number
 
 _LARGEST_POWER = 4
 _ROUNDING = 1e-7  # an operator whose share in the energy is smaller counts as absent
@@ -78,18 +78,16 @@ def check_parameters(expansion):
     """Check everything that needs no data; return the symmetries."""
     check_number(expansion.max_distance, "max_distance", low=0)
     check_choice(expansion.method, "method", tuple(_METHODS))
-    if not isinstance(expansion.sparse, (bool, np.bool_)):
-        raise TypeError(f"sparse must be True or False, got {expansion.sparse!r}")
+    check_flag(expansion.sparse, "sparse")
     on_lattice, names = expansion.lattice_shape is not None, expansion.symmetries
-    if isinstance(names, str):
-        names = ({"auto": SYMMETRIES[:2] if on_lattice else ()}).get(names, (names,))
-    for name in names:
-        check_choice(name, "each of symmetries", SYMMETRIES)
+    if isinstance(names, str) and names == "auto":
+        names = SYMMETRIES[:2] if on_lattice else ()
+    names = check_names(names, "symmetries", SYMMETRIES)
     if {"translation", "point-group"} & set(names) and not on_lattice:
         raise ValueError(f"symmetries={expansion.symmetries!r} need lattice_shape, such as (16, 16), got None")
     if "point-group" in names and "translation" not in names:
         raise ValueError(f"symmetries with 'point-group' need 'translation', too, got {expansion.symmetries!r}")
-    return tuple(names)
+    return names
 
 
 def operators_of(expansion, shape, symmetries, n_powers):

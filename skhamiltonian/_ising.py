@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from . import _chains
-from ._ising_system import ALGORITHMS, check_parameters, check_request, first_stray, ising_system, lattice_of
+from ._ising_system import ALGORITHMS, check_fit, check_parameters, check_request, first_stray, ising_system, lattice_of
 from ._spin_kernels import energies
 from ._statistics import Draws
 from ._validation import check_choice, check_integer, check_lattice_shape, seed_sequence, validate_configurations
@@ -187,6 +187,7 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         check_parameters(self)
         X = validate_configurations(self, X, reset=False)
+        check_lattice_shape(lattice_of(self), X.shape[1])  # it may have changed since fit
         if (stray := first_stray(X)) is not None:
             row, column = stray
             warnings.warn(
@@ -198,8 +199,8 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         system = ising_system(self)
         pilot, moves = seed_sequence(self.random_state, "IsingSampler.transform").spawn(2)
         given = {} if self.n_sweeps == "auto" else {"burn_in": self.n_sweeps, "n_sweeps": self.n_sweeps}
-        plan = self._plan(self.algorithm, system, self.temperature, len(X), pilot, given)
-        return _chains.evolved(X, plan.group, system, plan.burn_in, self.temperature, moves, self.n_jobs)
+        plan = self._plan(self.algorithm, system, float(self.temperature), len(X), pilot, given)
+        return _chains.evolved(X, plan.group, system, plan.burn_in, float(self.temperature), moves, self.n_jobs)
 
     def energy(self, X):
         """Return the total energy H(s) of every row.
@@ -311,6 +312,7 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self._planned_draws(temperature, n_samples, field, method, seed)[1]
 
     def _planned_draws(self, temperature, n_samples, field, method, seed):
+        check_fit(self, n_samples)
         plan, groups = self._start(temperature, n_samples, field, method, seed)
         X = _chains.draw(groups, n_samples, plan.n_sweeps, temperature, self.n_jobs)
         energy = energies(X.reshape(-1, X.shape[2]), ising_system(self, field)).reshape(X.shape[:2])
@@ -320,7 +322,7 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """Return how to sample, and groups of chains after their burn-in, no more chains than first draws."""
         system = ising_system(self, field)
         pilot, moves = seed.spawn(2)
-        algorithm = self.algorithm if method == "auto" else check_choice(method, "method", ALGORITHMS)
+        algorithm = self.algorithm if check_choice(method, "method", ALGORITHMS) == "auto" else method
         given = {name: getattr(self, name) for name in ("burn_in", "n_sweeps") if getattr(self, name) != "auto"}
         plan = self._plan(algorithm, system, temperature, n_samples, pilot, given)
         n_chains = _chains.suitable_number(plan.group, n_samples if n_first is None else n_first, self.n_chains)

@@ -32,7 +32,7 @@ def check_parameters(sampler):
     check_choice(sampler.algorithm, "algorithm", ALGORITHMS)
     for name, (default, minimum) in _COUNTS.items():
         value = getattr(sampler, name)
-        if value != default or isinstance(value, bool):
+        if value is not None if default is None else not isinstance(value, str) or value != default:
             check_integer(value, name, minimum=minimum)
     if sampler.lattice_shape is not None:
         shape = check_lattice_shape(sampler.lattice_shape)
@@ -43,12 +43,17 @@ def check_parameters(sampler):
 def check_request(sampler, temperature, n_samples, field, random_state):
     """Return the arguments of a sample after all checks: temperature, n_samples, field and seed."""
     check_parameters(sampler)
-    temperature = sampler.temperature if temperature is None else check_temperature(temperature)
+    temperature = check_temperature(sampler.temperature if temperature is None else temperature)
     n_samples = check_integer(n_samples, "n_samples")
     field = check_number(field, "field", include_low=False, include_high=False)
-    check_memory((n_samples, *lattice_of(sampler)), np.int8, "an array of configurations")
+    check_fit(sampler, n_samples)
     seed = seed_sequence(sampler.random_state if random_state is None else random_state, "IsingSampler.sample")
     return temperature, n_samples, field, seed
+
+
+def check_fit(sampler, n_samples):
+    """Raise MemoryError where so many configurations are absurd."""
+    check_memory((n_samples, *lattice_of(sampler)), np.int8, "an array of configurations")
 
 
 def lattice_of(sampler):

@@ -1,5 +1,6 @@
 """PhaseCurve: thermal averages and their errors over temperatures; table, data frame and file."""
 
+import contextlib
 import math
 import os
 from dataclasses import dataclass
@@ -146,13 +147,13 @@ class PhaseCurve:
         Parameters
         ----------
         path : str or path-like
-            File to write; an existing file is replaced.
+            File to write. An existing file is replaced once all is written, and stays where that fails.
         """
         values, errors = np.transpose(list(self.observables.values()), (1, 0, 2))
         spreads = [] if self.spread is None else [self.spread[name] for name in self.observables]
         T0 = math.nan if self.data_temperature is None else self.data_temperature
         arrays = {name: getattr(self, name) for name in ("temperatures", *_DIAGNOSTICS)}
-        with open(path, "wb") as file:
+        with _replacing(path) as file:
             np.savez(
                 file,
                 **arrays,
@@ -182,12 +183,30 @@ class PhaseCurve:
         ValueError
             If the file is damaged, or not a PhaseCurve.
         """
-        with open(path, "rb") as file:
+        with open(os.fspath(path), "rb") as file:
             try:
                 with np.load(file, allow_pickle=False) as stored:
                     return cls(**_checked({name: stored[name] for name in stored.files}))
             except Exception as error:  # damage shows as one of a dozen types, from zipfile, zlib, struct and numpy
                 raise ValueError(f"{os.fspath(path)!r} is not a PhaseCurve file, or is damaged: {error}") from error
+
+
+@contextlib.contextmanager
+def _replacing(path):
+    """Open a file that takes the name `path` when it is complete, so that a full disk or Ctrl-C leave the old one."""
+    path = os.path.realpath(os.fspath(path))
+    if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe is written to
+        with open(path, "wb") as file:
+            yield file
+        return
+    part = f"{os.fsdecode(path)}.{os.getpid()}.part"
+    try:
+        with open(part, "wb") as file:
+            yield file
+        os.replace(part, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(part)
 
 
 def _checked(arrays):

@@ -1,5 +1,6 @@
 """Pseudo-likelihood: pair couplings of spins by logistic regression, and a score for any energy."""
 
+import copy
 import math
 
 import numpy as np
@@ -8,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.utils import gen_batches
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._ising import IsingSampler
 from ._ising_system import first_stray
@@ -306,9 +307,14 @@ def pseudo_log_likelihood(estimator, X, y=None):
     if isinstance(estimator, Pipeline):
         X = estimator[:-1].transform(X) if len(estimator) > 1 else X
         estimator = estimator[-1]
-    X = np.asarray(X)
     T0 = float(getattr(estimator, "temperature_", getattr(estimator, "temperature", 1.0)))
-    log_weight, changed = -np.asarray(estimator.energy(X)) / T0, X.copy()
+    named, X = X, validate_configurations(BaseEstimator(), X, reset=True)
+    if hasattr(estimator, "feature_names_in_"):
+        validate_data(estimator, named, reset=False, dtype=None, ensure_all_finite=False)
+        estimator = copy.copy(estimator)
+        del estimator.feature_names_in_  # an array has no names
+    log_weight = -np.asarray(estimator.energy(X)) / T0
+    changed = X.astype(np.result_type(X, np.asarray(estimator.states_)))
     total = np.zeros(len(X))
     for site in range(X.shape[1]):
         each = []

@@ -110,6 +110,7 @@ class TemperingMixin:
 
     def _draw(self, temperature, n_samples, *, field=0.0, method="auto", seed):
         check_choice(method, "method", _METHODS)
+        check_memory((n_samples, self.n_features_in_), np.int8, "the sample")
         exponent, tilt = self._tempering(temperature, field)
         network = self._network()
         if method in _CHAINS:

@@ -37,7 +37,9 @@ def check_temperature(temperature, name="temperature", *, allow_infinite=True):
 
 def check_temperatures(temperatures, name="temperatures", *, ndim=None):
     """Return temperatures as a float array of the given shape, each value > 0 (``inf`` included)."""
-    values = np.asarray(temperatures)
+    values = _as_array(temperatures)
+    if values.dtype == object and values.ndim == 0:
+        check_temperature(temperatures, name)
     if ndim is not None and values.ndim != ndim:
         raise ValueError(f"{name} must be {ndim}-dimensional, got an array of shape {values.shape}: {temperatures!r}")
     each = [
@@ -60,6 +62,21 @@ def check_choice(value, name, choices):
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
     return value
+
+
+def check_flag(value, name):
+    """Return `value` as a bool; the string "False" is none, though it counts as true."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def check_names(value, name, choices):
+    """Return one name or several as a tuple of names out of `choices`."""
+    names = (value,) if isinstance(value, str) else value
+    if not np.iterable(names) or isinstance(names, bytes):
+        raise TypeError(f"{name} must be a tuple out of {', '.join(map(repr, choices))}, got {value!r}")
+    return tuple(check_choice(one, f"each of {name}", choices) for one in names)
 
 
 def check_lattice_shape(lattice_shape, n_sites=None, name="lattice_shape"):
@@ -100,7 +117,7 @@ def validate_configurations(estimator, X, *, reset):
     Nothing is copied where X is such an array already (a memmap stays on disk). Raises
     TypeError or ValueError, naming the way out, for everything that is not a table of numbers.
     """
-    X = _unwrap_tensor(X)
+    X = unwrap_tensor(X)
     _refuse_what_would_be_misread(X)
     X = validate_data(estimator, X, reset=reset, dtype=None, order="C", ensure_all_finite=False)
     if X.dtype.kind == "O":
@@ -114,7 +131,7 @@ def validate_configurations(estimator, X, *, reset):
     return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
 
 
-def _unwrap_tensor(X):
+def unwrap_tensor(X):
     """Return a CPU tensor of torch (or another array with ``detach``) as a numpy array."""
     return np.asarray(X.detach()) if hasattr(X, "detach") else X
 
@@ -193,7 +210,7 @@ def learn_states(X, states="auto"):
         if len(found) == 1:
             raise ValueError(f"X holds one state only, {found[0]!r}: pass all a site may take, such as states=(-1, 1)")
     else:
-        found = np.unique(np.asarray(states))
+        found = np.unique(_as_array(states))
         if found.dtype.kind not in "iufb" or len(found) < 2 or not np.all(np.isfinite(found)):
             raise ValueError(f"states must be 'auto' or at least two finite numbers, got {states!r}")
     if len(found) > MAX_STATES:
@@ -213,8 +230,19 @@ _BLOCK = 4096
 
 
 def _smallest_integer(values):
-    types = (np.int8, np.int16, np.int32, np.int64)
-    return next(t for t in types if np.iinfo(t).min <= values.min() and values.max() <= np.iinfo(t).max)
+    low, high = int(values.min()), int(values.max())
+    for dtype in (np.int8, np.int16, np.int32, np.int64):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return dtype
+    raise ValueError(f"states must be integers of at most 64 bits, got {values.tolist()}: number them 0, 1, ...")
+
+
+def _as_array(value):
+    """Return `value` as an array; nested lists of different lengths become one of objects, which no check passes."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        return np.array(None)
 
 
 def _unique(X):
@@ -249,7 +277,7 @@ def check_ordering(ordering, n_sites, rng):
     if isinstance(ordering, str):
         check_choice(ordering, "ordering", ("natural", "random"))
         return np.arange(n_sites) if ordering == "natural" else rng.permutation(n_sites)
-    permutation = np.asarray(ordering)
+    permutation = _as_array(ordering)
     if permutation.shape != (n_sites,) or not np.array_equal(np.sort(permutation), np.arange(n_sites)):
         raise ValueError(f"ordering must be 'natural', 'random' or a permutation of range({n_sites}), got {ordering!r}")
     return permutation.astype(np.intp)
@@ -259,7 +287,7 @@ def check_direction(calibrate, n_sites):
     """Return the weights of the order parameter as floats, None where they are to be found."""
     if isinstance(calibrate, (bool, np.bool_)):
         return None
-    direction = np.asarray(calibrate)
+    direction = _as_array(calibrate)
     if direction.shape != (n_sites,) or direction.dtype.kind not in "iufb" or not np.isfinite(direction).all():
         raise ValueError(
             f"calibrate must be True, False or the {n_sites} finite weights of an order parameter, got {calibrate!r}"

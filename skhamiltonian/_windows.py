@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from ._validation import check_choice, check_integer
+from ._validation import check_choice, check_integer, unwrap_tensor
 
 
 def extract_windows(images, window_shape, *, stride=None, masked="raise"):
@@ -79,15 +79,21 @@ def extract_windows(images, window_shape, *, stride=None, masked="raise"):
 
 
 def _pair(value, name):
-    pair = (value, value) if isinstance(value, numbers.Integral) else tuple(value)
-    if len(pair) != 2:
+    pair = (value, value) if isinstance(value, numbers.Integral) else value
+    if not isinstance(pair, (list, tuple, np.ndarray)) or len(pair) != 2:
         raise ValueError(f"{name} must be an integer or two of them, got {value!r}")
     return tuple(check_integer(length, f"each length in {name}", minimum=1) for length in pair)
 
 
+def is_series(images):
+    """Return whether `images` is a list of images and no array, nor a nested list that is one image."""
+    return isinstance(images, (list, tuple)) and (len(images) == 0 or np.ndim(images[0]) > 1)
+
+
 def grey_images(images, convert=True):
     """Return a list of 2-D masked arrays, NaN masked, as float64 if `convert`."""
-    if not isinstance(images, (list, tuple)):
+    if not is_series(images):
+        images = unwrap_tensor(images)
         images = np.ma.asarray(images) if np.ma.isMA(images) else np.asarray(images)
         if images.ndim == 3 and images.shape[-1] in (3, 4) and images.shape[-2] > 4:
             raise ValueError(f"images of shape {images.shape} seem to have colours: use skimage.color.rgb2gray")
@@ -96,7 +102,7 @@ def grey_images(images, convert=True):
         raise ValueError("there must be at least one image, got none")
     found = []
     for index, image in enumerate(images):
-        image = np.ma.asarray(image)
+        image = np.ma.asarray(unwrap_tensor(image))
         if image.ndim != 2 or image.dtype.kind not in "biuf" or image.size == 0:
             raise ValueError(
                 f"image {index} must be a 2-D array of grey levels, got shape {image.shape} of dtype {image.dtype}"

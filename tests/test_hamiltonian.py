@@ -9,8 +9,6 @@ import sys
 import textwrap
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -136,61 +134,6 @@ def test_pipeline_of_blocks(X):
     assert np.isfinite(cross_val_score(coarse, X[:500], cv=3)).all()
     curve = phase_curve(coarse.fit(X[:500]), [2.0, 3.0], n_samples=512, random_state=0)
     assert curve["abs_magnetization"].value[0] > curve["abs_magnetization"].value[1]
-
-
-REPRESENTATIONS = {
-    "list": lambda X: X.tolist(),
-    "int64": lambda X: X.astype(np.int64),
-    "float16": lambda X: X.astype(np.float16),
-    "longdouble": lambda X: X.astype(np.longdouble),
-    "fortran": np.asfortranarray,
-    "strided": lambda X: np.repeat(X, 2, axis=1)[:, ::2],
-    "reversed": lambda X: X[::-1, ::-1].copy()[::-1, ::-1],
-    "big-endian": lambda X: X.astype(">i4"),
-    "pandas": pd.DataFrame,
-    "nullable": lambda X: pd.DataFrame(X).astype("Int8"),
-    "polars": lambda X: pl.DataFrame(X, schema=[f"s{i}" for i in range(X.shape[1])]),
-}
-
-
-@pytest.mark.parametrize("name", REPRESENTATIONS)
-@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
-def test_every_representation_gives_the_same_model(X, name):
-    reference = clone(SMALL).fit(X[:200])
-    model = clone(SMALL).fit(REPRESENTATIONS[name](X[:200]))
-    np.testing.assert_array_equal(model.energy(REPRESENTATIONS[name](X[:50])), reference.energy(X[:50]))
-
-
-def test_tensor_and_read_only_and_memmap(X, tmp_path):
-    torch = pytest.importorskip("torch")
-    reference = clone(SMALL).fit(X[:200]).energy(X[:50])
-    np.save(tmp_path / "X.npy", X[:200])
-    frozen = X[:200].copy()
-    frozen.flags.writeable = False
-    for same in (torch.from_numpy(X[:200].copy()), np.load(tmp_path / "X.npy", mmap_mode="r"), frozen):
-        np.testing.assert_array_equal(clone(SMALL).fit(same).energy(X[:50]), reference)
-
-
-BAD_X = {
-    "3-D": (lambda X: X.reshape(-1, 4, 4), ValueError, r"reshape\(len\(X\), -1\) and lattice_shape=\(4, 4\)"),
-    "masked": (lambda X: np.ma.masked_equal(X, 1), TypeError, "masked array"),
-    "nan": (lambda X: np.where(np.arange(16) == 3, np.nan, X), ValueError, "NaN .*row 0, column 3.*crop"),
-    "inf": (lambda X: np.where(np.arange(16) == 3, np.inf, X), ValueError, "infinity .*row 0, column 3"),
-    "strings": (lambda X: X.astype(str), (TypeError, ValueError), "strings|dtype|convert"),
-    "complex": (lambda X: X * 1j, ValueError, "Complex data not supported"),
-    "category": (lambda X: pd.DataFrame(X).astype("category"), TypeError, "category"),
-    "dates": (lambda X: X.astype("datetime64[s]"), TypeError, "dates"),
-    "halves": (lambda X: X / 2, ValueError, r"0\.5.*KBinsDiscretizer"),
-    "one state": (lambda X: np.ones_like(X), ValueError, r"one state only.*states=\(-1, 1\)"),
-    "many states": (lambda X: np.arange(X.size).reshape(X.shape), ValueError, "at most 64 states, got"),
-}
-
-
-@pytest.mark.parametrize("name", BAD_X)
-def test_bad_configurations_are_refused_with_the_way_out(X, name):
-    spoil, error, message = BAD_X[name]
-    with pytest.raises(error, match=message):
-        clone(SMALL).fit(spoil(X[:200]))
 
 
 BAD_PARAMETERS = [

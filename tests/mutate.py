@@ -1,0 +1,106 @@
+"""Change one operator, comparison or number of a file at a time, and see whether its tests notice (POSIX).
+
+python tests/mutate.py skhamiltonian/_calibration.py [--every 3] -- tests/test_calibration.py -k features
+"""
+
+import ast
+import copy
+import importlib.abc
+import importlib.util
+import os
+import signal
+import sys
+from pathlib import Path
+
+OTHER = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult, ast.Mod: ast.Add,
+    ast.Pow: ast.Mult, ast.MatMult: ast.Add, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.And: ast.Or, ast.Or: ast.And, ast.USub: ast.UAdd, ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
+}  # fmt: skip
+TIME = 300
+
+
+def places(tree):
+    """Yield what can be changed, as (index of the node in a walk, field, index in the field)."""
+    for i, node in enumerate(ast.walk(tree)):
+        if isinstance(node, ast.Constant) and type(node.value) in (int, float, bool):
+            yield i, "value", None
+        elif isinstance(node, ast.Compare) and type(node.ops[0]) in OTHER:
+            yield i, "ops", 0
+        elif isinstance(node, (ast.BinOp, ast.BoolOp, ast.UnaryOp, ast.AugAssign)) and type(node.op) in OTHER:
+            yield i, "op", None
+
+
+def mutant(tree, i, field, index):
+    """Return the changed tree, and what was changed."""
+    tree = copy.deepcopy(tree)
+    node = list(ast.walk(tree))[i]
+    before = ast.unparse(node)
+    if field == "value":
+        node.value = not node.value if isinstance(node.value, bool) else node.value + 1
+    elif field == "ops":
+        node.ops[index] = OTHER[type(node.ops[index])]()
+    else:
+        node.op = OTHER[type(node.op)]()
+    return ast.fix_missing_locations(tree), f"line {node.lineno}: {before}  ->  {ast.unparse(node)}"
+
+
+class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Gives one module from a tree."""
+
+    def __init__(self, path, tree):
+        self.name, self.path, self.tree = f"{path.parent.name}.{path.stem}", path, tree
+
+    def find_spec(self, name, path=None, target=None):
+        """Claim the module."""
+        return importlib.util.spec_from_file_location(name, self.path, loader=self) if name == self.name else None
+
+    def exec_module(self, module):
+        """Run the tree."""
+        exec(compile(self.tree, self.path, "exec"), module.__dict__)
+
+
+def killed(path, tree, arguments):
+    """Whether the tests fail on a tree, in a process of its own that has all packages but ours already."""
+    if child := os.fork():
+        return os.waitpid(child, 0)[1] != 0
+    signal.alarm(TIME)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1), os.dup2(nowhere.fileno(), 2)
+    import pytest
+
+    sys.meta_path.insert(0, Changed(path, tree))
+    os._exit(
+        int(
+            pytest.main(
+                ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning", *arguments]
+            )
+        )
+    )
+
+
+def main():
+    """Print the survivors and the score."""
+    for package in ("numpy", "pandas", "polars", "scipy", "sklearn", "torch"):
+        importlib.import_module(package)  # once for all
+
+    options, arguments = sys.argv[1 : sys.argv.index("--")], sys.argv[sys.argv.index("--") + 1 :]
+    path, step = Path(options[0]).resolve(), int(options[2]) if len(options) > 1 else 1
+    os.environ |= {"NUMBA_DISABLE_JIT": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if killed(path, tree, arguments):
+        sys.exit("the tests fail without any change")
+    found = list(places(tree))[::step]
+    n_killed = 0
+    for place in found:
+        changed, what = mutant(tree, *place)
+        if killed(path, changed, arguments):
+            n_killed += 1
+        else:
+            print("survives,", what, flush=True)
+    print(f"{n_killed} of {len(found)} noticed ({n_killed / len(found):.0%})")
+
+
+if __name__ == "__main__":
+    main()
