@@ -12,9 +12,9 @@ import numpy as np
 from skhamiltonian import IsingSampler, MADEHamiltonian, PhaseCurveDisplay, phase_curve
 
 T0, shape = 2.5, (16, 16)
-T = [1.5, 1.75, 2.0, 2.1, 2.2, 2.3, 2.4, 2.5, 2.75, 3.0, 3.5, 4.0]
+T = [1.5, 1.75, 2.0, 2.1, 2.2, 2.3, 2.4, 2.5, 3.0, 4.0]
 ising = IsingSampler(lattice_shape=shape, temperature=T0, random_state=0)
-X = ising.sample(n_samples=60_000)
+X = ising.sample(n_samples=30_000)
 rng = np.random.default_rng(0)
 
 # %%
@@ -27,7 +27,7 @@ for chance in [0.0, 0.01, 0.05]:
         temperature=T0,
         lattice_shape=shape,
         symmetries=("translation", "point-group", "spin-flip"),
-        max_iter=25,
+        max_iter=12,
         random_state=0,
     ).fit(noisy)
     curve = phase_curve(made, T, random_state=0)
