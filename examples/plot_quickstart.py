@@ -52,7 +52,7 @@ EnergyDisplay.from_estimator(made, X_new, ising.energy)
 X_cold = made.sample(2.0, n_samples=1000)
 print(f"|m| at T = 2.0: {np.abs(X_cold.mean(axis=1)).mean():.3f}")
 
-T = np.array([1.0, 1.5, 1.75, 2.0, 2.2, 2.4, 2.6, 3.0, 3.5, 4.0])
+T = np.array([1.0, 1.5, 1.75, 2.0, 2.2, 2.4, 2.5, 2.7, 3.0, 4.0])
 PhaseCurveDisplay.from_curves(
     {"MADE": phase_curve(made, T, random_state=0), "Ising": phase_curve(ising, T, random_state=0)}
 )
