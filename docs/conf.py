@@ -41,6 +41,7 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "header_links_before_dropdown": 6,
     "navbar_align": "left",
+    "navbar_persistent": ["search-button"],
 }
 # Only the gallery and the API have pages below them; elsewhere the empty sidebar would take a third of the width.
 html_sidebars = {page: [] for page in ("user_guide", "trust", "benchmarks", "migration")}
