@@ -44,7 +44,7 @@ for symmetries in [("translation", "point-group", "spin-flip"), ()]:
             hidden_layer_sizes=(256,),
             lattice_shape=shape,
             symmetries=symmetries,
-            max_iter=500_000 // n if symmetries else 30,
+            max_iter=400_000 // n if symmetries else 30,
             random_state=0,
         )
         started = time.perf_counter()

@@ -7,7 +7,7 @@ configurations of the 16 x 16 Ising model at :math:`T_0 = 2.5`, a network traine
 that its Hamiltonian predicts at other temperatures, beside the true one.
 
 Two networks are shown: the paper's, and this library's default with the symmetries of the lattice. It takes
-about three minutes on two cores.
+about two minutes on two cores.
 """
 
 import time
@@ -56,7 +56,7 @@ networks = {
         temperature=T0,
         lattice_shape=shape,
         symmetries=("translation", "point-group", "spin-flip"),
-        max_iter=30,
+        max_iter=24,
         random_state=0,
         verbose=1,
     ),
