@@ -71,12 +71,8 @@ for stride, colour in [(2, "C2"), (1, "C3")]:
     S, index = np.unique(blocks.transform(s), axis=0, return_inverse=True)
     p = np.bincount(index, weights=weight / weight.sum())
     tempered = p ** (T0 / fine_T[:, None])
-    ax.plot(
-        fine_T,
-        tempered @ np.abs(S.mean(axis=1) / 4) / tempered.sum(axis=1),
-        color=colour,
-        label=f"stride {stride}, exact",
-    )
+    exact = tempered @ np.abs(S.mean(axis=1) / 4) / tempered.sum(axis=1)
+    ax.plot(fine_T, exact, color=colour, label=f"stride {stride}, exact")
     made = MADEHamiltonian(
         temperature=T0,
         hidden_layer_sizes=(128,),

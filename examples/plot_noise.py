@@ -3,8 +3,8 @@ What noise in the data does
 ===========================
 
 A detector that misreads a spin now and then, with a chance of 1 % or 5 %, does not measure the Boltzmann law of the
-system. The network learns the law of what it is shown, and the phase curve bends. It takes about two minutes on two
-cores.
+system. The network learns the law of what it is shown, and the phase curve bends. It takes about a minute on one
+core.
 """
 
 import numpy as np
@@ -25,6 +25,7 @@ for chance in [0.0, 0.01, 0.05]:
     noisy = X * np.where(rng.random(X.shape) < chance, -1, 1).astype(np.int8)
     made = MADEHamiltonian(
         temperature=T0,
+        hidden_layer_sizes=(256,),
         lattice_shape=shape,
         symmetries=("translation", "point-group", "spin-flip"),
         max_iter=12,

@@ -56,7 +56,7 @@ networks = {
         temperature=T0,
         lattice_shape=shape,
         symmetries=("translation", "point-group", "spin-flip"),
-        max_iter=24,
+        max_iter=20,
         random_state=0,
         verbose=1,
     ),

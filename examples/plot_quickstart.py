@@ -35,7 +35,7 @@ made = MADEHamiltonian(
     temperature=2.5,
     lattice_shape=(16, 16),
     symmetries=("translation", "point-group", "spin-flip"),
-    max_iter=16,
+    max_iter=12,
     random_state=0,
 ).fit(X)
 X_new = ising.sample(n_samples=5000, random_state=1)
