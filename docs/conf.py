@@ -28,10 +28,21 @@ sphinx_gallery_conf = {
     "reference_url": {"skhamiltonian": None},
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,
     "within_subsection_order": "FileNameSortKey",
 }
 
 html_theme = "pydata_sphinx_theme"
+html_title = "skhamiltonian"
 html_static_path = ["_static"]
-html_theme_options = {"show_toc_level": 2, "secondary_sidebar_items": ["page-toc"]}
+html_css_files = ["custom.css"]
+html_theme_options = {
+    "show_toc_level": 2,
+    "secondary_sidebar_items": ["page-toc"],
+    "header_links_before_dropdown": 6,
+    "navbar_align": "left",
+    "navbar_persistent": ["search-button"],
+}
+# Only the gallery and the API have pages below them; elsewhere the empty sidebar would take a third of the width.
+html_sidebars = {page: [] for page in ("user_guide", "trust", "benchmarks", "migration")}
 html_show_sourcelink = False

@@ -91,6 +91,36 @@ PhaseCurveDisplay.from_curves(curves, ax=right)
 right.set_xlabel("temperature $T / T_0$")
 right.legend(fontsize="small")
 
+off = np.abs(curves["sharpened, Otsu"]["abs_magnetization"].value - curves["truth"]["abs_magnetization"].value).max()
+print(f"recovered curve in T/T0: {off:.3f} from the truth at most, {'within' if off < 0.05 else 'NOT within'} 0.05")
+
+# %%
+# The choice of the threshold
+# ---------------------------
+# A threshold that is off, to whichever side, swallows single spins of one kind, and the domains look more strongly
+# coupled than they are. Half a percent of misread spins costs a tenth of the coupling. The share of spins that are up
+# hardly moves, so it does not give the error away; the valley between the two modes, which Otsu finds, does.
+
+level = DomainBinarizer(background="plane", pixels_per_site=pixels).fit(sharp).threshold_
+thresholds = level + np.array([-4.0, -2.0, 0.0, 2.0, 4.0])
+J, error, wrong = [], [], []
+for threshold in thresholds:
+    binarizer = DomainBinarizer(threshold, background="plane", pixels_per_site=pixels)
+    found = np.stack(binarizer.fit_transform(sharp))
+    mean, std, _ = bonds(found)
+    J.append(mean), error.append(std), wrong.append(np.mean(found != spins))
+    print(f"threshold {threshold:.1f}: {np.mean(found == 1):.1%} up, {wrong[-1]:.2%} misread, J/T0 = {mean:.4f}")
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+left.errorbar(thresholds, J, error, fmt="o-", capsize=2, label="found")
+left.axhline(1 / T0, color="black", linewidth=0.8, label="true")
+left.set(xlabel="threshold", ylabel="coupling $J/T_0$")
+right.semilogy(thresholds, wrong, "o-", color="C1", label="found")
+right.set(xlabel="threshold", ylabel="share of misread spins")
+for ax in (left, right):
+    ax.axvline(level, color="0.5", linestyle=":", label="Otsu")
+    ax.legend(fontsize="small", loc="upper center")
+
 # %%
 # Real images
 # -----------

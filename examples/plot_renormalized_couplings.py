@@ -23,7 +23,9 @@ table = {}
 for T in [2.4, 2.7, 3.2]:
     X = IsingSampler(lattice_shape=(16, 16), temperature=T, random_state=0).sample(n_samples=30_000)
     S = blocks.fit_transform(X)
-    made = MADEHamiltonian(lattice_shape=(8, 8), symmetries=symmetries, max_iter=30, random_state=0).fit(S)
+    made = MADEHamiltonian(
+        hidden_layer_sizes=(512,), lattice_shape=(8, 8), symmetries=symmetries, max_iter=20, random_state=0
+    ).fit(S)
     expansion = InteractionExpansion(lattice_shape=(8, 8), symmetries=symmetries, method="contrastive").fit(S, made)
     table[T] = {
         o.name: (K, e) for o, K, e in zip(expansion.operators_, expansion.coef_, expansion.coef_std_, strict=True)

@@ -5,6 +5,7 @@ import os
 import joblib
 import numpy as np
 import pytest
+from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from skhamiltonian import IsingSampler, MADEHamiltonian, phase_curve
 
@@ -39,6 +40,30 @@ def test_dask_and_one_process_agree_to_the_last_bit(tmp_path, killed):
     assert os.path.exists(marker) == killed
     for name in alone.observables:
         np.testing.assert_array_equal(curve[name], alone[name])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_models_trained_by_dask_are_those_of_one_process_to_the_last_bit():
+    X = IsingSampler((4, 4), 2.5, random_state=0).sample(n_samples=1500)
+    made = MADEHamiltonian(2.5, hidden_layer_sizes=(16,), max_iter=3, random_state=0)
+    search = GridSearchCV(made, {"hidden_layer_sizes": [(4,), (16,)]}, cv=2)
+
+    def results():
+        return cross_val_score(made, X, cv=3), search.fit(X).cv_results_["mean_test_score"], search.score_samples(X)
+
+    alone = results()
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with (
+        cluster,
+        distributed.Client(cluster) as client,
+        distributed.get_task_stream(client) as stream,
+        joblib.parallel_config(backend="dask"),
+    ):
+        spread = results()
+    for one, other in zip(alone, spread, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len({task["worker"] for task in stream.data}) == 2
 
 
 def blocks_of(kind, X, tmp_path):

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from skimage import filters
 
 from skhamiltonian import DomainBinarizer, IsingSampler, extract_windows
 
@@ -46,6 +47,44 @@ def test_gaussian_background_takes_out_what_no_plane_is(spins):
     assert np.mean(blurred.fit_transform(images) != spins) < 0.25 * wrong
 
 
+@pytest.mark.parametrize("background", ["plane", "gaussian"])
+def test_masked_pixels_do_not_touch_the_background_of_the_others(spins, background):
+    images = np.ma.array(micrograph(spins, 10, 60), mask=False)
+    images[:, :90, :90] = 1e5
+    images[:, :90, :90] = np.ma.masked
+    found = DomainBinarizer(background=background, background_sigma=8, pixels_per_site=3).fit_transform(images)
+    assert found.mask.sum() == 4 * 30 * 30
+    assert np.mean(found != spins) < 0.01
+
+
+@pytest.mark.parametrize("background", ["plane", "gaussian"])
+def test_a_background_is_taken_out_up_to_its_mean(spins, background):
+    binarizer = DomainBinarizer(background=background, background_sigma=20, pixels_per_site=3)
+    assert abs(binarizer.fit(micrograph(spins, 10, 60)).threshold_ - 200) < 15
+
+
+def test_otsu_lies_half_way_between_two_levels_and_li_is_that_of_scikit_image(spins):
+    assert DomainBinarizer().fit(10.0 * (spins > 0)).threshold_ == 5
+    skewed = np.random.default_rng(0).gamma(2.0, size=(64, 64)) + 3 * (spins[0] > 0)
+    assert DomainBinarizer("li").fit(skewed).threshold_ == filters.threshold_li(skewed)
+
+
+def test_a_single_reversed_spin_is_a_mode_of_an_image_of_two_levels():
+    image = np.ones((64, 64))
+    image[3, 5] = -1
+    assert DomainBinarizer().fit(image).n_modes_ == 2
+
+
+def test_spins_from_tiff_files_are_those_of_the_arrays(spins, tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    images = micrograph(spins, 10, 60).astype(np.uint16)
+    for k, image in enumerate(images):
+        tifffile.imwrite(tmp_path / f"{k}.tif", image)
+    read = [tifffile.imread(path) for path in sorted(tmp_path.glob("*.tif"))]
+    binarizer = DomainBinarizer(background="plane", pixels_per_site=3)
+    np.testing.assert_array_equal(np.stack(binarizer.fit_transform(read)), spins)
+
+
 def test_a_quantile_prescribes_the_up_fraction(spins):
     binarizer = DomainBinarizer("quantile", quantile=0.7).fit(micrograph(spins, 10, 0))
     assert abs(binarizer.up_fraction_.mean() - 0.3) < 1e-4
@@ -58,7 +97,11 @@ def test_the_threshold_is_common_so_images_may_be_magnetized(spins):
 
 def test_local_threshold_is_that_of_a_neighbourhood(spins):
     image = micrograph(spins, 0, 500)[0]
-    assert np.mean(DomainBinarizer("local", block_size=61, pixels_per_site=3).fit_transform(image) != spins[0]) < 0.2
+    binarizer = DomainBinarizer("local", block_size=61, pixels_per_site=3)
+    found = binarizer.fit_transform(image)
+    assert np.mean(found != spins[0]) < 0.2
+    level = image.reshape(64, 3, 64, 3).mean(axis=(1, 3))
+    np.testing.assert_array_equal(found == 1, level > filters.threshold_local(level, 61))
 
 
 def test_one_mode_is_reported():
@@ -125,6 +168,12 @@ def test_windows_are_those_of_a_loop(stride):
 def test_what_is_no_image_is_refused(parameters, images, message):
     with pytest.raises(ValueError, match=message):
         DomainBinarizer(**parameters).fit(images)
+
+
+def test_a_window_may_be_the_whole_image():
+    X, groups = extract_windows(np.arange(12).reshape(3, 4), (3, 4))
+    np.testing.assert_array_equal(X, [np.arange(12)])
+    np.testing.assert_array_equal(groups, [0])
 
 
 def test_a_window_larger_than_the_image_is_refused():
