@@ -107,10 +107,8 @@ def learn(made, X, states, epoch_done, start=None, n_iter=0):
     except DivergedError as error:
         raise DivergedError(f"the loss became NaN or infinite in {error}: lower learning_rate_init") from None
     if history.stopped:
-        message = (
-            f"the loss became NaN or infinite in {history.stopped}: an earlier epoch is kept, lower learning_rate_init"
-        )
-        warnings.warn(message, ConvergenceWarning, stacklevel=3)
+        message = f"the loss became NaN or infinite in {history.stopped}: an earlier epoch is kept"
+        warnings.warn(f"{message}, lower learning_rate_init", ConvergenceWarning, stacklevel=3)
     calibration = chosen = None
     if made.calibrate is not False and len(X) >= _MIN_ROWS:
         chosen = _calibration_rows(fitted, take, rows, held_out, symmetry, rng)

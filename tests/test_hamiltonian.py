@@ -312,7 +312,9 @@ def test_grid_search_chooses_by_held_out_likelihood(X):
         assert fitted.score(held_out) == pytest.approx(score, abs=0.15)
 
 
-RING = MADEHamiltonian(2.0, max_iter=50, batch_size=1000, learning_rate_init=0.02, calibrate=False, random_state=0)
+RING = MADEHamiltonian(
+    2.0, max_iter=50, batch_size=1000, learning_rate_init=0.02, sparsity=0.0, calibrate=False, random_state=0
+)
 
 
 def ring_of_three():
