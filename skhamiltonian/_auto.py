@@ -19,6 +19,8 @@ _MAX_PASSES = 30
 # Standard errors of its gradient below which a weight vanishes: those of the updates' minibatches, of which another
 # run would draw others, and those of the data, where more than half would cost the weights that count too much.
 _SIGNIFICANT_IN_UPDATES, _SIGNIFICANT_IN_DATA = 2.6, 1.3
+# Rows seen a weight, over all epochs, above which noise is no longer what limits the fit, and small weights count.
+_ENOUGH_ROWS_A_WEIGHT = 20
 # Adam moves a weight by one learning rate at most, and some of that must be left.
 _MAX_SPARSITY = 0.3
 
@@ -63,14 +65,16 @@ def plan(made, n_samples, n_sites, lattice_shape, symmetries, n_iter=0):
         n_updates = min(_MAX_UPDATES, _MIN_UPDATES * math.sqrt(n_samples / 2000))
         n_updates = max(_MIN_UPDATES, n_updates * math.sqrt(min(1, _MANY_SITES / n_sites)))
         max_iter = min(max_passes, math.ceil(n_updates * batch_size / n_samples))
-    sparsity = made.sparsity
+    hidden, sparsity = _hidden_layers(made.hidden_layer_sizes, n_sites), made.sparsity
     if isinstance(sparsity, str):
         n_updates = (n_iter + max_iter) * math.ceil(n_samples / batch_size)
         # In units of its noise in one minibatch, the gradient is known to 1 / sqrt(number of minibatches).
-        of_updates = _SIGNIFICANT_IN_UPDATES / math.sqrt(n_updates)
+        n_weights = n_sites * (sum(hidden) + n_sites / 2)
+        known = n_updates * batch_size / (_ENOUGH_ROWS_A_WEIGHT * n_weights)
+        of_updates = _SIGNIFICANT_IN_UPDATES / math.sqrt(n_updates) / max(1, known)
         of_data = _SIGNIFICANT_IN_DATA * math.sqrt(batch_size / (n_samples * n_images))
         sparsity = min(_MAX_SPARSITY, math.hypot(of_updates, of_data))
-    return Plan(_hidden_layers(made.hidden_layer_sizes, n_sites), batch_size, max_iter, sparsity)
+    return Plan(hidden, batch_size, max_iter, sparsity)
 
 
 def whitens(made, n_states):
