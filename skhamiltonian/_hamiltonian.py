@@ -61,7 +61,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
     batch_size : "auto" or int, default="auto"
         Configurations per minibatch, at most the number of rows. "auto" is 469, and fewer where rows are few
         and have no symmetries to multiply them.
-    learning_rate_init : float, default=8e-3
+    learning_rate_init : float, default=4e-3
         Peak of the one-cycle learning rate.
     max_iter : "auto" or int, default="auto"
         Epochs. "auto" makes 2 500 updates with 2 000 rows or fewer and 14 000 with 60 000 of 64 sites, on larger
@@ -155,7 +155,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
         whiten="auto",
         calibrate=True,
         batch_size="auto",
-        learning_rate_init=8e-3,
+        learning_rate_init=4e-3,
         max_iter="auto",
         alpha=0.0,
         sparsity="auto",
