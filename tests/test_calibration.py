@@ -156,7 +156,7 @@ def test_features_are_continuous_and_tame_beyond_the_data():
 def test_draws_at_the_temperature_of_the_data_are_independent_rows():
     """Neighbouring rows, and rows one round of chains apart, share nothing; hardly a row of 64 sites occurs twice."""
     X = IsingSampler(lattice_shape=(8, 8), temperature=3.5, random_state=0).sample(n_samples=20_000)
-    model = MADEHamiltonian(3.5, hidden_layer_sizes=(32,), max_iter=10, random_state=0).fit(X)
+    model = MADEHamiltonian(3.5, hidden_layer_sizes=(32,), max_iter=30, random_state=0).fit(X)
     assert model.calibration_ is not None
     drawn = model.sample(n_samples=20_000)
     energy = model.energy(drawn)
