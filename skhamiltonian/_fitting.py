@@ -47,7 +47,6 @@ def check_parameters(made):
     check_integer(int(made.verbose) if isinstance(made.verbose, bool) else made.verbose, "verbose")
     check_integer(made.n_iter_no_change, "n_iter_no_change", minimum=1)
     check_numbers(made)
-    check_number(made.learning_rate_init, "learning_rate_init", low=0, include_low=False, include_high=False)
     check_number(made.tol, "tol", low=0, include_high=False)
     check_number(made.validation_fraction, "validation_fraction", low=0, high=1, include_low=False, include_high=False)
 
@@ -95,7 +94,7 @@ def learn(made, X, states, epoch_done, start=None, n_iter=0):
             ordering=ordering,
             symmetry=symmetry,
             batch_size=min(todo.batch_size, len(rows)),
-            learning_rate=made.learning_rate_init,
+            learning_rate=todo.learning_rate,
             max_iter=todo.max_iter,
             alpha=made.alpha,
             sparsity=todo.sparsity,

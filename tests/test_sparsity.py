@@ -61,6 +61,16 @@ def test_auto_is_the_noise_of_updates_and_of_data():
     assert images.sparsity == pytest.approx(np.hypot(2.6 / np.sqrt(2_140_000) / known, 1.3 * np.sqrt(469 / 1_000_000)))
 
 
+@pytest.mark.parametrize(("hidden", "rate"), [((), 8e-3), ((180, 120), 8e-3), (512, 8e-3), ((64, 1024), 4e-3)])
+def test_wide_layers_learn_at_a_lower_rate(hidden, rate):
+    auto = clone(RAW).set_params(hidden_layer_sizes=hidden, learning_rate_init="auto", max_iter=1)
+    assert plan(auto, 100, 10, (10,), ()).learning_rate == pytest.approx(rate)
+    X = CHAIN.sample(n_samples=20, random_state=0)
+    given = clone(auto).set_params(learning_rate_init=rate).fit(X)
+    assert np.array_equal(auto.fit(X).intercepts_[-1], given.intercepts_[-1])
+    assert not np.array_equal(given.intercepts_[-1], auto.set_params(learning_rate_init=rate / 2).fit(X).intercepts_[-1])
+
+
 def test_streams_are_not_thinned_out_part_by_part():
     X = CHAIN.sample(n_samples=500)
     model = clone(RAW)
