@@ -23,8 +23,8 @@ _SIGNIFICANT_IN_UPDATES, _SIGNIFICANT_IN_DATA = 2.6, 1.3
 _ENOUGH_ROWS_A_WEIGHT = 20
 # Adam moves a weight by one learning rate at most, and some of that must be left.
 _MAX_SPARSITY = 0.3
-# An update of Adam moves an output by the learning rate times the width of the layer below; the faster the better up
-# to 512 units on 16 x 16 and 32 x 32, and no more with 1024 units on many-body data.
+# An update of Adam moves an output by the learning rate times the width of the layer below: 512 units stand 8e-3 on
+# 16 x 16, 1024 units half of that (many-body data). On 32 x 32 of 512 units 6e-3 is better than 8e-3.
 _MAX_LEARNING_RATE, _WIDE = 8e-3, 512
 
 
@@ -76,7 +76,7 @@ def plan(made, n_samples, n_sites, lattice_shape, symmetries, n_iter=0):
     hidden, sparsity = _hidden_layers(made.hidden_layer_sizes, n_sites), made.sparsity
     learning_rate = made.learning_rate_init
     if isinstance(learning_rate, str):
-        learning_rate = _MAX_LEARNING_RATE * min(1, _WIDE / max(hidden, default=1))
+        learning_rate = _MAX_LEARNING_RATE / max(1, max(hidden, default=1) / _WIDE, math.sqrt(n_sites / _WIDE))
     if isinstance(sparsity, str):
         n_updates = (n_iter + max_iter) * math.ceil(n_samples / batch_size)
         # In units of its noise in one minibatch, the gradient is known to 1 / sqrt(number of minibatches).

@@ -62,8 +62,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
         Configurations per minibatch, at most the number of rows. "auto" is 469, and fewer where rows are few
         and have no symmetries to multiply them.
     learning_rate_init : "auto" or float, default="auto"
-        Peak of the one-cycle learning rate. "auto" is 8e-3 up to 512 units in the widest hidden layer, and falls as
-        one over their number beyond.
+        Peak of the one-cycle learning rate. "auto" is 8e-3 up to 512 units in the widest hidden layer and 512 sites;
+        beyond, it falls as one over the units or as the root of one over the sites.
     max_iter : "auto" or int, default="auto"
         Epochs. "auto" makes 2 500 updates with 2 000 rows or fewer and 14 000 with 60 000 of 64 sites, on larger
         lattices fewer by the root of their number but 2 500, and at least one pass; no more than 30 epochs where the

@@ -65,6 +65,7 @@ def test_auto_is_the_noise_of_updates_and_of_data():
 def test_wide_layers_learn_at_a_lower_rate(hidden, rate):
     auto = clone(RAW).set_params(hidden_layer_sizes=hidden, learning_rate_init="auto", max_iter=1)
     assert plan(auto, 100, 10, (10,), ()).learning_rate == pytest.approx(rate)
+    assert plan(auto, 100, 8192, (8192,), ()).learning_rate == pytest.approx(2e-3)
     X = CHAIN.sample(n_samples=20, random_state=0)
     given = clone(auto).set_params(learning_rate_init=rate).fit(X)
     assert np.array_equal(auto.fit(X).intercepts_[-1], given.intercepts_[-1])
