@@ -149,6 +149,21 @@ def test_window_method_draws_blocks_as_enumerated(made, T):
     assert abs(value[0] - exact) < 4 * error[0]
 
 
+@pytest.mark.slow
+def test_windows_and_tempered_draws_agree_where_single_blocks_are_frozen():
+    blocks = BlockSpinTransformer(block_size=2, stride=1, lattice_shape=(8, 8))
+    S = blocks.fit_transform(IsingSampler((8, 8), T0, random_state=0).sample(n_samples=20_000))
+    made = MADEHamiltonian(T0, hidden_layer_sizes=(128,), lattice_shape=(7, 7), max_iter=15, random_state=0).fit(S)
+    T = [2.0, 3.0]
+    tempered = phase_curve(made, T, n_samples=20_000, random_state=0)
+    windows = phase_curve(made, T, n_samples=5000, method="window", random_state=1)
+    for name in ("abs_magnetization", "energy"):
+        error = np.hypot(windows[name].error, tempered[name].error)
+        assert (np.abs(windows[name].value - tempered[name].value) < 4 * error).all()
+    assert (windows["abs_magnetization"].error < 0.02).all()
+    assert chain_draws(made._network(), 64, 5, 1.25, np.zeros(5), 20, 5, np.random.SeedSequence(0)).frozen
+
+
 def changed(X):
     """Share of sites that differ between the first and the seventh draw of 256 chains."""
     return (X[:256] != X[6 * 256 : 7 * 256]).mean()
