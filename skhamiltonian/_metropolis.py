@@ -1,6 +1,6 @@
-r"""Single-site Monte Carlo on a masked network, many chains side by side.
+r"""Monte Carlo of single sites and small windows on a masked network, many chains side by side.
 
-A proposal at drawing position d changes one input, the hidden units that may see it and the
+A proposal at drawing position d (the first of a window) changes one input, the hidden units that may see it and the
 conditionals from d on. Degrees ascend, so these are the tails of every layer, and
 
 .. math:: \Delta \log p = \sum_{k \ge d} \Delta \log q(s_k | s_{<k}).
@@ -11,6 +11,7 @@ Chains are the columns ("lanes") of all arrays, 16 side by side in the registers
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,13 @@ _REFRESH = 4096
 _ACTIVATIONS = {"relu": 0, "tanh": 1, "logistic": 2, "silu": 3}
 
 
+class Moves(NamedTuple):
+    """What may happen to windows of sites; every shift of the states comes with its negative."""
+
+    positions: NDArray[np.intp]  # (n_windows, n_sites of a window), drawing positions, ascending
+    shifts: Codes  # (n_windows, n_shifts, n_sites of a window)
+
+
 class Chains:
     r"""Some chains on :math:`\log w(s) = \lambda \log p(s) + \sum_i \mathrm{tilt}(s_i)`.
 
@@ -42,6 +50,7 @@ class Chains:
         exponent: float,
         tilt: Array,
         generators: Sequence[np.random.Generator],
+        window_size: int = 1,
     ):
         self.network, self.generators = network, generators
         self._single = network.astype(np.float32)
@@ -49,7 +58,7 @@ class Chains:
         self.set_law(exponent, tilt)
         n_chains, n_lanes = len(codes), WIDTH if len(codes) > 1 else 1
         self.lane = np.minimum(np.arange(-(-n_chains // n_lanes) * n_lanes), n_chains - 1).reshape(-1, n_lanes)
-        self.tiles = [_lanes(self.layers, network, n_lanes) for _ in self.lane]
+        self.tiles = [_lanes(self.layers, network, n_lanes, window_size) for _ in self.lane]
         self.codes = codes
         self.n_accepted = self.n_proposed = 0
 
@@ -86,28 +95,37 @@ class Chains:
         """Visit every site of every chain `n_sweeps` times."""
         n_sites, n_choices = self.network.n_sites, self.network.n_states - 1
         for _ in range(n_sweeps):
-            if self._age >= _REFRESH:
-                for tile in self.tiles:
-                    _refresh(tile, self._single, self.layers, self.law)
-                self._age = 0
-            self._age += n_sites
             uniform = np.stack([generator.random(n_sites) for generator in self.generators], axis=1) * n_choices
             step = np.minimum(uniform.astype(np.int8), n_choices - 1)
-            with np.errstate(divide="ignore"):
-                logit = np.log(uniform - step) - np.log1p(step - uniform)
-            for lane, tile in zip(self.lane, self.tiles, strict=True):
-                self._sweep_tile(tile, np.ascontiguousarray(step[:, lane]), np.ascontiguousarray(logit[:, lane]), lane)
-            self.n_proposed += n_sites * len(self.generators)
-            if not np.isfinite(self.log_prob).all():
-                raise FloatingPointError("the model gives NaN for a configuration reached by Monte Carlo")
+            self._offer(np.arange(n_sites)[:, None], step[:, None] + np.int8(1), uniform - step, wraps=True)
 
-    def _sweep_tile(self, tile: Lanes, step: Codes, logit: Array, lane: NDArray[np.intp]) -> None:
-        work = self.layers.weights.size / 4 * tile.codes.shape[1]
-        n_sites, n_real = self.network.n_sites, lane[-1] - lane[0] + 1
-        chunk = max(1, int(_CHUNK / work))
-        for start in range(0, n_sites, chunk):
-            positions = np.arange(start, min(start + chunk, n_sites))
-            self.n_accepted += sweep(positions, step, logit, self.layers, self.law, tile)[:n_real].sum()
+    def sweep_windows(self, moves: Moves) -> None:
+        """Offer every window of every chain one of its shifts."""
+        n_windows, n_shifts, _ = moves.shifts.shape
+        window = np.arange(n_windows)
+        shift = [moves.shifts[window, generator.integers(n_shifts, size=n_windows)] for generator in self.generators]
+        uniform = np.stack([generator.random(n_windows) for generator in self.generators], axis=1)
+        self._offer(moves.positions, np.stack(shift, axis=2), uniform, wraps=False)
+
+    def _offer(self, windows: NDArray[np.intp], shift: Codes, uniform: Array, wraps: bool) -> None:
+        if self._age >= _REFRESH:
+            for tile in self.tiles:
+                _refresh(tile, self._single, self.layers, self.law)
+            self._age = 0
+        self._age += len(windows)
+        with np.errstate(divide="ignore"):
+            logit = np.log(uniform) - np.log1p(-uniform)
+        for lane, tile in zip(self.lane, self.tiles, strict=True):
+            work = self.layers.weights.size / 4 * tile.codes.shape[1]
+            chunk, n_real = max(1, int(_CHUNK / work)), lane[-1] - lane[0] + 1
+            for start in range(0, len(windows), chunk):
+                part = slice(start, start + chunk)
+                arrays = (np.ascontiguousarray(a[part, ..., lane]) for a in (shift, logit))
+                n_accepted = sweep(windows[part], next(arrays), wraps, next(arrays), self.layers, self.law, tile)
+                self.n_accepted += n_accepted[:n_real].sum()
+        self.n_proposed += len(windows) * len(self.generators)
+        if not np.isfinite(self.log_prob).all():
+            raise FloatingPointError("the model gives NaN for a configuration reached by Monte Carlo")
 
 
 def _refresh(tile: Lanes, network: Network, layers: Layers, law: Law) -> None:
@@ -177,7 +195,7 @@ def _needed_blocks(degrees: list[NDArray[np.intp]], n_sites: int) -> NDArray[np.
     return need
 
 
-def _lanes(layers: Layers, network: Network, n_lanes: int) -> Lanes:
+def _lanes(layers: Layers, network: Network, n_lanes: int, window_size: int) -> Lanes:
     """Return room for some chains."""
     n_blocks, width, n_units = _blocks(network.n_sites), network.n_channels, WIDTH * layers.starts[-1]
 
@@ -193,7 +211,7 @@ def _lanes(layers: Layers, network: Network, n_lanes: int) -> Lanes:
         terms=room(n_blocks),
         log_prob=np.zeros(n_lanes),
         order=np.zeros(n_lanes),
-        dx=room(width),
+        dx=room(window_size * width),
         new_pre=room(n_units),
         change=room(n_units),
         new_terms=room(n_blocks),

@@ -1,31 +1,43 @@
-"""Chains of Monte Carlo on p^exponent exp(tilt): single sites, proposals of whole configurations, or exchanges."""
+"""Chains of Monte Carlo on p^exponent exp(tilt): sites, windows, proposals of whole configurations, or exchanges."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._autoregressive import Array, Codes, Network, log_prob, tempered_draws, tempered_log_weight
-from ._metropolis import LANES, Chains
+from ._local_moves import learn_moves
+from ._metropolis import LANES, Chains, Moves
 from ._parallel_tempering import exchange
-from ._sampling import equal_weight_codes
+from ._sampling import POPULATION, equal_weight_codes, populations
 from ._spin_kernels import new_streams
 from ._statistics import r_hat
 
 R_HAT_LIMIT = 1.05
 # Sweeps of the first and of the last try to show that chains agree.
 _FIRST_WINDOW, _LAST_WINDOW = 10, 1280
+# Draws at the temperature of the data from which moves are learned, in populations.
+_N_MOVE_POPULATIONS = 8
+# Chains are frozen that accept so few proposals, and whose energies are so much those of the start.
+_LOW_ACCEPTANCE, _LONG_MEMORY, _ENOUGH_CHAINS = 0.01, 0.5, 8
 
 
 class ChainDraws(NamedTuple):
-    """Draws of chains; the acceptance is that of whole configurations or of exchanges where there are any."""
+    """Draws of chains; the acceptance is that of windows, whole configurations or exchanges where there are any."""
 
     codes: Codes  # (n_chains, n_draws, n_sites)
     acceptance: float
     r_hat: float  # at the end of an adaptive burn-in, the largest of all tiles; nan without one
+    memory: float  # correlation of log p at the end with that at the start, over chains; nan for few chains
+
+    @property
+    def frozen(self) -> bool:
+        return self.acceptance < _LOW_ACCEPTANCE and self.memory > _LONG_MEMORY
 
 
 def chain_draws(
@@ -38,16 +50,19 @@ def chain_draws(
     n_sweeps: int,
     seed: np.random.SeedSequence,
     method: str = "metropolis",
+    lattice_shape: tuple[int, ...] | None = None,
 ) -> ChainDraws:
     """Return draws of chains that start from tempered draws, `n_sweeps` sweeps apart.
 
     Before a draw "independence" offers every chain a new configuration. With burn_in="auto" sweeps go on until
-    the chains of a tile agree.
+    the chains of a tile agree. Only "window" asks for the shape of the lattice, a chain unless given.
     """
     codes = np.empty((n_chains, n_draws, network.n_sites), np.int8)
     accepted, worst = [], math.nan
-    run = _Ladder if method == "parallel-tempering" else _Independence if method == "independence" else _Single
+    run: Callable[..., _Single] = _RUNS[method]
     start_seed, move_seed, *chain_seeds = seed.spawn(n_chains + 2)
+    if method == "window":
+        run = partial(_Windows, _moves(network, lattice_shape or (network.n_sites,), seed.spawn(1)[0]))
     start = equal_weight_codes(network, n_chains, exponent, tilt, start_seed)
     n_tiles = -(-n_chains // LANES)
     for first, tile_seed in zip(range(0, n_chains, LANES), move_seed.spawn(n_tiles), strict=True):
@@ -61,7 +76,22 @@ def chain_draws(
             chains.sweep(n_sweeps)
             accepted.append(chains.move())
             codes[tile, draw] = chains.codes
-    return ChainDraws(codes, float(np.mean(accepted)), float(worst))
+    return ChainDraws(codes, float(np.mean(accepted)), float(worst), _memory(network, start, codes[:, -1]))
+
+
+def _memory(network: Network, start: Codes, end: Codes) -> float:
+    if len(start) < _ENOUGH_CHAINS:
+        return math.nan
+    with np.errstate(invalid="ignore", divide="ignore"):  # all configurations may be one
+        return float(np.corrcoef(log_prob(network, start), log_prob(network, end))[0, 1])
+
+
+def _moves(network: Network, lattice_shape: tuple[int, ...], seed: np.random.SeedSequence) -> Moves:
+    """Return moves learned from draws at the temperature of the data, which no network keeps."""
+    *seeds, move_seed = seed.spawn(_N_MOVE_POPULATIONS + 1)
+    draws = populations(network, POPULATION, 1.0, np.zeros(network.n_states), seeds)
+    codes = np.concatenate([population.codes for population in draws])
+    return learn_moves(codes, lattice_shape, network.ordering, np.random.default_rng(move_seed))
 
 
 def burn_in_by_r_hat(chains: _Single) -> float:
@@ -94,8 +124,10 @@ class _Single(Chains):
         tilt: Array,
         seeds: list[np.random.SeedSequence],
         tile_seed: np.random.SeedSequence,
+        window_size: int = 1,
     ):
-        super().__init__(network, codes, exponent, tilt, [np.random.default_rng(seed) for seed in seeds])
+        generators = [np.random.default_rng(seed) for seed in seeds]
+        super().__init__(network, codes, exponent, tilt, generators, window_size)
         self.rng = np.random.default_rng(tile_seed)
 
     def move(self) -> float:
@@ -103,6 +135,31 @@ class _Single(Chains):
         accepted = self.n_accepted / self.n_proposed
         self.n_accepted = self.n_proposed = 0
         return accepted
+
+
+class _Windows(_Single):
+    """Chains that move one site at a time and then window after window."""
+
+    def __init__(
+        self,
+        moves: Moves,
+        network: Network,
+        codes: Codes,
+        exponent: float,
+        tilt: Array,
+        seeds: list[np.random.SeedSequence],
+        tile_seed: np.random.SeedSequence,
+    ):
+        super().__init__(network, codes, exponent, tilt, seeds, tile_seed, moves.positions.shape[1])
+        self.moves = moves
+
+    def sweep(self, n_sweeps: int = 1) -> None:
+        for _ in range(n_sweeps):
+            counts = self.n_accepted, self.n_proposed
+            super().sweep()
+            if len(self.moves.positions):
+                self.n_accepted, self.n_proposed = counts
+                self.sweep_windows(self.moves)
 
 
 class _Independence(_Single):
@@ -188,6 +245,9 @@ class _Ladder(_Single):
 
     def move(self) -> float:
         return self.n_changed / max(1, self.n_offered)
+
+
+_RUNS = {"metropolis": _Single, "window": _Windows, "independence": _Independence, "parallel-tempering": _Ladder}
 
 
 def exponents(network: Network, exponent: float, field: Array, rng: np.random.Generator) -> NDArray[np.float64]:

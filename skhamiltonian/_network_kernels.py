@@ -101,18 +101,18 @@ def products_of_one(weights: F32, row: int, x: F32, x0: int, active: I64, base: 
 
 
 @borrowing_kernel
-def skip(weights: F32, row: int, block: int, dx: F32, width: int, z: F32) -> None:
-    """Add sum_u weight[row + u] dx[u] to the logits of a block."""
-    if len(dx) == width:
+def skip(weights: F32, row: int, x: F32, x0: int, n_inputs: int, n_lanes: int, block: int, z: F32) -> None:
+    """Add sum_u weight[row + u] x[x0 + u] to the units of a block."""
+    if n_lanes == 1:
         a = load(z, block)
-        for u in range(width):
-            a = add_scaled(a, dx[u], load(weights, row + u))
+        for u in range(n_inputs):
+            a = add_scaled(a, x[np.uint64(x0 + u)], load(weights, row + u))
         store(z, block, a)
         return
     for i in range(WIDTH):
         a = load(z, WIDTH * block + i)
-        for u in range(width):
-            a = add_scaled(a, weights[WIDTH * (row + u) + i], load(dx, u))
+        for u in range(n_inputs):
+            a = add_scaled(a, weights[WIDTH * (row + u) + i], load(x, x0 + u))
         store(z, WIDTH * block + i, a)
 
 

@@ -1,4 +1,4 @@
-"""Compiled sweep of Monte Carlo over the sites of a masked network.
+"""Compiled sweep of Monte Carlo over the sites of a masked network, or over windows of several sites.
 
 Units are computed 16 at a time, in the order in which they are drawn, so that a proposal is rejected as soon
 as nothing that may follow can save it: every term log q is at most 0.
@@ -52,7 +52,7 @@ class Lanes(NamedTuple):
     terms: F32  # log q summed over 16 sites
     log_prob: F64
     order: F64
-    dx: F32
+    dx: F32  # of the inputs of the sites that are to change, one site after the other
     new_pre: F32
     change: F32  # of the activations
     new_terms: F32
@@ -62,24 +62,34 @@ class Lanes(NamedTuple):
 
 
 @borrowing_kernel
-def _compute(layer: int, block: int, d: int, layers: Layers, lanes: Lanes) -> None:
+def _width(lanes: Lanes) -> int:
+    """Return how many inputs a site has."""
+    return len(lanes.inputs) // (WIDTH * len(lanes.terms))
+
+
+@borrowing_kernel
+def _compute(layer: int, block: int, sites: I64, width: int, layers: Layers, lanes: Lanes) -> None:
     """Write the new pre-activations of a block of units, and the change of their activations."""
-    n_lanes = lanes.codes.shape[1]
-    width = len(lanes.dx) // n_lanes
+    n_lanes, d = lanes.codes.shape[1], sites[0]
     row, x0 = layers.rows[block, 0], layers.rows[block, 1]
     x, first = (lanes.dx, 0) if layer == 0 else (lanes.change, layers.first[layer - 1, d])
-    if layer == 0:
-        row += d * width
+    start = row + d * width if layer == 0 else row
     if n_lanes == 1:
-        products_of_one(layers.weights, row, x, x0, lanes.active[layer], lanes.pre, block, lanes.new_pre)
+        products_of_one(layers.weights, start, x, x0, lanes.active[layer], lanes.pre, block, lanes.new_pre)
     else:
-        products(layers.weights, row, x, x0, first, layers.stops, lanes.pre, block, lanes.new_pre)
+        products(layers.weights, start, x, x0, first, layers.stops, lanes.pre, block, lanes.new_pre)
+    if layer == 0:
+        for k in range(1, len(sites)):
+            start = row + sites[k] * width
+            skip(layers.weights, start, lanes.dx, k * width, width, n_lanes, block, lanes.new_pre)
     if layer < len(layers.starts) - 2:
         activate(block, n_lanes, layers.activation, lanes.pre, lanes.new_pre, lanes.change)
         if n_lanes == 1:
             list_active(WIDTH * block, lanes.change, WIDTH, WIDTH * layers.starts[layer], lanes.active[layer + 1])
     elif layers.rows[block, 2] >= 0:
-        skip(layers.weights, layers.rows[block, 2] + d * width, block, lanes.dx, width, lanes.new_pre)
+        for k in range(len(sites)):
+            start = layers.rows[block, 2] + sites[k] * width
+            skip(layers.weights, start, lanes.dx, k * width, width, n_lanes, block, lanes.new_pre)
 
 
 _features, _least_slope = borrowing_kernel(features), borrowing_kernel(least_slope)
@@ -100,7 +110,6 @@ def _hopeless(
     d_order: F64,
     dtilt: F64,
     logit: F64,
-    d: int,
     log_prob: F64,
     order: F64,
     exponent: float,
@@ -115,18 +124,18 @@ def _hopeless(
             if not _least_slope(log_p + most, new, scales, coef) > 0:
                 return False
             most += _log_ratio(log_p + most, new, scales, coef) - _log_ratio(log_p, old, scales, coef)
-        if not exponent * most + dtilt[lane] < logit[d, lane]:
+        if not exponent * most + dtilt[lane] < logit[lane]:
             return False
     return True
 
 
 @borrowing_kernel
 def _changed(
-    d: int, gain: F64, bound: F64, d_order: F64, dtilt: F64, logit: F64, layers: Layers, law: Law, lanes: Lanes
+    sites: I64, gain: F64, bound: F64, d_order: F64, dtilt: F64, logit: F64, layers: Layers, law: Law, lanes: Lanes
 ) -> bool:
     """Set gain to the change of log p that the new inputs make; False as soon as all lanes must reject it."""
-    n_lanes, last = len(gain), len(layers.starts) - 2
-    width, n_blocks, first = len(lanes.dx) // n_lanes, len(lanes.terms) // n_lanes, d // WIDTH
+    n_lanes, last, d = len(gain), len(layers.starts) - 2, sites[0]
+    width, n_blocks, first = _width(lanes), len(lanes.terms) // n_lanes, d // WIDTH
     lanes.active[1:, 0] = 0
     gain[:], bound[:] = 0.0, 0.0
     for block in range(first, n_blocks):
@@ -137,7 +146,7 @@ def _changed(
     for block in range(first, n_blocks):
         for layer in range(last + 1):
             for unit_block in range(lanes.done[layer], layers.need[layer, block]):
-                _compute(layer, unit_block, d, layers, lanes)
+                _compute(layer, unit_block, sites, width, layers, lanes)
             lanes.done[layer] = max(lanes.done[layer], layers.need[layer, block])
         i0 = WIDTH * width * block * n_lanes
         block_terms(
@@ -158,14 +167,14 @@ def _changed(
         n = block - first + 1
         # The neighbours of a site come early; later there is ever less to save.
         if n & (n - 1) == 0 and _hopeless(
-            bound, d_order, dtilt, logit, d, lanes.log_prob, lanes.order, law.exponent, law.scales, law.coef
+            bound, d_order, dtilt, logit, lanes.log_prob, lanes.order, law.exponent, law.scales, law.coef
         ):
             return False
     return True
 
 
 @borrowing_kernel
-def _decide(d: int, gain: F64, d_order: F64, dtilt: F64, logit: F64, law: Law, keep: F32, lanes: Lanes) -> None:
+def _decide(gain: F64, d_order: F64, dtilt: F64, logit: F64, law: Law, keep: F32, lanes: Lanes) -> None:
     """Set keep to 1 in the lanes that accept, with chance 1 / (1 + exp(-change of log w))."""
     for lane in range(len(gain)):
         change = gain[lane]
@@ -175,7 +184,7 @@ def _decide(d: int, gain: F64, d_order: F64, dtilt: F64, logit: F64, law: Law, k
         change = law.exponent * change + dtilt[lane]
         if math.isnan(change):
             lanes.log_prob[lane] = math.nan
-        keep[lane] = np.float32(change > logit[d, lane])
+        keep[lane] = np.float32(change > logit[lane])
         if keep[lane] > 0:
             lanes.log_prob[lane] += gain[lane]
             lanes.order[lane] += d_order[lane]
@@ -193,36 +202,50 @@ def _blend(keep: F32, start: int, stop: int, old: F32, new: F32) -> None:
 
 
 @borrowing_kernel
-def _propose(d: int, step: Codes, d_order: F64, dtilt: F64, law: Law, codes: Codes, inputs: F32, dx: F32) -> None:
-    """Set the changes of inputs, order parameter and tilt that come with the next but `step` state of site d."""
-    n_lanes, n_states = codes.shape[1], len(law.tilt)
-    width = len(dx) // n_lanes
+def _propose(sites: I64, shift: Codes, wraps: bool, d_order: F64, dtilt: F64, law: Law, lanes: Lanes) -> None:
+    """Set the changes of inputs, order parameter and tilt that come with a shift of the states.
+
+    A shift beyond the last state wraps, or else all shifts of its lane are set to 0.
+    """
+    codes, n_lanes, n_states, width = lanes.codes, lanes.codes.shape[1], len(law.tilt), _width(lanes)
+    d_order[:], dtilt[:] = 0.0, 0.0
     for lane in range(n_lanes):
-        old = codes[d, lane]
-        new = (old + step[d, lane] + 1) % n_states
-        d_order[lane] = law.contribution[d, new] - law.contribution[d, old]
-        dtilt[lane] = law.tilt[new] - law.tilt[old]
-        for channel in range(width):
-            i = channel * n_lanes + lane
-            dx[i] = np.float32(channel == new) - np.float32(channel == old)
-            if width == 1:
-                dx[i] = -2 * inputs[d * n_lanes + lane]
-            inputs[d * width * n_lanes + i] += dx[i]
+        for k in range(len(sites)):
+            new = codes[sites[k], lane] + shift[k, lane]
+            if wraps:
+                shift[k, lane] = new % n_states - codes[sites[k], lane]
+            elif new < 0 or new >= n_states:
+                shift[:, lane] = 0
+    for k in range(len(sites)):
+        d = sites[k]
+        for lane in range(n_lanes):
+            old = codes[d, lane]
+            new = old + shift[k, lane]
+            d_order[lane] += law.contribution[d, new] - law.contribution[d, old]
+            dtilt[lane] += law.tilt[new] - law.tilt[old]
+            for channel in range(width):
+                i, j = (k * width + channel) * n_lanes + lane, (d * width + channel) * n_lanes + lane
+                lanes.dx[i] = np.float32(channel == new) - np.float32(channel == old)
+                if width == 1:
+                    lanes.dx[i] = np.float32(2 * shift[k, lane])
+                lanes.inputs[j] += lanes.dx[i]
 
 
 @borrowing_kernel
-def _take_over(d: int, keep: F32, step: Codes, layers: Layers, n_states: int, lanes: Lanes) -> None:
+def _take_over(sites: I64, keep: F32, shift: Codes, layers: Layers, lanes: Lanes) -> None:
     """Make what is new the present where it is kept."""
-    n_lanes = len(keep)
-    for channel in range(0, len(lanes.dx), n_lanes):
-        for lane in range(n_lanes):
-            i = channel + lane
-            lanes.inputs[d * len(lanes.dx) + i] -= (np.float32(1.0) - keep[lane]) * lanes.dx[i]
+    n_lanes, width, d = len(keep), _width(lanes), sites[0]
+    for k in range(len(sites)):
+        for channel in range(width):
+            i, j = (k * width + channel) * n_lanes, (sites[k] * width + channel) * n_lanes
+            for lane in range(n_lanes):
+                lanes.inputs[j + lane] -= (np.float32(1.0) - keep[lane]) * lanes.dx[i + lane]
     if not keep.any():
         return
-    for lane in range(n_lanes):
-        if keep[lane] > 0:
-            lanes.codes[d, lane] = (lanes.codes[d, lane] + step[d, lane] + 1) % n_states
+    for k in range(len(sites)):
+        for lane in range(n_lanes):
+            if keep[lane] > 0:
+                lanes.codes[sites[k], lane] += shift[k, lane]
     for layer in range(len(layers.first)):
         block = layers.starts[layer] + layers.first[layer, d] // WIDTH
         _blend(keep, WIDTH * block, WIDTH * layers.starts[layer + 1], lanes.pre, lanes.new_pre)
@@ -230,25 +253,26 @@ def _take_over(d: int, keep: F32, step: Codes, layers: Layers, n_states: int, la
 
 
 def sweep_impl(
-    positions: NDArray[np.intp], step: Codes, logit: F64, layers: Layers, law: Law, lanes: Lanes
+    windows: I64, shift: Codes, wraps: bool, logit: F64, layers: Layers, law: Law, lanes: Lanes
 ) -> NDArray[np.intp]:
-    """Visit the given drawing positions in all lanes; return how many proposals each lane has accepted.
+    """Offer every window in turn, in all lanes, a shift of its states; return how many each lane has accepted.
 
-    Heat-bath acceptance is ergodic and aperiodic in a fixed order of sites, which Metropolis acceptance
-    is not. With a uniform u a change of log w is accepted if it is above logit = log(u / (1 - u)). A lane whose
-    weight is NaN gets log_prob = NaN.
+    A window is a row of drawing positions, in ascending order; shift is (n_windows, sites of a window, n_lanes), and
+    what it holds is lost. Heat-bath acceptance is ergodic and aperiodic in a fixed order of sites, which Metropolis
+    acceptance is not. With a uniform u a change of log w is accepted if it is above logit = log(u / (1 - u)). A lane
+    whose weight is NaN gets log_prob = NaN.
     """
     n_lanes = lanes.codes.shape[1]
     gain, bound, d_order, dtilt = np.empty(n_lanes), np.empty(n_lanes), np.empty(n_lanes), np.empty(n_lanes)
     keep, n_accepted = np.empty(n_lanes, np.float32), np.zeros(n_lanes, np.intp)
-    for d in positions:
-        _propose(d, step, d_order, dtilt, law, lanes.codes, lanes.inputs, lanes.dx)
+    for i in range(len(windows)):
+        _propose(windows[i], shift[i], wraps, d_order, dtilt, law, lanes)
         keep[:] = np.float32(0.0)
-        if _changed(d, gain, bound, d_order, dtilt, logit, layers, law, lanes):
-            _decide(d, gain, d_order, dtilt, logit, law, keep, lanes)
-        _take_over(d, keep, step, layers, len(law.tilt), lanes)
+        if _changed(windows[i], gain, bound, d_order, dtilt, logit[i], layers, law, lanes):
+            _decide(gain, d_order, dtilt, logit[i], law, keep, lanes)
+        _take_over(windows[i], keep, shift[i], layers, lanes)
         for lane in range(n_lanes):
-            n_accepted[lane] += keep[lane] > 0
+            n_accepted[lane] += keep[lane] > 0 and shift[i, :, lane].any()
     return n_accepted
 
 

@@ -105,8 +105,8 @@ def phase_curve(
     Warns
     -----
     ConvergenceWarning
-        If the draws at some temperatures are too few, or their chains disagree. Below 10 independent draws
-        the error bars are nan.
+        If the draws at some temperatures are too few, or their chains disagree or are frozen. Below 10
+        independent draws the error bars are nan.
 
     Examples
     --------
@@ -133,7 +133,16 @@ def phase_curve(
     )
     points = [_merge(points[i : i + len(samplers)]) for i in range(0, len(points), len(samplers))]
     curve = _assemble(points, temperatures, field, data_temperature)
-    _warn_if_too_short(curve, n_samples)
+    frozen = np.array([point["frozen"] for point in points])
+    if frozen.any():
+        warnings.warn(
+            f"The chains at {_list(temperatures[frozen], len(frozen))}) are frozen, with an acceptance down to "
+            f"{100 * np.min(curve.acceptance[frozen]):.2g} %: method={method!r} adds nothing to where they start; "
+            f"method='window' moves several sites at once, 'tempered' needs no chains",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    _warn_if_too_short(curve, ~frozen, n_samples)
     return curve
 
 
@@ -193,6 +202,7 @@ def _measure(sampler, T, field, functions, n_samples, method, seed):
         "r_hat": max(r_hat(series[name], weight) for name in slow),
         "support": sampler._support(T) if hasattr(sampler, "_support") else math.nan,
         "acceptance": draws.acceptance,
+        "frozen": draws.frozen,
         "n_sites": n_sites,
     }
 
@@ -276,7 +286,13 @@ def _merge(points):
         spread[name] = value.std(ddof=1)
     diagnostics = {
         name: summary([point[name] for point in points])
-        for name, summary in {"effective_sample_size": sum, "r_hat": max, "support": min, "acceptance": np.mean}.items()
+        for name, summary in {
+            "effective_sample_size": sum,
+            "r_hat": max,
+            "support": min,
+            "acceptance": np.mean,
+            "frozen": any,
+        }.items()
     }
     return diagnostics | {"observables": observables, "spread": spread, "n_sites": n_sites.pop()}
 
@@ -308,16 +324,20 @@ def _assemble(points, temperatures, field, data_temperature):
     )
 
 
-def _warn_if_too_short(curve, n_samples):
+def _warn_if_too_short(curve, unfrozen, n_samples):
     ess, rhat = curve.effective_sample_size, curve.r_hat
-    short = ~(ess >= _ENOUGH_DRAWS) | (rhat > _R_HAT_LIMIT)
+    short = unfrozen & (~(ess >= _ENOUGH_DRAWS) | (rhat > _R_HAT_LIMIT))
     if short.any():
         warnings.warn(
-            f"The error bars at {short.sum()} of {len(short)} temperatures are not to be trusted "
-            f"(T = {', '.join(f'{T:g}' for T in curve.temperatures[short][:8])}{', ...' if short.sum() > 8 else ''}; "
+            f"The error bars at {_list(curve.temperatures[short], len(short))}; "
             f"effective sample size down to {np.min(ess[short]):.0f}, wanted {_ENOUGH_DRAWS}; "
-            f"r_hat up to {np.fmax.reduce(rhat[short]):.2f}, wanted {_R_HAT_LIMIT}): "
+            f"r_hat up to {np.fmax.reduce(rhat[short]):.2f}, wanted {_R_HAT_LIMIT}) are not to be trusted: "
             f"draw more than n_samples={n_samples}, or choose another method",
             ConvergenceWarning,
             stacklevel=3,
         )
+
+
+def _list(temperatures, n):
+    some = ", ".join(f"{T:g}" for T in temperatures[:8]) + (", ..." if len(temperatures) > 8 else "")
+    return f"{len(temperatures)} of {n} temperatures (T = {some}"

@@ -26,6 +26,7 @@ class Draws:
     log_weight: np.ndarray | None = None  # (n_chains, n_draws), unnormalised; None: equal weights
     log_partition: np.ndarray | None = None  # (n_chains,) independent estimates of ln sum_s exp(-H(s)/T); None: unknown
     acceptance: float = math.nan
+    frozen: bool = False  # whether chains hardly move from where they start
 
 
 class Estimate(NamedTuple):
