@@ -186,7 +186,7 @@ def test_frozen_chains_say_so_once_and_name_the_way_out(twins):
     assert caught[0].filename == __file__
     assert changed(X) < 0.1
     with pytest.warns(ConvergenceWarning) as caught:
-        phase_curve(twins, [0.8, 1.0, T0], n_samples=2000, method="metropolis", random_state=0)
+        phase_curve(twins, [0.8, 1.0, 10 * T0], n_samples=2000, method="metropolis", random_state=0)
     assert len(caught) == 1
     assert "chains at 2 of 3 temperatures (T = 0.8, 1) are frozen" in str(caught[0].message)
 
