@@ -156,14 +156,15 @@ def test_features_are_continuous_and_tame_beyond_the_data():
 @pytest.mark.parametrize("curvature", [0.3, -0.3])
 @pytest.mark.parametrize("order", [-1.0, 0.7, 5.0])
 def test_least_slope_is_that_of_log_p_and_its_calibration_up_to_there(curvature, order):
-    """The one by differences, where both neighbours lie on the same parabola."""
+    """The one by differences; at its kinks, where the data end, these are no derivative."""
     scales = np.array([-3.0, 0.5, -2.0, 1.5, 0.2, 0.8, 2.0])
     coef = np.array([0.4, curvature, -0.6, 0.2, 0.7, 0.1, -0.3])
-    log_p = np.linspace(-12, 4, 161)  # the data end at -7 and at 0, two points of it
+    log_p = np.linspace(-12, 4, 161)
+    smooth = np.abs(log_p[:, None] - [-7, 0]).min(axis=1) > 0.01
     calibrated_log_p = log_p + np.tensordot(coef, np.stack(np.broadcast_arrays(*features(log_p, order, scales))), 1)
     slope = np.gradient(calibrated_log_p, log_p)
     found = least_slope(log_p, order, scales, coef)
-    np.testing.assert_allclose(found[1:-1], np.minimum.accumulate(slope)[1:-1], atol=1e-9)
+    np.testing.assert_allclose(found[smooth], np.minimum.accumulate(slope)[smooth], atol=1e-9)
 
 
 def test_draws_at_the_temperature_of_the_data_are_independent_rows():
