@@ -1,5 +1,7 @@
 """Kernels of a masked network, small enough to run without the compiler: every decision against full recomputation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,29 +54,33 @@ def test_activations_have_six_digits(name):
 
 
 CASES = {
-    "one chain": (34, 2, (37, 19), "relu", 1, {}),
-    "one chain of three states": (9, 3, (20, 17), "silu", 1, {"calibrated": True}),
-    "calibrated": (6, 2, (20,), "silu", 3, {"calibrated": True}),
-    "three states": (6, 3, (17,), "logistic", 3, {"calibrated": True}),
-    "no hidden units": (17, 2, (), "relu", 3, {}),
-    "no skips": (6, 4, (5,), "tanh", 3, {"skip": False}),
-    "one site": (1, 3, (4,), "relu", 3, {}),
-    "two tiles": (4, 2, (20, 18), "tanh", 18, {}),
-    "two blocks of sites": (18, 2, (37, 9), "relu", 3, {}),
+    "one chain": (34, 2, (37, 19), "relu", 1, 4, {}),
+    "one chain of three states": (9, 3, (20, 17), "silu", 1, 20, {"calibrated": 1}),
+    "one strongly calibrated chain": (9, 2, (20,), "tanh", 1, 40, {"calibrated": 10}),
+    "strongly calibrated": (6, 2, (20,), "silu", 3, 4, {"calibrated": 10}),
+    "three states": (6, 3, (17,), "logistic", 3, 2, {"calibrated": 3}),
+    "no hidden units": (17, 2, (), "relu", 3, 2, {}),
+    "no skips": (6, 4, (5,), "tanh", 3, 2, {"skip": False}),
+    "one site": (1, 3, (4,), "relu", 3, 2, {}),
+    "two tiles": (4, 2, (20, 18), "tanh", 18, 2, {}),
+    "two blocks of sites": (18, 2, (37, 9), "relu", 3, 2, {}),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_decision_is_that_of_full_recomputation(random_network, monkeypatch, case):
-    """A sweep, and one from other states under another law, with a call for every site."""
-    n_sites, n_states, hidden, activation, n_chains, options = CASES[case]
+    """Halfway on from other states under another law, with a call for every site."""
+    n_sites, n_states, hidden, activation, n_chains, n_sweeps, options = CASES[case]
     network = random_network(n_sites, n_states, hidden, activation=activation, scale=0.3, **options)
+    if network.calibration:
+        coef = options["calibrated"] * network.calibration.coef
+        network = replace(network, calibration=replace(network.calibration, coef=coef))
     exponent, tilt, rng = 1.4, np.linspace(-0.4, 0.7, n_states), np.random.default_rng(0)
     codes, again = rng.integers(n_states, size=(2, n_chains, n_sites)).astype(np.int8)
     chains, rngs = Chains(network, codes, exponent, tilt, generators(n_chains)), generators(n_chains)
     n_accepted = 0
-    for sweep in range(2):
-        if sweep == 1:
+    for sweep in range(n_sweeps):
+        if sweep == n_sweeps // 2:
             monkeypatch.setattr(_metropolis, "_CHUNK", 1)
             codes, exponent, tilt = again, 0.5 * exponent, -tilt
             chains.codes = codes
@@ -85,7 +91,7 @@ def test_every_decision_is_that_of_full_recomputation(random_network, monkeypatc
         np.testing.assert_array_equal(chains.codes, codes)
         np.testing.assert_allclose(chains.log_prob, uncalibrated_log_prob(network, codes), rtol=3e-6, atol=3e-6)
     assert chains.n_accepted == n_accepted > 0
-    assert chains.n_proposed == 2 * n_chains * n_sites > n_accepted
+    assert chains.n_proposed == n_sweeps * n_chains * n_sites > n_accepted
 
 
 def test_rounding_errors_are_forgotten(random_network, monkeypatch):
