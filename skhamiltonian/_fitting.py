@@ -34,6 +34,7 @@ from ._validation import (
 )
 
 _N_SUPPORT_ROWS = _N_COVARIANCE_ROWS = 20_000
+_LEAST_SHRINKAGE = 1e-6
 # Rows below which nothing is calibrated, alone or by rows held back, and rows held back at most to check on it.
 _MIN_ROWS, _MIN_HELD_OUT, _MAX_HELD_OUT = 200, 100, 20_000
 
@@ -132,9 +133,11 @@ def _whitening(take, rows, states, ordering, symmetry, rng):
     codes = images(take(chosen), len(states), symmetry, rng, group=16)[:, ordering]
     values = np.array([-1.0, 1.0]) if len(states) == 2 else states / np.abs(states).max()
     v = values[codes]
-    covariance, _ = ledoit_wolf(v)  # shrunk, so that few rows do
+    covariance, shrinkage = ledoit_wolf(v)  # shrunk, so that few rows do
     if not np.any(covariance):
         return values, v.mean(axis=0), np.eye(v.shape[1])
+    # Rows that differ in their sign only have no spread of v v^T, and are not shrunk at all.
+    covariance += max(0, _LEAST_SHRINKAGE - shrinkage) * np.trace(covariance) / len(covariance) * np.eye(v.shape[1])
     return values, v.mean(axis=0), solve_triangular(np.linalg.cholesky(covariance), np.eye(v.shape[1]), lower=True)
 
 

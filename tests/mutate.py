@@ -8,6 +8,7 @@ import copy
 import importlib.abc
 import importlib.util
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ OTHER = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.And: ast.Or, ast.Or: ast.And, ast.USub: ast.UAdd, ast.Is: ast.IsNot,
     ast.IsNot: ast.Is, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
 }  # fmt: skip
-TIME = 300
+PACKAGES = ("numpy", "numba", "pandas", "polars", "scipy", "sklearn", "torch", "hypothesis")
 
 
 def places(tree):
@@ -61,11 +62,11 @@ class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self.tree, self.path, "exec"), module.__dict__)
 
 
-def killed(path, tree, arguments):
-    """Whether the tests fail on a tree, in a process of its own that has all packages but ours already."""
+def killed(path, tree, arguments, seconds=600):
+    """Whether the tests fail on a tree or take too long, in a process of its own that has all packages but ours."""
     if child := os.fork():
         return os.waitpid(child, 0)[1] != 0
-    signal.alarm(TIME)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 1), os.dup2(nowhere.fileno(), 2)
     import pytest
@@ -82,20 +83,21 @@ def killed(path, tree, arguments):
 
 def main():
     """Print the survivors and the score."""
-    for package in ("numpy", "pandas", "polars", "scipy", "sklearn", "torch"):
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # 0 is for files without kernels
+    for package in PACKAGES:
         importlib.import_module(package)  # once for all
-
     options, arguments = sys.argv[1 : sys.argv.index("--")], sys.argv[sys.argv.index("--") + 1 :]
     path, step = Path(options[0]).resolve(), int(options[2]) if len(options) > 1 else 1
-    os.environ |= {"NUMBA_DISABLE_JIT": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     tree = ast.parse(path.read_text(encoding="utf-8"))
     if killed(path, tree, arguments):
         sys.exit("the tests fail without any change")
+    seconds = 10 + 4 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime  # an endless loop is noticed, too
     found = list(places(tree))[::step]
     n_killed = 0
     for place in found:
         changed, what = mutant(tree, *place)
-        if killed(path, changed, arguments):
+        if killed(path, changed, arguments, seconds):
             n_killed += 1
         else:
             print("survives,", what, flush=True)

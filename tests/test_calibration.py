@@ -6,7 +6,7 @@ from sklearn.base import clone
 
 from skhamiltonian import IsingSampler, MADEHamiltonian, phase_curve
 from skhamiltonian._autoregressive import log_prob, uncalibrated_log_prob
-from skhamiltonian._calibration import N_FEATURES, features
+from skhamiltonian._calibration import N_FEATURES, Calibration, features, least_slope
 from skhamiltonian._density_ratio import calibrate
 from skhamiltonian._exact import enumerate_states
 from skhamiltonian._fitting import calibrated
@@ -151,6 +151,37 @@ def test_features_are_continuous_and_tame_beyond_the_data():
     assert slope.min() == pytest.approx(-4, abs=1e-3)
     assert slope.max() == pytest.approx(3, abs=1e-3)
     assert values[2].max() == 2.0
+
+
+def test_a_calibration_is_its_formula():
+    """Term by term, of states whose log p lies below, inside and above the data, and two beyond them in r^2."""
+    scales, coef = np.array([-3.0, 0.5, -2.0, 1.5, 0.2, 0.8, 2.0]), np.array([0.4, 0.3, -0.6, 0.2, 0.7, 0.1, -0.3, 0.9])
+    calibration = Calibration(np.array([1.0, -2.0]), np.array([-1.0, 0.5, 2.0]), scales, coef)
+    codes, log_p = np.array([[0, 1], [2, 0], [1, 1], [0, 2]], np.int8), np.array([-9.0, -2.0, 1.0, -5.0])
+    wanted = []
+    for m, x in zip((-2.0, 4.0, -0.5, -5.0), log_p, strict=True):
+        h, r = 0.5 * (x + 3), 0.8 * (m - 0.2)
+        h2, q = h * h, min(2, r * r)
+        if h < -2:
+            h2 = 4 - 4 * (h + 2)
+        if h > 1.5:
+            h2 = 1.5**2 + 3 * (h - 1.5)
+        wanted.append(0.4 * h + 0.3 * h2 - 0.6 * q + 0.2 * q * h + 0.7 * q**2 + 0.1 * r - 0.3 * r * h - 0.9)
+    np.testing.assert_allclose(calibration(log_p, codes), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("curvature", [0.3, -0.3])
+@pytest.mark.parametrize("order", [-1.0, 0.7, 5.0])
+def test_least_slope_is_that_of_log_p_and_its_calibration_up_to_there(curvature, order):
+    """The one by differences; at its kinks, where the data end, these are no derivative."""
+    scales = np.array([-3.0, 0.5, -2.0, 1.5, 0.2, 0.8, 2.0])
+    coef = np.array([0.4, curvature, -0.6, 0.2, 0.7, 0.1, -0.3])
+    log_p = np.linspace(-12, 4, 161)
+    smooth = np.abs(log_p[:, None] - [-7, 0]).min(axis=1) > 0.01
+    calibrated_log_p = log_p + np.tensordot(coef, np.stack(np.broadcast_arrays(*features(log_p, order, scales))), 1)
+    slope = np.gradient(calibrated_log_p, log_p)
+    found = least_slope(log_p, order, scales, coef)
+    np.testing.assert_allclose(found[smooth], np.minimum.accumulate(slope)[smooth], atol=1e-9)
 
 
 def test_draws_at_the_temperature_of_the_data_are_independent_rows():

@@ -34,18 +34,18 @@ def test_tempered_blocks_of_a_small_lattice_are_enumerated(stride, boundary):
     """
     blocks = BlockSpinTransformer(block_size=2, stride=stride, lattice_shape=(4, 4), boundary=boundary)
     S, p = enumerated_blocks(blocks)
-    X = IsingSampler(lattice_shape=(4, 4), temperature=T0, random_state=0).sample(n_samples=100_000 * (3 - stride))
+    X = IsingSampler(lattice_shape=(4, 4), temperature=T0, random_state=0).sample(n_samples=100_000 // stride)
     symmetries = ("point-group", "spin-flip", *(["translation"] if boundary == "periodic" else []))
     made = MADEHamiltonian(
         T0,
-        hidden_layer_sizes=(128,) if stride == 2 else (512,),
+        hidden_layer_sizes=(128 * (3 - stride),),
         lattice_shape=blocks.lattice_shape_out_,
         symmetries=symmetries,
-        max_iter=20 if stride == 2 else 40,
+        max_iter=20,
         random_state=0,
     )
     T = [1.5, 2.0, 2.5, 3.0, 4.0]
-    curve = phase_curve(make_pipeline(blocks, made).fit(X), T, n_samples=20_000, random_state=0)
+    curve = phase_curve(make_pipeline(blocks, made).fit(X), T, n_samples=80_000, random_state=0)
     exact = [tempered_magnetization(S, p, temperature) for temperature in T]
     off = np.abs(curve["abs_magnetization"].value - exact)
     assert off[:4].max() < 0.01

@@ -1,4 +1,4 @@
-"""Every error bar of a phase curve covers the enumerated truth in 68 % of 500 replicates."""
+"""Every error bar of a phase curve covers the enumerated truth in 68 % of 250 replicates, or of 500 where in doubt."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from skhamiltonian import IndependentSites, IsingSampler, MADEHamiltonian, PseudolikelihoodIsing, phase_curve
 from skhamiltonian._exact import enumerate_states
 
-N_REPLICATES, T0 = 500, 3.0
+N_REPLICATES, T0 = 250, 3.0
 X = IsingSampler((3, 3), T0, random_state=0).sample(n_samples=2000)
 STATES = enumerate_states((-1, 1), 9).astype(np.int8)
 SAMPLERS = {
@@ -39,31 +39,37 @@ def exact(energy, T, field):
     }
 
 
+def assert_intervals_cover(sampler, T, n_samples, field, method):
+    """Assert that 60 to 76 % of all intervals do; return the observables.
+
+    One standard deviation of 250 replicates is 2.9 %, too much for a verdict on a hundred intervals: what is not
+    within two of 68.3 % is judged by 250 more, and the limits are then four of 2.1 %.
+    """
+    truth, within = exact(np.asarray(sampler.energy(STATES)), T, field), []
+    for seed, low, high in ((1, 0.625, 0.74), (2, 0.60, 0.76)):
+        curve = phase_curve(
+            sampler, np.repeat(T, N_REPLICATES), field=field, method=method, n_samples=n_samples, random_state=seed
+        )
+        within.append({key: np.abs(value - truth[key]) < error for key, (value, error) in curve.observables.items()})
+        covered = {key: round(np.mean([one[key] for one in within]), 3) for key in curve.observables}
+        print(type(sampler).__name__, method, T, seed, covered)
+        if low < min(covered.values()) and max(covered.values()) < high:
+            return covered
+    raise AssertionError(covered)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("T", "field"), [(2.0, 0.1), (5.0, 0.0)])
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_intervals_of_every_observable_cover_the_truth(name, T, field):
-    """Between 60 and 76 %: four standard deviations of 500 replicates."""
+    """Two thousand effective draws a replicate, whatever the sampler."""
     make, method = SAMPLERS[name]
-    sampler = make()
-    n_samples = 8000 if method in ("tempered", "independence") else 4000
-    curve = phase_curve(
-        sampler, np.repeat(T, N_REPLICATES), field=field, method=method, n_samples=n_samples, random_state=1
-    )
-    truth = exact(np.asarray(sampler.energy(STATES)), T, field)
-    covered = {key: np.mean(np.abs(value - truth[key]) < error) for key, (value, error) in curve.observables.items()}
-    print(name, T, {key: round(float(part), 3) for key, part in covered.items()})
+    n_samples = {"tempered": 8000, "independence": 2000}.get(method, 4000)
+    covered = assert_intervals_cover(make(), T, n_samples, field, method)
     assert ("entropy" in covered) == (method == "tempered")
-    assert min(covered.values()) > 0.60, covered
-    assert max(covered.values()) < 0.76, covered
 
 
 @pytest.mark.slow
 def test_intervals_of_a_foreign_chain_cover_the_truth():
     """Independent draws through `sample` alone: one chain, cut into blocks."""
-    sampler = IndependentSites(T0).fit(X)
-    curve = phase_curve(sampler, np.repeat(2.0, N_REPLICATES), field=0.1, n_samples=4000, random_state=0)
-    truth = exact(sampler.energy(STATES), 2.0, 0.1)
-    covered = {key: np.mean(np.abs(value - truth[key]) < error) for key, (value, error) in curve.observables.items()}
-    assert min(covered.values()) > 0.60, covered
-    assert max(covered.values()) < 0.76, covered
+    assert_intervals_cover(IndependentSites(T0).fit(X), 2.0, 4000, 0.1, "auto")

@@ -1,12 +1,7 @@
 """MADEHamiltonian: learned laws against enumeration, the scikit-learn contract, and bad input."""
 
 import itertools
-import os
 import pickle
-import signal
-import subprocess
-import sys
-import textwrap
 
 import numpy as np
 import pytest
@@ -207,31 +202,6 @@ def test_score_does_not_depend_on_working_memory(made, X):
     with config_context(working_memory=0.05):
         few = made.score_samples(X[:500])
     np.testing.assert_allclose(few, made.score_samples(X[:500]), rtol=0, atol=1e-10)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-def test_interrupted_refit_leaves_the_object_as_it_was():
-    script = textwrap.dedent("""
-        import numpy as np, pickle, sys
-        from skhamiltonian import MADEHamiltonian
-        X = np.random.default_rng(0).choice([-1, 1], (2000, 64)).astype(np.int8)
-        made = MADEHamiltonian(max_iter=1, random_state=0).fit(X)
-        before = pickle.dumps(made.coefs_)
-        print("ready", flush=True)
-        try:
-            made.set_params(max_iter=100000).fit(X[:, :32])
-        except KeyboardInterrupt:
-            sys.exit(0 if pickle.dumps(made.coefs_) == before and made.n_features_in_ == 64 else 3)
-        sys.exit(4)
-    """)
-    command = [sys.executable, "-c", script]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ) as process:
-        assert process.stdout.readline().strip() == b"ready"
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(timeout=1)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == 0
 
 
 def test_partial_fit_learns_from_a_stream_and_keeps_the_alphabet(states):

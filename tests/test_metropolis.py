@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skhamiltonian._autoregressive import log_prob
+from skhamiltonian._autoregressive import log_prob, tempered_draws
 from skhamiltonian._exact import enumerate_states
 from skhamiltonian._metropolis import LANES, Chains
+from skhamiltonian._network_sweep import sweep
 
 
 def generators(n_chains, seed=0):
@@ -76,3 +77,42 @@ def test_nan_energy_is_refused(random_network):
     network.biases[-1][3] = np.nan
     with pytest.raises(FloatingPointError, match="NaN"):
         Chains(network, start(3, network), 1.0, np.zeros(2), generators(3)).sweep()
+
+
+class Backwards(Chains):
+    """The same moves in reverse order of sites: what the chains look like when time runs backwards."""
+
+    def _sweep_tile(self, tile, step, logit, lane):
+        sweep(np.arange(self.network.n_sites)[::-1].copy(), step, logit, self.layers, self.law, tile)
+
+
+def ranks(network, exponent, n_chains, n_moves):
+    """Ranks of log p of exact draws among the moves before and after them, as many chains for each place.
+
+    Gandy and Scott, arXiv:2001.06465: they are uniform where the chain leaves the law of the draws.
+    """
+    rng, tilt, found = np.random.default_rng(0), np.zeros(network.n_states), []
+    for place in range(n_moves + 1):
+        codes = tempered_draws(network, n_chains, 1.0, tilt, rng).codes
+        first, rank, tie = log_prob(network, codes), np.zeros(n_chains, np.intp), rng.random(n_chains)
+        for direction, n in ((Backwards, place), (Chains, n_moves - place)):
+            chains = direction(network, codes, exponent, tilt, generators(n_chains, rng.integers(2**32)))
+            for _ in range(n):
+                chains.sweep()
+                log_p = log_prob(network, chains.codes)
+                same = np.all(chains.codes == codes, axis=1)
+                rank += np.where(same, rng.random(n_chains) < tie, log_p < first)
+        found.append(rank)
+    return np.concatenate(found)
+
+
+@pytest.mark.parametrize("n_states", [2, 3])
+def test_ranks_of_exact_draws_along_a_chain_are_uniform(random_network, n_states):
+    """For twenty sites no enumeration is needed; an exponent that is 10 % too large is rejected."""
+    network = random_network(20, n_states, (9,), scale=0.5)
+    p = {}
+    for exponent in (1.0, 1.1):
+        counts = np.bincount(ranks(network, exponent, 400, 9), minlength=10)
+        p[exponent] = stats.chisquare(counts).pvalue
+    assert p[1.0] > 1e-4
+    assert p[1.1] < 1e-6

@@ -15,7 +15,7 @@ from skhamiltonian import _chain_groups, _multispin, _spin_kernels
 from skhamiltonian._chain_groups import ClusterGroup, HeatBathGroup, MultiSpinGroup
 from skhamiltonian._lattice_terms import nearest_neighbours, next_nearest_neighbours, plaquettes, spin_system
 from skhamiltonian._multispin import multispin_heat_bath, probability_bits, uniform_couplings
-from skhamiltonian._spin_kernels import energies, new_streams, next_word, satisfying_state, swendsen_wang
+from skhamiltonian._spin_kernels import energies, heat_bath, new_streams, next_word, satisfying_state, swendsen_wang
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # unsigned words, uncompiled
 
@@ -199,6 +199,27 @@ def test_heat_bath_leaves_the_boltzmann_law_of_many_body_terms(temperature):
     is_stationary(boltzmann(system, temperature), sweep_matrix(up, 6), 1e-7)
 
 
+@pytest.mark.kernel
+def test_heat_bath_kernel_compares_a_number_of_each_chain_with_its_probability():
+    """Five chains, each with a temperature of its own; two of them share the words of a stream."""
+    system, n_sweeps = many_body(), 20
+    terms = np.split(system.term_sites, system.term_start[1:-1])
+    beta = 1 / np.array([0.5, 1.0, 2.0, 5.0, math.inf])
+    streams = new_streams(np.random.SeedSequence(0), 3)
+    s = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (6, 5))
+    peer, wanted = streams.copy(), s.copy()
+    for i in list(range(6)) * n_sweeps:
+        words = np.array([next_word(peer, w) for w in range(3)], np.uint64)
+        u = ((words.view(np.int32)[:5] & 0x7FFFFFFF) + 0.5) / 2**31
+        fields = [J * wanted[sites].prod(axis=0) for J, sites in zip(system.strength, terms, strict=True) if i in sites]
+        x = 2 * beta * wanted[i] * np.sum(fields, axis=0)
+        wanted[i] = np.where(np.signbit(x) == (u < expit(-np.abs(x))), 1, -1)
+    heat_bath(s, n_sweeps, system, beta, streams)
+    np.testing.assert_array_equal(s, wanted)
+    np.testing.assert_array_equal(streams, peer)
+
+
+@pytest.mark.kernel
 @pytest.mark.parametrize("T", [0.3, 1.0, 7.0])
 def test_heat_bath_probabilities_have_six_digits(T):
     system = spin_system(2, [(1.0, np.array([[0, 1]])), (0.25, np.array([[0]]))])

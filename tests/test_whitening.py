@@ -77,3 +77,11 @@ def test_sites_that_never_change_are_no_obstacle():
     for X in (np.ones((300, 4), np.int8), np.tile(np.random.default_rng(0).choice([-1, 0, 1], (300, 1)), 4)):
         model = MADEHamiltonian(states=(-1, 0, 1), whiten=True, max_iter=2, random_state=0).fit(X)
         assert np.isfinite(model.score(X))
+
+
+@pytest.mark.parametrize("row", [[1, 1, 1, 1], [1, -1, -1, 1]])
+def test_rows_that_differ_in_their_sign_only_are_no_obstacle(row):
+    """Balanced ground states: their covariance has one direction, and Ledoit and Wolf do not shrink it."""
+    X = np.tile([row, np.negative(row)], (50, 1))
+    model = MADEHamiltonian(whiten=True, hidden_layer_sizes=(4,), max_iter=200, random_state=0).fit(X)
+    assert model.score(X) == pytest.approx(-np.log(2), abs=0.05)

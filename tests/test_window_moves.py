@@ -85,7 +85,7 @@ def n_components(states, changes):
     return connected_components(csr_array((np.ones(len(rows)), (rows, columns)), shape=2 * (len(states),)))[0]
 
 
-@pytest.mark.parametrize("n_chains", [1, 10])
+@pytest.mark.parametrize("n_chains", [pytest.param(1, marks=pytest.mark.kernel), 10])
 @pytest.mark.parametrize("n_states", [2, 3, 5])
 @pytest.mark.parametrize("hidden", [(), (31, 14), (8, 3, 17)])
 def test_running_log_prob_equals_full_recomputation(random_network, n_states, hidden, n_chains):
