@@ -2,9 +2,9 @@ r"""
 How many configurations are enough?
 ===================================
 
-From 500 to 20 000 configurations of the 16 x 16 Ising model at :math:`T_0 = 2.5`, with and without the symmetries of
+From 500 to 8 000 configurations of the 16 x 16 Ising model at :math:`T_0 = 2.5`, with and without the symmetries of
 the lattice: how far the learned law is from the true one, and how wrong the predicted curves are, before and after
-the calibration. It takes about two minutes on one core.
+the calibration. It takes two minutes on one core.
 """
 
 import copy
@@ -18,7 +18,7 @@ from skhamiltonian import IsingSampler, MADEHamiltonian, ising_exact, phase_curv
 T0, shape = 2.5, (16, 16)
 T = np.array([1.5, 2.0, 2.2, 2.3, 2.4, 3.0])
 ising = IsingSampler(lattice_shape=shape, temperature=T0, random_state=0)
-X, X_new = ising.sample(n_samples=20_000), ising.sample(n_samples=10_000, random_state=1)
+X, X_new = ising.sample(n_samples=8000), ising.sample(n_samples=10_000, random_state=1)
 log_p = -ising.energy(X_new) / T0 - ising_exact(shape, T0).log_partition
 true_m, true_m_std = phase_curve(ising, T, n_samples=30_000, random_state=0)["abs_magnetization"]
 true_u = ising_exact(shape, T).energy / 256
@@ -40,7 +40,7 @@ def errors(model):
 
 rows = []
 for symmetries in [("translation", "point-group", "spin-flip"), ()]:
-    for n in [500, 3000, 20_000]:
+    for n in [500, 2000, 8000]:
         made = MADEHamiltonian(
             T0,
             hidden_layer_sizes=(256,),
@@ -60,7 +60,7 @@ for symmetries in [("translation", "point-group", "spin-flip"), ()]:
         print(report.format(*rows[-1]))
 
 # %%
-# Symmetries do more than forty times the data. The calibration takes out most of what is left, down to what
+# Symmetries do more than sixteen times the data. The calibration takes out most of what is left, down to what
 # the fluctuations of the data themselves allow.
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")

@@ -93,7 +93,7 @@ for label, (system, symmetries, temperatures) in systems.items():
     shape = system.lattice_shape if on_lattice else None
     hidden = (512,) if on_lattice else (180, 120)  # many-body terms need width
     made = MADEHamiltonian(
-        T0, lattice_shape=shape, symmetries=symmetries, hidden_layer_sizes=hidden, max_iter=15, random_state=0
+        T0, lattice_shape=shape, symmetries=symmetries, hidden_layer_sizes=hidden, max_iter=12, random_state=0
     ).fit(X)
 
     options = {"lattice_shape": shape, "symmetries": symmetries}
@@ -107,8 +107,8 @@ for label, (system, symmetries, temperatures) in systems.items():
         print(f"  projection:  {couplings(projection)}\n  contrastive: {couplings(contrast)}")
 
     curves[label] = {
-        "true": phase_curve(system, temperatures, n_samples=10_000, random_state=1),
-        "from couplings": phase_curve(contrast.to_sampler(T0), temperatures, n_samples=10_000, random_state=2),
+        "true": phase_curve(system, temperatures, n_samples=5000, random_state=1),
+        "from couplings": phase_curve(contrast.to_sampler(T0), temperatures, n_samples=5000, random_state=2),
     }
     report(f"{label}: curves")
 
@@ -123,7 +123,7 @@ system, _, temperatures = systems[label]
 pair_model = PseudolikelihoodIsing(system.temperature, random_state=0).fit(data[label][:20_000])
 averaged = InteractionExpansion(["pairs"], lattice_shape=(8, 8)).fit(data[label][:20_000], pair_model)
 pair_sampler = averaged.to_sampler(system.temperature)
-curves[label]["pair model"] = phase_curve(pair_sampler, temperatures, n_samples=10_000, random_state=3)
+curves[label]["pair model"] = phase_curve(pair_sampler, temperatures, n_samples=5000, random_state=3)
 X_new = system.sample(n_samples=500, random_state=4)
 for name, model in {"true system": system, "pair model": pair_model}.items():
     print(f"log pseudo-likelihood of the {name}: {pseudo_log_likelihood(model, X_new):.2f}")
