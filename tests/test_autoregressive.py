@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from skhamiltonian._autoregressive import (
     Network,
     channels,
+    effective_sample_size,
     encode,
     hidden_degrees,
     log_prob,
@@ -133,3 +134,10 @@ def test_systematic_resampling_keeps_counts_within_one_of_their_mean():
     log_weight = np.log(np.random.default_rng(0).random(50))
     counts = np.bincount(systematic_resample(log_weight, 1000, np.random.default_rng(1)), minlength=50)
     assert np.abs(counts - 1000 * np.exp(log_weight) / np.exp(log_weight).sum()).max() <= 1
+
+
+@pytest.mark.parametrize("shift", [-1000, 0, 1000])
+def test_weights_of_any_size_count_by_their_ratios(shift):
+    log_weight = shift + np.log([1.0, 1.0, 2.0])
+    assert effective_sample_size(log_weight) == pytest.approx(16 / 6)
+    assert systematic_resample(log_weight, 4, np.random.default_rng(0)).tolist() == [0, 1, 2, 2]

@@ -1,5 +1,7 @@
 """Every error bar of a phase curve covers the enumerated truth in 68 % of 250 replicates, or of 500 where in doubt."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -7,18 +9,22 @@ from skhamiltonian import IndependentSites, IsingSampler, MADEHamiltonian, Pseud
 from skhamiltonian._exact import enumerate_states
 
 N_REPLICATES, T0 = 250, 3.0
-X = IsingSampler((3, 3), T0, random_state=0).sample(n_samples=2000)
 STATES = enumerate_states((-1, 1), 9).astype(np.int8)
 SAMPLERS = {
     "heat-bath": (lambda: IsingSampler((3, 3), T0, n_sweeps=2, burn_in=20), "heat-bath"),
     "swendsen-wang": (lambda: IsingSampler((3, 3), T0, n_sweeps=2, burn_in=20), "swendsen-wang"),
     "parallel-tempering": (lambda: IsingSampler((3, 3), T0, n_sweeps=2, burn_in=20), "parallel-tempering"),
-    "pseudo-likelihood": (lambda: PseudolikelihoodIsing(T0).fit(X), "auto"),
+    "pseudo-likelihood": (lambda: PseudolikelihoodIsing(T0).fit(data()), "auto"),
     **{
-        method: (lambda: MADEHamiltonian(T0, hidden_layer_sizes=(16,), max_iter=20, random_state=0).fit(X), method)
+        method: (lambda: MADEHamiltonian(T0, hidden_layer_sizes=(16,), max_iter=20, random_state=0).fit(data()), method)
         for method in ("metropolis", "tempered", "independence")
     },
 }
+
+
+@cache
+def data():
+    return IsingSampler((3, 3), T0, random_state=0).sample(n_samples=2000)
 
 
 def exact(energy, T, field):
@@ -72,4 +78,4 @@ def test_intervals_of_every_observable_cover_the_truth(name, T, field):
 @pytest.mark.slow
 def test_intervals_of_a_foreign_chain_cover_the_truth():
     """Independent draws through `sample` alone: one chain, cut into blocks."""
-    assert_intervals_cover(IndependentSites(T0).fit(X), 2.0, 4000, 0.1, "auto")
+    assert_intervals_cover(IndependentSites(T0).fit(data()), 2.0, 4000, 0.1, "auto")

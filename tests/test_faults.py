@@ -22,7 +22,7 @@ import skhamiltonian
 from skhamiltonian import IsingSampler, MADEHamiltonian, PhaseCurve, _training, phase_curve
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and limits")
-X = IsingSampler((4, 4), 2.5, random_state=0).sample(n_samples=2000)
+X = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (2000, 16))
 SMALL = MADEHamiltonian(2.5, hidden_layer_sizes=(16,), max_iter=4, random_state=0)
 
 

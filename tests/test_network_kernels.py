@@ -9,6 +9,7 @@ from skhamiltonian import _metropolis
 from skhamiltonian._autoregressive import log_prob, uncalibrated_log_prob
 from skhamiltonian._metropolis import Chains
 from skhamiltonian._network_kernels import _act, _exp, _log
+from skhamiltonian._network_sweep import _hopeless, _log_ratio
 
 pytestmark = [
     pytest.mark.kernel,
@@ -51,6 +52,24 @@ def test_activations_have_six_digits(name):
             y = np.float64(a)
             wanted = [max(y, 0), np.tanh(y), 1 / (1 + np.exp(-y)), y / (1 + np.exp(-y))][name]
             assert _act(a, name) == pytest.approx(wanted, rel=1e-6, abs=1e-7)
+
+
+def test_nothing_is_given_up_that_may_be_accepted():
+    """Corrections bend log w up and down again: what rejects at the bound may accept below it."""
+    rng, n_hopeless = np.random.default_rng(0), 0
+    for _ in range(1000):
+        scales = np.array([-3.0, 0.5, -2.0, 1.5, 0.2, 0.8, 2.0])
+        coef, log_p, order, new_order = rng.normal(size=7), rng.uniform(-12, 2), rng.normal(), rng.normal()
+        bound, tilt, logit = rng.uniform(0, 8), rng.normal(), rng.normal() + 3
+        arrays = [np.array([x]) for x in (bound, new_order - order, tilt)]
+        state = [np.array([x]) for x in (log_p, order)]
+        if _hopeless(*arrays, np.array([[logit]]), 0, *state, 1.3, scales, coef):
+            n_hopeless += 1
+            gain = np.linspace(-20, bound, 50)
+            change = [_log_ratio(log_p + g, new_order, scales, coef) for g in gain]
+            change += gain - _log_ratio(log_p, order, scales, coef)
+            assert (1.3 * change + tilt <= logit + 1e-9).all()
+    assert 100 < n_hopeless < 900
 
 
 CASES = {

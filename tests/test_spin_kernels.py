@@ -15,7 +15,7 @@ from skhamiltonian import _chain_groups, _multispin, _spin_kernels
 from skhamiltonian._chain_groups import ClusterGroup, HeatBathGroup, MultiSpinGroup
 from skhamiltonian._lattice_terms import nearest_neighbours, next_nearest_neighbours, plaquettes, spin_system
 from skhamiltonian._multispin import multispin_heat_bath, probability_bits, uniform_couplings
-from skhamiltonian._spin_kernels import energies, heat_bath, new_streams, next_word, satisfying_state, swendsen_wang
+from skhamiltonian._spin_kernels import energies, new_streams, next_word, satisfying_state, swendsen_wang
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # unsigned words, uncompiled
 
@@ -104,7 +104,7 @@ def test_an_axis_of_one_site_takes_no_part():
 def test_energies_of_any_terms_are_sums_of_products():
     system = many_body()
     terms = np.split(system.term_sites, system.term_start[1:-1])
-    s = all_states(6)
+    s = np.tile(all_states(6), (2, 1))[:100]  # more rows than a kernel takes at a time
     H = -sum(J * s[:, sites].prod(axis=1) for J, sites in zip(system.strength, terms, strict=True))
     np.testing.assert_allclose(energies(s, system), H, rtol=1e-13, atol=1e-13)
 
@@ -200,26 +200,6 @@ def test_heat_bath_leaves_the_boltzmann_law_of_many_body_terms(temperature):
 
 
 @pytest.mark.kernel
-def test_heat_bath_kernel_compares_a_number_of_each_chain_with_its_probability():
-    """Five chains, each with a temperature of its own; two of them share the words of a stream."""
-    system, n_sweeps = many_body(), 20
-    terms = np.split(system.term_sites, system.term_start[1:-1])
-    beta = 1 / np.array([0.5, 1.0, 2.0, 5.0, math.inf])
-    streams = new_streams(np.random.SeedSequence(0), 3)
-    s = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (6, 5))
-    peer, wanted = streams.copy(), s.copy()
-    for i in list(range(6)) * n_sweeps:
-        words = np.array([next_word(peer, w) for w in range(3)], np.uint64)
-        u = ((words.view(np.int32)[:5] & 0x7FFFFFFF) + 0.5) / 2**31
-        fields = [J * wanted[sites].prod(axis=0) for J, sites in zip(system.strength, terms, strict=True) if i in sites]
-        x = 2 * beta * wanted[i] * np.sum(fields, axis=0)
-        wanted[i] = np.where(np.signbit(x) == (u < expit(-np.abs(x))), 1, -1)
-    heat_bath(s, n_sweeps, system, beta, streams)
-    np.testing.assert_array_equal(s, wanted)
-    np.testing.assert_array_equal(streams, peer)
-
-
-@pytest.mark.kernel
 @pytest.mark.parametrize("T", [0.3, 1.0, 7.0])
 def test_heat_bath_probabilities_have_six_digits(T):
     system = spin_system(2, [(1.0, np.array([[0, 1]])), (0.25, np.array([[0]]))])
@@ -257,7 +237,7 @@ def test_multispin_kernel_compares_a_number_of_each_chain_with_its_probability(J
     couplings = uniform_couplings(ising((3, 3), J, h, periodic))
     degree = np.diff(couplings.start)
     digits = probability_bits(degree.max(), couplings.coupling, couplings.field, 2.5)
-    n_words, n_sweeps = 2, 3
+    n_words, n_sweeps = 2, 20  # some chains are undecided after 12 digits
     streams = new_streams(np.random.SeedSequence(0), n_words)
     words = new_streams(np.random.SeedSequence(1), 9).reshape(-1)[: 9 * n_words].reshape(9, n_words).copy()
     s = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little").astype(int)
