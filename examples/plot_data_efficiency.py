@@ -76,4 +76,6 @@ axes[0].set(xlabel="configurations", ylabel="nats from the truth")
 axes[1].set(xlabel="configurations", ylabel=r"largest error of $\langle |m| \rangle$, T = 1.5 ... 3")
 axes[1].set(xscale="log", yscale="log")
 for ax in axes:
+    ax.set_xticks([500, 2000, 8000], ["500", "2 000", "8 000"])
+    ax.set_xticks([], minor=True)
     ax.legend(fontsize="small")
