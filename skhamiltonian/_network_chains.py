@@ -80,9 +80,10 @@ def chain_draws(
 
 
 def _memory(network: Network, start: Codes, end: Codes) -> float:
-    if len(start) < _ENOUGH_CHAINS:
+    """Return the correlation of log p at the end with that at the start, nan where there is nothing to remember."""
+    if len(start) < _ENOUGH_CHAINS or (start == start[0]).all() or (end == end[0]).all():
         return math.nan
-    with np.errstate(invalid="ignore", divide="ignore"):  # all configurations may be one
+    with np.errstate(invalid="ignore", divide="ignore"):  # all log p may be one
         return float(np.corrcoef(log_prob(network, start), log_prob(network, end))[0, 1])
 
 

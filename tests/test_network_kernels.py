@@ -63,7 +63,7 @@ def test_nothing_is_given_up_that_may_be_accepted():
         bound, tilt, logit = rng.uniform(0, 8), rng.normal(), rng.normal() + 3
         arrays = [np.array([x]) for x in (bound, new_order - order, tilt)]
         state = [np.array([x]) for x in (log_p, order)]
-        if _hopeless(*arrays, np.array([[logit]]), 0, *state, 1.3, scales, coef):
+        if _hopeless(*arrays, np.array([logit]), *state, 1.3, scales, coef):
             n_hopeless += 1
             gain = np.linspace(-20, bound, 50)
             change = [_log_ratio(log_p + g, new_order, scales, coef) for g in gain]

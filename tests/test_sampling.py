@@ -34,9 +34,9 @@ def test_proposed_configurations_keep_the_law(random_network, n_sites, n_states,
     network = random_network(n_sites, n_states, scale=0.5, calibrated=calibrated)
     tilt = np.linspace(-0.2, 0.3, n_states)
     seed = np.random.SeedSequence(1)
-    codes, acceptance, _ = chain_draws(network, 64, 4000, exponent, tilt, 0, n_sweeps, seed, "independence")
-    assert 0.3 < acceptance < 1
-    thinned = codes[:, 19::20].reshape(-1, n_sites)
+    draws = chain_draws(network, 64, 4000, exponent, tilt, 0, n_sweeps, seed, "independence")
+    assert 0.3 < draws.acceptance < 1
+    thinned = draws.codes[:, 19::20].reshape(-1, n_sites)
     assert g_test(thinned, network, law(network, exponent, tilt)) > 1e-4
 
 
