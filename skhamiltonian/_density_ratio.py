@@ -94,7 +94,7 @@ def _scales(log_p, drawn_log_p, order, drawn_order, even):
 def _coefficients(x, y):
     """Return the weights of the features in the log density ratio of x to y."""
     width = y.std(axis=0)
-    width[width == 0] = 1.0
+    width[width <= 1e-12 * np.abs(y).max(axis=0)] = 1.0  # constant, up to rounding
     label = np.repeat([1, 0], [len(x), len(y)])
     weight = np.where(label, 1.0, len(x) / len(y))
     regression = LogisticRegression(C=_INVERSE_PENALTY, solver="newton-cholesky", tol=1e-8)

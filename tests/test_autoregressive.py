@@ -138,6 +138,6 @@ def test_systematic_resampling_keeps_counts_within_one_of_their_mean():
 
 @pytest.mark.parametrize("shift", [-1000, 0, 1000])
 def test_weights_of_any_size_count_by_their_ratios(shift):
-    log_weight = shift + np.log([1.0, 1.0, 2.0])
-    assert effective_sample_size(log_weight) == pytest.approx(16 / 6)
-    assert systematic_resample(log_weight, 4, np.random.default_rng(0)).tolist() == [0, 1, 2, 2]
+    log_weight = shift + np.log([1.0, 1.0, 3.0])
+    assert effective_sample_size(log_weight) == pytest.approx(25 / 11)
+    assert systematic_resample(log_weight, 5, np.random.default_rng(0)).tolist() == [0, 1, 2, 2, 2]

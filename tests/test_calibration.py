@@ -7,7 +7,7 @@ from sklearn.base import clone
 from skhamiltonian import IsingSampler, MADEHamiltonian, phase_curve
 from skhamiltonian._autoregressive import log_prob, uncalibrated_log_prob
 from skhamiltonian._calibration import N_FEATURES, Calibration, features, least_slope
-from skhamiltonian._density_ratio import calibrate
+from skhamiltonian._density_ratio import _coefficients, _scales, calibrate
 from skhamiltonian._exact import enumerate_states
 from skhamiltonian._fitting import calibrated
 
@@ -168,6 +168,34 @@ def test_a_calibration_is_its_formula():
             h2 = 1.5**2 + 3 * (h - 1.5)
         wanted.append(0.4 * h + 0.3 * h2 - 0.6 * q + 0.2 * q * h + 0.7 * q**2 + 0.1 * r - 0.3 * r * h - 0.9)
     np.testing.assert_allclose(calibration(log_p, codes), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("even", [False, True])
+def test_scales_standardise_the_draws_and_end_with_the_data(even):
+    rng = np.random.default_rng(0)
+    log_p, drawn_log_p = rng.normal(-9, 2, (2, 5000))
+    order, drawn_order = rng.normal(1, 3, (2, 5000))
+    centre, inverse_width, low, high, offset, inverse_order_width, top = _scales(
+        log_p, drawn_log_p, order, drawn_order, even
+    )
+    h = (drawn_log_p - centre) * inverse_width
+    assert (h.mean(), h.std()) == pytest.approx((0, 1), abs=1e-12)
+    every_h = (np.append(log_p, drawn_log_p) - centre) * inverse_width
+    assert ((every_h < low).sum(), (every_h > high).sum()) == (10, 10)
+    r = (np.append(order, drawn_order) - offset) * inverse_order_width
+    assert offset == (0 if even else pytest.approx(np.append(order, drawn_order).mean()))
+    assert ((r**2).mean(), (r**2).max()) == pytest.approx((1, top))
+    assert np.isfinite(_scales(*np.zeros((4, 9)), even)).all()
+
+
+def test_the_penalty_of_a_feature_does_not_depend_on_its_unit():
+    rng = np.random.default_rng(0)
+    x, y, unit = rng.normal(0.3, 1, (200, 3)), rng.normal(0, 1, (500, 3)), np.array([1.0, 1000.0, 0.01])
+    x[:, 2] = y[:, 2] = 1.0
+    coef = _coefficients(x, y)  # the last feature is constant, and in another unit but for rounding
+    np.testing.assert_allclose(_coefficients(x * unit, y * unit)[:2], coef[:2] / unit[:2], rtol=1e-6)
+    assert (abs(coef[:2]) > 0.1).all()
+    assert coef[2] == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("curvature", [0.3, -0.3])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skhamiltonian._autoregressive import log_prob, tempered_draws, tempered_log_weight
+from skhamiltonian._autoregressive import effective_sample_size, log_prob, tempered_draws, tempered_log_weight
 from skhamiltonian._exact import enumerate_states
 from skhamiltonian._network_chains import chain_draws
 from skhamiltonian._sampling import equal_weight_codes, parted_codes
@@ -43,10 +43,11 @@ def test_proposed_configurations_keep_the_law(random_network, n_sites, n_states,
 @pytest.mark.parametrize("calibrated", [False, True])
 @pytest.mark.parametrize("n_states", [2, 3])
 def test_weight_of_a_configuration_is_the_weight_it_is_drawn_with(random_network, n_states, calibrated):
-    network = random_network(9, n_states, scale=0.5, calibrated=calibrated)
+    network = random_network(9, n_states, scale=0.8, calibrated=calibrated)
     tilt = np.linspace(-0.2, 0.3, n_states)
-    drawn = tempered_draws(network, 50, 1.7, tilt, np.random.default_rng(0), resample=False)
-    np.testing.assert_allclose(tempered_log_weight(network, drawn.codes, 1.7, tilt), drawn.log_weight, atol=1e-4)
+    drawn = tempered_draws(network, 50, 4.0, tilt, np.random.default_rng(0), resample=False)
+    np.testing.assert_allclose(tempered_log_weight(network, drawn.codes, 4.0, tilt), drawn.log_weight, atol=1e-4)
+    assert effective_sample_size(drawn.log_weight) < 25  # few enough to be resampled, were it not forbidden
 
 
 def test_repeated_rows_part(random_network):
