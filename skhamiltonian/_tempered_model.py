@@ -69,9 +69,9 @@ class TemperingMixin:
             Number of configurations.
         field : float, default=0.0
             External field h on every site.
-        method : {"metropolis", "window", "independence", "parallel-tempering", "tempered", "auto"}, \
-                default="metropolis"
-            How to draw; "auto" is "tempered".
+        method : str, default="metropolis"
+            How to draw: "metropolis", "window", "independence", "parallel-tempering", "tempered" or "auto", which is
+            "tempered".
         n_chains : int, default=256
             Chains of Monte Carlo, at most `n_samples`.
         burn_in : int or "auto", default="auto"
