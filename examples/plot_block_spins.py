@@ -25,9 +25,9 @@ ising = IsingSampler(lattice_shape=shape, temperature=T0, random_state=0)
 X, X_new = ising.sample(n_samples=30_000), ising.sample(n_samples=5000, random_state=1)
 
 # %%
-# Spins are on a torus and have all its symmetries; here they are blocks of one. Tiles have them, too; the overlapping blocks
-# that fit inside the lattice are 7 x 7 on a square with edges. A block has five states, and for more than two states
-# training sees innovations too (:ref:`block_spins` in the user guide).
+# Spins are on a torus and have all its symmetries; here they are blocks of one. Tiles have them, too; the overlapping
+# blocks that fit inside the lattice are 7 x 7 on a square with edges. A block has five states, and for more than two
+# states training sees innovations too (:ref:`block_spins` in the user guide).
 
 torus, square = ("translation", "point-group", "spin-flip"), ("point-group", "spin-flip")
 curves = {"Ising model": phase_curve(ising, T, random_state=0)}
