@@ -61,7 +61,7 @@ for symmetries in [("translation", "point-group", "spin-flip"), ()]:
 
 # %%
 # Symmetries do more than sixteen times the data. The calibration takes out about half of what is left here; with longer
-# training and more draws, as on the page *Can I trust this prediction?*, it is four fifths.
+# training and more draws, as on the page *Can I trust this prediction?*, it is three quarters.
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 for name, colour in [("all", "C0"), ("none", "C1")]:
