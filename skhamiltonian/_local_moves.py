@@ -16,6 +16,7 @@ _SIZES = (2, 3)
 # Share of pairs that must differ in a window, of those that agree around it, for its size to be large enough.
 _ENOUGH_DIFFERENT = 0.05
 _N_DIFFERENCES = 64
+NO_MOVES = Moves(np.empty((0, 1), np.intp), np.empty((0, 2, 1), np.int8))
 
 
 def learn_moves(
@@ -41,7 +42,7 @@ def learn_moves(
             positions.append(position[sites][order])
             shifts.append(np.concatenate([drawn, -drawn]))
     if not positions:
-        return Moves(np.empty((0, 1), np.intp), np.empty((0, 2, 1), np.int8))
+        return NO_MOVES
     return Moves(np.array(positions), np.array(shifts))
 
 

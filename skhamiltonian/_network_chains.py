@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._autoregressive import Array, Codes, Network, log_prob, tempered_draws, tempered_log_weight
-from ._local_moves import learn_moves
+from ._local_moves import NO_MOVES, learn_moves
 from ._metropolis import LANES, Chains, Moves
 from ._parallel_tempering import exchange
 from ._sampling import POPULATION, equal_weight_codes, populations
@@ -62,7 +62,7 @@ def chain_draws(
     run: Callable[..., _Single] = _RUNS[method]
     start_seed, move_seed, *chain_seeds = seed.spawn(n_chains + 2)
     if method == "window":
-        run = partial(_Windows, _moves(network, lattice_shape or (network.n_sites,), seed.spawn(1)[0]))
+        run = partial(run, moves=_moves(network, lattice_shape or (network.n_sites,), seed.spawn(1)[0]))
     start = equal_weight_codes(network, n_chains, exponent, tilt, start_seed)
     n_tiles = -(-n_chains // LANES)
     for first, tile_seed in zip(range(0, n_chains, LANES), move_seed.spawn(n_tiles), strict=True):
@@ -115,7 +115,7 @@ def burn_in_by_r_hat(chains: _Single) -> float:
 
 
 class _Single(Chains):
-    """Chains that move one site at a time."""
+    """Chains that move one site at a time, and then window after window where there are any."""
 
     def __init__(
         self,
@@ -125,42 +125,26 @@ class _Single(Chains):
         tilt: Array,
         seeds: list[np.random.SeedSequence],
         tile_seed: np.random.SeedSequence,
-        window_size: int = 1,
+        moves: Moves = NO_MOVES,
     ):
         generators = [np.random.default_rng(seed) for seed in seeds]
-        super().__init__(network, codes, exponent, tilt, generators, window_size)
-        self.rng = np.random.default_rng(tile_seed)
+        super().__init__(network, codes, exponent, tilt, generators, moves.positions.shape[1])
+        self.rng, self.moves = np.random.default_rng(tile_seed), moves
+
+    def sweep(self, n_sweeps: int = 1) -> None:
+        if not len(self.moves.positions):
+            return super().sweep(n_sweeps)
+        for _ in range(n_sweeps):
+            counts = self.n_accepted, self.n_proposed
+            super().sweep()
+            self.n_accepted, self.n_proposed = counts
+            self.sweep_windows(self.moves)
 
     def move(self) -> float:
         """Make the moves before a draw; return which part of the proposals since the last is accepted."""
         accepted = self.n_accepted / self.n_proposed
         self.n_accepted = self.n_proposed = 0
         return accepted
-
-
-class _Windows(_Single):
-    """Chains that move one site at a time and then window after window."""
-
-    def __init__(
-        self,
-        moves: Moves,
-        network: Network,
-        codes: Codes,
-        exponent: float,
-        tilt: Array,
-        seeds: list[np.random.SeedSequence],
-        tile_seed: np.random.SeedSequence,
-    ):
-        super().__init__(network, codes, exponent, tilt, seeds, tile_seed, moves.positions.shape[1])
-        self.moves = moves
-
-    def sweep(self, n_sweeps: int = 1) -> None:
-        for _ in range(n_sweeps):
-            counts = self.n_accepted, self.n_proposed
-            super().sweep()
-            if len(self.moves.positions):
-                self.n_accepted, self.n_proposed = counts
-                self.sweep_windows(self.moves)
 
 
 class _Independence(_Single):
@@ -248,7 +232,7 @@ class _Ladder(_Single):
         return self.n_changed / max(1, self.n_offered)
 
 
-_RUNS = {"metropolis": _Single, "window": _Windows, "independence": _Independence, "parallel-tempering": _Ladder}
+_RUNS = {"metropolis": _Single, "window": _Single, "independence": _Independence, "parallel-tempering": _Ladder}
 
 
 def exponents(network: Network, exponent: float, field: Array, rng: np.random.Generator) -> NDArray[np.float64]:
