@@ -10,13 +10,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._autoregressive import Array, Codes, Network, log_prob, tempered_draws, tempered_log_weight
+from ._autoregressive import Array, Codes, Network, log_prob, tempered_log_weight
 from ._local_moves import NO_MOVES, learn_moves
 from ._metropolis import LANES, Chains, Moves
 from ._parallel_tempering import exchange
 from ._sampling import POPULATION, equal_weight_codes, populations
 from ._spin_kernels import new_streams
 from ._statistics import r_hat
+from ._tempered_draws import tempered_draws
 
 R_HAT_LIMIT = 1.05
 # Sweeps of the first and of the last try to show that chains agree.

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._autoregressive import (
-    Array,
-    Codes,
-    Network,
-    Population,
-    systematic_resample,
-    tempered_draws,
-)
+from ._autoregressive import Array, Codes, Network
 from ._metropolis import LANES, Chains
+from ._tempered_draws import Population, systematic_resample, tempered_draws
 
 # Draws of one tempered population: its arrays stay in the cache of a core.
 POPULATION = 1024

@@ -8,13 +8,10 @@ from hypothesis import strategies as st
 from skhamiltonian._autoregressive import (
     Network,
     channels,
-    effective_sample_size,
     encode,
     hidden_degrees,
     log_prob,
     logits,
-    systematic_resample,
-    tempered_draws,
 )
 from skhamiltonian._exact import enumerate_states
 
@@ -95,49 +92,3 @@ def test_two_states_as_one_logit_or_as_two_are_one_function(random_network):
     chosen = np.take_along_axis(z, inputs[:, one.ordering, None].astype(int), 2)[..., 0]
     np.testing.assert_allclose(log_prob(one, inputs), (chosen - np.logaddexp.reduce(z, 2)).sum(1), atol=1e-12)
     assert channels(2) == 1
-
-
-@pytest.mark.parametrize("hidden", [(), (9,), (8, 5)])
-@pytest.mark.parametrize(("n_sites", "n_states"), [(8, 2), (5, 3)])
-@pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0, 2.5])
-@pytest.mark.parametrize("calibrated", [False, True])
-def test_tempered_populations_estimate_the_partition_sum_without_bias(
-    random_network, n_sites, n_states, hidden, exponent, calibrated
-):
-    network = random_network(n_sites, n_states, hidden, activation="tanh", seed=1, calibrated=calibrated)
-    tilt = np.linspace(-0.5, 0.4, n_states)
-    states = enumerate_states(np.arange(n_states), n_sites).astype(np.int8)
-    log_weight = exponent * log_prob(network, states) + tilt[states].sum(1)
-    exact = np.logaddexp.reduce(log_weight)
-    blocks = [tempered_draws(network, 500, exponent, tilt, np.random.default_rng(seed)) for seed in range(60)]
-    ratio = np.exp([block.log_partition - exact for block in blocks])
-    assert abs(ratio.mean() - 1) < 4.5 * ratio.std(ddof=1) / np.sqrt(60) + 1e-6
-    # The chance of the last state on the first drawn site, by weights and by enumeration.
-    site = network.ordering[-1]
-    weighted = [
-        r * np.average(block.codes[:, site] == n_states - 1, weights=np.exp(block.log_weight))
-        for r, block in zip(ratio, blocks, strict=True)
-    ]
-    truth = np.exp(log_weight - exact) @ (states[:, site] == n_states - 1)
-    for block in blocks:
-        np.testing.assert_allclose(block.log_prob, log_prob(network, block.codes), atol=1e-4)
-    assert abs(np.mean(weighted) - truth) < 4.5 * np.std(weighted, ddof=1) / np.sqrt(60)
-
-
-def test_ancestral_draws_at_unit_exponent_have_unit_weights(random_network):
-    block = tempered_draws(random_network(9, 3, (7,)), 400, 1.0, np.zeros(3), np.random.default_rng(0))
-    np.testing.assert_allclose(block.log_weight, 0, atol=1e-12)
-    assert block.log_partition == pytest.approx(0, abs=1e-12)
-
-
-def test_systematic_resampling_keeps_counts_within_one_of_their_mean():
-    log_weight = np.log(np.random.default_rng(0).random(50))
-    counts = np.bincount(systematic_resample(log_weight, 1000, np.random.default_rng(1)), minlength=50)
-    assert np.abs(counts - 1000 * np.exp(log_weight) / np.exp(log_weight).sum()).max() <= 1
-
-
-@pytest.mark.parametrize("shift", [-1000, 0, 1000])
-def test_weights_of_any_size_count_by_their_ratios(shift):
-    log_weight = shift + np.log([1.0, 1.0, 3.0])
-    assert effective_sample_size(log_weight) == pytest.approx(25 / 11)
-    assert systematic_resample(log_weight, 5, np.random.default_rng(0)).tolist() == [0, 1, 2, 2, 2]

@@ -17,8 +17,8 @@ FILES = {path.stem: path for path in sorted(PACKAGE.glob("*.py"))}
 # A file may import those that stand after it.
 CORES = (
     "_training", "_network_chains", "_sampling", "_local_moves", "_metropolis", "_network_sweep", "_network_kernels",
-    "_vector", "_autoregressive", "_calibration", "_lattice_symmetry", "_chains", "_chain_groups", "_multispin",
-    "_parallel_tempering", "_spin_kernels", "_operators", "_lattice_terms", "_statistics", "_compile",
+    "_vector", "_tempered_draws", "_autoregressive", "_calibration", "_lattice_symmetry", "_chains", "_chain_groups",
+    "_multispin", "_parallel_tempering", "_spin_kernels", "_operators", "_lattice_terms", "_statistics", "_compile",
 )  # fmt: skip
 ROOMS = (
     "__init__", "_display_fit", "_display_interactions", "_display", "_phase", "_critical", "_phase_curve",

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skhamiltonian._autoregressive import log_prob, tempered_draws
+from skhamiltonian._autoregressive import log_prob
 from skhamiltonian._exact import enumerate_states
 from skhamiltonian._metropolis import LANES, Chains
 from skhamiltonian._network_sweep import sweep
+from skhamiltonian._tempered_draws import tempered_draws
 
 
 def generators(n_chains, seed=0):

@@ -9,10 +9,11 @@ from scipy import stats
 from sklearn.exceptions import ConvergenceWarning
 
 from skhamiltonian import IsingSampler, MADEHamiltonian, phase_curve
-from skhamiltonian._autoregressive import log_prob, tempered_draws
+from skhamiltonian._autoregressive import log_prob
 from skhamiltonian._exact import enumerate_states
 from skhamiltonian._network_chains import R_HAT_LIMIT, _Ladder, _Single, burn_in_by_r_hat, chain_draws, exponents
 from skhamiltonian._sampling import parted_codes
+from skhamiltonian._tempered_draws import tempered_draws
 
 METHODS = ["metropolis", "window", "independence", "parallel-tempering", "tempered"]
 

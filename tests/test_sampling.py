@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skhamiltonian._autoregressive import effective_sample_size, log_prob, tempered_draws, tempered_log_weight
+from skhamiltonian._autoregressive import log_prob, tempered_log_weight
 from skhamiltonian._exact import enumerate_states
 from skhamiltonian._network_chains import chain_draws
 from skhamiltonian._sampling import equal_weight_codes, parted_codes
+from skhamiltonian._tempered_draws import effective_sample_size, tempered_draws
 
 
 def law(network, exponent, tilt):
