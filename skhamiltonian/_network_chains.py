@@ -20,8 +20,8 @@ from ._statistics import r_hat
 from ._tempered_draws import tempered_draws
 
 R_HAT_LIMIT = 1.05
-# Sweeps of the first and of the last try to show that chains agree.
-_FIRST_WINDOW, _LAST_WINDOW = 10, 1280
+# Sweeps of the first try to show that chains agree, and of all tries, each longer than all before it.
+_FIRST_WINDOW, _LONGEST_BURN_IN = 10, 2550
 # Draws at the temperature of the data from which moves are learned, in populations.
 _N_MOVE_POPULATIONS = 8
 # Chains are frozen that accept so few proposals, and whose energies are so much those of the start.
@@ -38,7 +38,7 @@ class ChainDraws(NamedTuple):
 
     @property
     def frozen(self) -> bool:
-        return self.acceptance < _LOW_ACCEPTANCE and self.memory > _LONG_MEMORY
+        return _frozen(self.acceptance, self.memory)
 
 
 def chain_draws(
@@ -80,6 +80,10 @@ def chain_draws(
     return ChainDraws(codes, float(np.mean(accepted)), float(worst), _memory(network, start, codes[:, -1]))
 
 
+def _frozen(acceptance: float, memory: float) -> bool:
+    return acceptance < _LOW_ACCEPTANCE and memory > _LONG_MEMORY
+
+
 def _memory(network: Network, start: Codes, end: Codes) -> float:
     """Return the correlation of log p at the end with that at the start, nan where there is nothing to remember."""
     if len(start) < _ENOUGH_CHAINS or (start == start[0]).all() or (end == end[0]).all():
@@ -99,19 +103,24 @@ def _moves(network: Network, lattice_shape: tuple[int, ...], seed: np.random.See
 def burn_in_by_r_hat(chains: _Single) -> float:
     """Sweep and move until log p and the absolute order agree between chains and halves of chains; return their R-hat.
 
-    Each window is as long as all before it, so what is judged has left the first half of all sweeps behind.
+    What is judged has left the first half of all sweeps behind. Chains end early that would be frozen still after
+    the longest burn-in, if the memory of their start goes on to fade exponentially.
     """
-    n_sweeps, worst = _FIRST_WINDOW, math.inf
-    while n_sweeps <= _LAST_WINDOW and not worst <= R_HAT_LIMIT:
+    start, accepted, n_done, worst = chains.codes, [], 0, math.inf
+    while n_done < _LONGEST_BURN_IN and not worst <= R_HAT_LIMIT:
+        n_sweeps = n_done + _FIRST_WINDOW
         trace = np.empty((2, len(chains.codes), n_sweeps))
         for t in range(n_sweeps):
             chains.sweep(1)
-            chains.move()
+            accepted.append(chains.move())
             mean = chains.codes.mean(axis=1) / (chains.network.n_states - 1)
             trace[:, :, t] = chains.log_prob, np.abs(mean - 0.5)
         weight = np.full(trace.shape[1:], 1 / trace[0].size)
         worst = max(r_hat(values, weight) for values in trace)
-        n_sweeps *= 2
+        n_done += n_sweeps
+        memory = _memory(chains.network, start, chains.codes)
+        if memory > 0 and _frozen(float(np.mean(accepted)), memory ** (_LONGEST_BURN_IN / n_done)):
+            break
     return worst
 
 

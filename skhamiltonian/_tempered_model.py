@@ -76,7 +76,7 @@ class TemperingMixin:
             Chains of Monte Carlo, at most `n_samples`.
         burn_in : int or "auto", default="auto"
             Sweeps of each chain before its first configuration; "auto" goes on until the chains agree, by
-            R-hat <= 1.05 of energy and order, for 2550 sweeps at most.
+            R-hat <= 1.05 of energy and order, for 2550 sweeps at most, and fewer where they are frozen for good.
         n_sweeps : int, default=5
             Sweeps of each chain between two configurations.
         random_state : int, RandomState instance or None, default=None

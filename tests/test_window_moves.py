@@ -1,6 +1,7 @@
 """Moves of windows: learned from configurations, exact laws on overlapping blocks, frozen chains diagnosed."""
 
 import warnings
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -9,12 +10,13 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.exceptions import ConvergenceWarning
 
-from skhamiltonian import BlockSpinTransformer, IsingSampler, MADEHamiltonian, phase_curve
+from skhamiltonian import BlockSpinTransformer, IsingSampler, MADEHamiltonian, _network_chains, phase_curve
 from skhamiltonian._autoregressive import log_prob
 from skhamiltonian._exact import enumerate_states
 from skhamiltonian._local_moves import learn_moves
 from skhamiltonian._metropolis import Chains, Moves
-from skhamiltonian._network_chains import chain_draws
+from skhamiltonian._network_chains import _Single, burn_in_by_r_hat, chain_draws
+from skhamiltonian._sampling import equal_weight_codes
 
 T0 = 2.5
 
@@ -189,6 +191,21 @@ def test_frozen_chains_say_so_once_and_name_the_way_out(twins):
         phase_curve(twins, [0.8, 1.0, 10 * T0], n_samples=2000, method="metropolis", random_state=0)
     assert len(caught) == 1
     assert "chains at 2 of 3 temperatures (T = 0.8, 1) are frozen" in str(caught[0].message)
+
+
+def test_burn_in_ends_early_only_where_no_sweeps_would_help(twins, monkeypatch):
+    """With chains of single sites that nothing satisfies: frozen for good at T = 1, on the way at T = 3."""
+    monkeypatch.setattr(_network_chains, "R_HAT_LIMIT", 0.0)
+    n_sweeps = {}
+    for temperature in (1.0, 3.0):
+        network, exponent, seeds = twins._network(), T0 / temperature, np.random.SeedSequence(0).spawn(66)
+        start = equal_weight_codes(network, 64, exponent, np.zeros(2), seeds[0])
+        chains = _Single(network, start, exponent, np.zeros(2), seeds[1:65], seeds[65])
+        chains.sweep = Mock(wraps=chains.sweep)
+        burn_in_by_r_hat(chains)
+        n_sweeps[temperature] = chains.sweep.call_count
+    assert n_sweeps[1.0] < 100
+    assert n_sweeps[3.0] == 2550
 
 
 def test_windows_move_what_single_sites_cannot(twins):
