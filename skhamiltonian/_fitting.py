@@ -33,7 +33,7 @@ from ._validation import (
     seed_sequence,
 )
 
-_N_SUPPORT_ROWS = _N_COVARIANCE_ROWS = 20_000
+_N_COVARIANCE_ROWS = 20_000
 _LEAST_SHRINKAGE = 1e-6
 # Rows below which nothing is calibrated, alone or by rows held back, and rows held back at most to check on it.
 _MIN_ROWS, _MIN_HELD_OUT, _MAX_HELD_OUT = 200, 100, 20_000
@@ -115,7 +115,7 @@ def learn(made, X, states, epoch_done, start=None, n_iter=0):
     if chosen is not None:
         seed, even = other_seed.spawn(1)[0], "spin-flip" in lattice[1]
         calibration = calibrate(fitted, states, *chosen, direction, even, seed)
-    return _attributes(made, X, states, ordering, fitted, history, calibration, rng)
+    return _attributes(made, X, states, ordering, fitted, history, calibration)
 
 
 def _on(device, network):
@@ -197,8 +197,7 @@ def _split(made, n_samples, rng):
     return rows[n_held_out:], rows[:n_held_out]
 
 
-def _attributes(made, X, states, ordering, fitted, history, calibration, rng):
-    sample = np.sort(rng.choice(len(X), min(len(X), _N_SUPPORT_ROWS), replace=False))
+def _attributes(made, X, states, ordering, fitted, history, calibration):
     return {
         "coefs_": list(fitted.weights),
         "intercepts_": list(fitted.biases),
@@ -212,7 +211,6 @@ def _attributes(made, X, states, ordering, fitted, history, calibration, rng):
         "n_iter_": len(history.loss),
         "temperature_": float(made.temperature),
         "n_samples_seen_": len(X),
-        "training_log_likelihood_": score_codes(calibrated(fitted, calibration), _take(X, states, sample)),
     }
 
 

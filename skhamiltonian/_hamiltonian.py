@@ -123,8 +123,6 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
         The temperature T0 at which the model was fitted.
     n_samples_seen_ : int
         Configurations in X.
-    training_log_likelihood_ : ndarray
-        log p of at most 20 000 training rows, from which the support of other temperatures follows.
 
     References
     ----------

@@ -200,7 +200,7 @@ def _measure(sampler, T, field, functions, n_samples, method, seed):
         "observables": estimates,
         "effective_sample_size": ess,
         "r_hat": max(r_hat(series[name], weight) for name in slow),
-        "support": sampler._support(T) if hasattr(sampler, "_support") else math.nan,
+        "support": sampler._support(T, field, seed.spawn(1)[0]) if hasattr(sampler, "_support") else math.nan,
         "acceptance": draws.acceptance,
         "frozen": draws.frozen,
         "n_sites": n_sites,

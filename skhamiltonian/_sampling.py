@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ._autoregressive import Array, Codes, Network
@@ -12,6 +14,8 @@ from ._tempered_draws import Population, systematic_resample, tempered_draws
 POPULATION = 1024
 # Populations behind an error bar, whose own relative error is then 18 %.
 N_POPULATIONS = 16
+# Draws that tell how much the data say about a temperature, to a tenth or so.
+_SUPPORT_DRAWS = 512
 
 
 def is_exact(network: Network, exponent: float, tilt: Array) -> bool:
@@ -78,8 +82,17 @@ def joint_log_weight(blocks: list[Population]) -> Array:
     return log_weight + (np.array([block.log_partition for block in blocks]) - own)[:, None]
 
 
-def support(log_likelihood: Array, exponent: float) -> float:
-    r"""Return the effective fraction of training rows under :math:`p^\lambda`: weights :math:`p^{\lambda - 1}`."""
-    log_weight = (exponent - 1) * log_likelihood
-    weight = np.exp(log_weight - log_weight.max())
-    return float(weight.mean() ** 2 / (weight**2).mean())
+def support(network: Network, exponent: float, tilt: Array, seed: np.random.SeedSequence) -> float:
+    r"""Return how many draws under p^exponent exp(tilt) one draw under p is worth.
+
+    It is :math:`\langle w \rangle^2 / \langle w^2 \rangle` with :math:`w = p^{\lambda - 1} e^{\mathrm{tilt}}`, and so
+    :math:`Z(\lambda, \mathrm{tilt})^2 / Z(2 \lambda - 1, 2\,\mathrm{tilt})`. Averages over draws of p would not do:
+    where few carry all the weight, what counts may not be among them.
+    """
+    if exponent == 1.0 and not tilt.any():
+        return 1.0
+    log_mean, log_square = (
+        tempered_draws(network, _SUPPORT_DRAWS, *law, np.random.default_rng(child)).log_partition
+        for law, child in zip(((exponent, tilt), (2 * exponent - 1, 2 * tilt)), seed.spawn(2), strict=True)
+    )
+    return math.exp(min(0.0, 2 * log_mean - log_square))

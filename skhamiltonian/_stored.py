@@ -37,7 +37,6 @@ def _check(stored):
     check_temperature(stored["temperature_"], "temperature_", allow_infinite=False)
     check_choice(stored["activation_"], "activation_", ("relu", "tanh", "logistic", "silu"))
     _check_arrays(stored, n_sites, n_states)
-    _expect(_is_real(stored["training_log_likelihood_"], 1), "training_log_likelihood_")
     _expect(stored["n_samples_seen_"] >= 1, "n_samples_seen_")
     if stored["calibration_"] is not None:
         shapes = {"direction": (n_sites,), "states": (n_states,), "scales": (N_FEATURES,), "coef": (N_FEATURES + 1,)}

@@ -148,9 +148,9 @@ class TemperingMixin:
         energy = -self.temperature_ * log_p - field * X.sum(axis=2, dtype=np.float64)
         return Draws(X, energy, **weights)
 
-    def _support(self, temperature):
+    def _support(self, temperature, field, seed):
         """Return how many training configurations stand behind a prediction at `temperature`."""
-        return self.n_samples_seen_ * support(self.training_log_likelihood_, self.temperature_ / temperature)
+        return self.n_samples_seen_ * support(self._network(), *self._tempering(temperature, field), seed)
 
 
 def _warn_of_chains(draws, temperature, method):

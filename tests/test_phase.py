@@ -81,7 +81,7 @@ class WeightedIsing(SmallIsing):
 
 
 class LearnedIsing(SmallIsing):
-    def _support(self, temperature):
+    def _support(self, temperature, field, seed):
         return 1000 / temperature
 
 

@@ -7,7 +7,7 @@ from scipy import stats
 from skhamiltonian._autoregressive import log_prob, tempered_log_weight
 from skhamiltonian._exact import enumerate_states
 from skhamiltonian._network_chains import chain_draws
-from skhamiltonian._sampling import equal_weight_codes, parted_codes
+from skhamiltonian._sampling import equal_weight_codes, parted_codes, support
 from skhamiltonian._tempered_draws import effective_sample_size, tempered_draws
 
 
@@ -49,6 +49,28 @@ def test_weight_of_a_configuration_is_the_weight_it_is_drawn_with(random_network
     drawn = tempered_draws(network, 50, 4.0, tilt, np.random.default_rng(0), resample=False)
     np.testing.assert_allclose(tempered_log_weight(network, drawn.codes, 4.0, tilt), drawn.log_weight, atol=1e-4)
     assert effective_sample_size(drawn.log_weight) < 25  # few enough to be resampled, were it not forbidden
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+@pytest.mark.parametrize(("exponent", "field"), [(2.0, 0.0), (0.3, 0.0), (0.0, 0.0), (1.0, 0.2), (1.0, 0.0)])
+def test_support_is_the_effective_number_of_draws_that_reweighting_leaves(random_network, exponent, field, calibrated):
+    network = random_network(8, 3, scale=0.3, calibrated=calibrated)
+    tilt, states = field * np.arange(3), enumerate_states(np.arange(3), 8).astype(np.int8)
+    log_p = log_prob(network, states)
+    if calibrated:
+        network.calibration.coef[-1] += np.logaddexp.reduce(log_p)
+        log_p -= np.logaddexp.reduce(log_p)
+    p, w = np.exp(log_p), np.exp((exponent - 1) * log_p + tilt[states].sum(axis=1))
+    exact = (p @ w) ** 2 / (p @ w**2)
+    found = [support(network, exponent, tilt, np.random.SeedSequence(seed)) for seed in range(20)]
+    assert np.exp(np.mean(np.log(found))) == pytest.approx(exact, rel=0.05)
+    assert np.std(np.log(found)) < 0.2
+
+
+def test_support_falls_below_one_configuration(random_network):
+    """Where the draws themselves would say that one of them carries all the weight."""
+    network = random_network(60, 2, scale=0.15)
+    assert 0 < support(network, 6.0, np.zeros(2), np.random.SeedSequence(0)) < 1e-6
 
 
 def test_repeated_rows_part(random_network):

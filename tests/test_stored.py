@@ -65,7 +65,6 @@ def test_skops_returns_every_estimator_and_needs_no_other_trust(made):
         {"activation_": "exec"},
         {"calibration_": {"direction": np.zeros(3)}},
         {"n_features_in_": 17},
-        {"training_log_likelihood_": np.array([np.inf])},
     ],
 )
 def test_contents_that_no_network_has_are_refused(made, damage):
