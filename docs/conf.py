@@ -1,5 +1,7 @@
 """Sphinx configuration: `python -m sphinx -W docs docs/_build/html`."""
 
+import os
+
 import skhamiltonian
 
 project = "skhamiltonian"
@@ -29,6 +31,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_memory": False,
     "write_computation_times": False,
+    "parallel": os.cpu_count(),
     "within_subsection_order": "FileNameSortKey",
 }
 

@@ -10,7 +10,7 @@ in the terms of a Hamiltonian: couplings with error bars. Four systems on which 
 - competing nearest and next-nearest neighbours (J1 = 1, J2 = -0.3);
 - a spin glass of 64 spins on a random graph.
 
-From the couplings follows a phase curve in seconds, without any network. It takes about two minutes on two cores.
+From the couplings follows a phase curve in seconds, without any network. It takes about two minutes on one core.
 """
 
 import time
@@ -97,7 +97,7 @@ for label, (system, symmetries, temperatures) in systems.items():
     ).fit(X)
 
     options = {"lattice_shape": shape, "symmetries": symmetries}
-    projection = InteractionExpansion(**options).fit(X[:20_000], made)
+    projection = InteractionExpansion(**options).fit(X[:10_000], made)
     if not on_lattice:  # of all 2016 pairs, only those that the network shows at all are asked for
         shown = np.flatnonzero(projection.coef_)
         options = {"operators": [projection.operators_[k][:2] for k in shown]}
@@ -120,8 +120,8 @@ for label, (system, symmetries, temperatures) in systems.items():
 
 label = "J = 1, K = 0.5"
 system, _, temperatures = systems[label]
-pair_model = PseudolikelihoodIsing(system.temperature, random_state=0).fit(data[label][:20_000])
-averaged = InteractionExpansion(["pairs"], lattice_shape=(8, 8)).fit(data[label][:20_000], pair_model)
+pair_model = PseudolikelihoodIsing(system.temperature, random_state=0).fit(data[label][:10_000])
+averaged = InteractionExpansion(["pairs"], lattice_shape=(8, 8)).fit(data[label][:10_000], pair_model)
 pair_sampler = averaged.to_sampler(system.temperature)
 curves[label]["pair model"] = phase_curve(pair_sampler, temperatures, n_samples=5000, random_state=3)
 X_new = system.sample(n_samples=500, random_state=4)
