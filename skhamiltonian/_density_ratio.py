@@ -1,7 +1,6 @@
 """Fit of the calibration: a logistic regression that tells data from the model's own draws."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -46,8 +45,7 @@ def calibrate(network, states, codes, log_p, direction, even, seed):
     states = states.astype(np.float64)
     if direction is None:
         direction = _leading_direction(states[codes], int(direction_seed.generate_state(1)[0]))
-    blank = Calibration(direction, states, np.zeros(0), np.zeros(N_FEATURES + 1))
-    order, drawn_order = blank.order_parameter(codes), blank.order_parameter(drawn)
+    order, drawn_order = states[codes] @ direction, states[drawn] @ direction
     scales = _scales(log_p, drawn_log_p, order, drawn_order, even)
     used = _EVEN if even else list(range(N_FEATURES))
     x, y = (np.stack(features(*z, scales), axis=1)[:, used] for z in ((log_p, order), (drawn_log_p, drawn_order)))
@@ -59,8 +57,7 @@ def calibrate(network, states, codes, log_p, direction, even, seed):
         return None
     coef = np.zeros(N_FEATURES + 1)
     coef[used] = _coefficients(x, y)
-    calibration = replace(blank, scales=scales, coef=coef)
-    coef[-1], error = _log_normaliser(network, calibration, y @ coef[used])
+    coef[-1], error = _log_normaliser(network, Calibration(direction, states, scales, coef), y @ coef[used])
     return {
         "direction": direction,
         "states": states,
