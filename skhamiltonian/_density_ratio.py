@@ -73,7 +73,7 @@ def calibrate(network, states, codes, log_p, direction, even, seed):
 def _leading_direction(values, seed):
     """Return the leading principal component: the sum of states that fluctuates most."""
     values = values[: max(1000, _MAX_BYTES // 8 // values.shape[1])]
-    direction = randomized_svd(values - values.mean(axis=0), 1, n_iter=7, random_state=seed)[2][0]
+    direction = randomized_svd(values - values.mean(axis=0), 1, random_state=seed)[2][0]
     return direction if direction.sum() >= 0 else -direction
 
 
@@ -92,7 +92,7 @@ def _coefficients(x, y):
     """Return the weights of the features in the log density ratio of x to y."""
     width = y.std(axis=0)
     width[width <= 1e-12 * np.abs(y).max(axis=0)] = 1.0  # constant, up to rounding
-    label = np.repeat([1, 0], [len(x), len(y)])
+    label = np.repeat([True, False], [len(x), len(y)])
     weight = np.where(label, 1.0, len(x) / len(y))
     regression = LogisticRegression(C=_INVERSE_PENALTY, solver="newton-cholesky", tol=1e-8)
     return regression.fit(np.concatenate([x, y]) / width, label, sample_weight=weight).coef_[0] / width

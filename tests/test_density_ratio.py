@@ -51,6 +51,9 @@ def test_the_leading_direction_is_the_first_eigenvector_of_the_covariance_and_po
     assert abs(found @ vectors[:, -1]) == pytest.approx(1, abs=1e-6)
     assert found.sum() > 0
     np.testing.assert_array_equal(_leading_direction(-values, 0), found)
+    nearly_staggered = np.outer(rng.normal(size=100), [1, -1, 1, -0.9])
+    for sign in (1, -1):
+        assert 0 < _leading_direction(sign * nearly_staggered, 0).sum() < 0.1
 
 
 @pytest.mark.parametrize(("n_sites", "n_rows"), [(2**13, 1024), (2**14, 1000)])
@@ -144,7 +147,7 @@ def calibrated_pair(random_network, even, seed=0):
 
 @pytest.mark.parametrize("even", [False, True])
 def test_the_density_ratio_is_found_and_its_gain_is_stated(random_network, even):
-    """The divergence from the true law falls to the noise of 4000 rows and the penalty; an even one has no odd terms."""
+    """The divergence from the true law falls to the noise of 4000 rows and a penalty; an even one has no odd terms."""
     numbers, codes, log_p, log_q = calibrated_pair(random_network, even)
     calibration = Calibration(*(numbers[name] for name in ("direction", "states", "scales", "coef")))
     found = log_p + calibration(log_p, codes)
@@ -172,3 +175,15 @@ def test_the_gain_is_stated_for_rows_that_did_not_fit_it(random_network, monkeyp
         np.testing.assert_array_equal(*(np.sort(x, axis=0) for x in (np.concatenate([train, test]), whole)))
     np.testing.assert_array_equal(*(np.sort(x, axis=0) for x in (np.concatenate(judged), whole)))
     assert not np.array_equal(judged[0], whole[:800])
+
+
+@pytest.mark.parametrize("errors", [-5, -2.1, -1.9, 0, 1.9])
+def test_a_correction_is_refused_only_where_rows_lose_by_more_than_two_errors(random_network, monkeypatch, errors):
+    spread = np.tile([-1.0, 1.0], 400)  # of 4000 rows in all
+    mean = errors * math.sqrt(4000 / 3999 / 4000)
+    monkeypatch.setattr(_density_ratio, "_gain", lambda coef, x, y: mean + spread)
+    numbers = calibrated_pair(random_network, False)[0]
+    assert (numbers is None) == (errors < -2)
+    if numbers is not None:
+        assert numbers["gain"] == pytest.approx(mean, abs=1e-12)
+        assert numbers["gain"] == pytest.approx(errors * numbers["gain_error"], abs=1e-12)

@@ -192,16 +192,16 @@ def test_r_hat_of_shifted_chains(weighted):
 
 
 @pytest.mark.parametrize(
-    ("n_chains", "n_draws", "group", "halves"), [(2, 7, 1, 2), (8, 2, 1, 1), (16, 9, 2, 2), (19, 4, 2, 2), (40, 1, 5, 1)]
+    ("n_chains", "n_draws", "group", "halves"),
+    [(2, 7, 1, 2), (8, 2, 1, 1), (16, 9, 2, 2), (19, 4, 2, 2), (40, 1, 5, 1)],
 )
 @pytest.mark.parametrize("scale", [1.0, 1e-12])
 def test_r_hat_is_its_formula(n_chains, n_draws, group, halves, scale):
     """Eight groups at least, halves where there are two draws for each: what is left over is not used."""
     x = np.random.default_rng(14).normal(size=(n_chains, n_draws)) + np.linspace(0, 2, n_chains)[:, None]
     n = n_draws // halves
-    sets = [
-        x[g * group : (g + 1) * group, h * n : (h + 1) * n].ravel() for g in range(n_chains // group) for h in range(halves)
-    ]
+    places = [(g * group, h * n) for g in range(n_chains // group) for h in range(halves)]
+    sets = [x[chain : chain + group, draw : draw + n].ravel() for chain, draw in places]
     within, between = np.var(sets, axis=1, ddof=1).mean(), np.var(np.mean(sets, axis=1), ddof=1)
     wanted = np.sqrt(1 - 1 / (group * n) + between / within)
     assert r_hat(scale * x, equal_weights(x)) == pytest.approx(wanted)

@@ -184,7 +184,7 @@ def test_training_is_the_plain_loop(monkeypatch):
 
 
 @pytest.mark.parametrize(("max_iter", "batch_size"), [(1, 50), (1, 20), (2, 50), (5, 20)])
-def test_short_trainings_have_the_full_rate_in_their_second_step_and_run_to_their_end(monkeypatch, max_iter, batch_size):
+def test_short_trainings_run_to_their_end_and_their_second_step_is_the_fullest(monkeypatch, max_iter, batch_size):
     seen, rates, step = [], [], _training._step
 
     def watched(network, codes, optimizer, schedule, sparsity):
@@ -235,9 +235,7 @@ def scored(monkeypatch, scores, stop=None, **options):
         states.append(network.to_numpy(np.arange(6)))
         return epoch == stop
 
-    kept, history = trained(
-        network, rows=ROWS[:40], held_out=ROWS[40:], max_iter=len(scores), report=report, **options
-    )
+    kept, history = trained(network, rows=ROWS[:40], held_out=ROWS[40:], max_iter=len(scores), report=report, **options)
     return kept, states, history
 
 
@@ -301,8 +299,8 @@ def test_a_loss_that_is_no_number_ends_training_with_the_best_epoch(monkeypatch,
     assert len(states) == len(history.loss) == 2  # two steps an epoch: the fifth is in the third
     assert same(kept, states[0])
     assert history.stopped.startswith("epoch 3, learning rate 0.00")
+    calls[:] = [1] * 4
     with pytest.raises(DivergedError, match="epoch 1, learning rate"):
-        calls[:] = [1] * 4
         trained(MaskedNetwork(6, 2, (), "relu", True, 0))
 
 
