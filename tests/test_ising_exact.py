@@ -33,14 +33,9 @@ def estimate(sampler, X, function):
     return function(X), 7 * replicates.std(axis=0)
 
 
-@pytest.mark.parametrize("algorithm", ["auto", "heat-bath", "swendsen-wang"])
-@pytest.mark.parametrize(
-    ("length", "temperature"),
-    [(4, 1.0), (4, CRITICAL), (4, 4.0), (8, 1.5), (8, 2.0), (8, 2.5), (16, 1.0), (16, CRITICAL), (16, 3.0), (32, 2.5)],
-)
-def test_energy_and_heat_capacity_are_those_of_kaufman(algorithm, length, temperature):
+def assert_kaufman(algorithm, length, temperature, n_samples):
     ising = IsingSampler((length, length), temperature, algorithm=algorithm, random_state=1)
-    H = ising.energy(ising.sample(n_samples=8000))
+    H = ising.energy(ising.sample(n_samples=n_samples))
     exact = ising_exact((length, length), temperature)
     (U, U2), (U_error, U2_error) = estimate(ising, H[:, None], lambda H: np.array([H.mean(), H.var() / temperature**2]))
     assert abs(U - exact.energy) < 5 * U_error
@@ -48,11 +43,21 @@ def test_energy_and_heat_capacity_are_those_of_kaufman(algorithm, length, temper
     assert U_error < 0.01 * length**2
 
 
+@pytest.mark.parametrize("algorithm", ["auto", "heat-bath", "swendsen-wang"])
+@pytest.mark.parametrize(
+    ("length", "temperature"),
+    [(4, 1.0), (4, CRITICAL), (4, 4.0), (8, 1.5), (8, 2.0), (8, 2.5), (16, 1.0), (16, CRITICAL), (16, 3.0), (32, 2.5)],
+)
+def test_energy_and_heat_capacity_are_those_of_kaufman(algorithm, length, temperature):
+    assert_kaufman(algorithm, length, temperature, 8000)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("length", [4, 8, 16, 32, 64])
 @pytest.mark.parametrize("temperature", [1.0, 1.5, 2.0, CRITICAL, 2.5, 3.0, 4.0])
 def test_energy_and_heat_capacity_are_those_of_kaufman_on_every_lattice(length, temperature):
-    test_energy_and_heat_capacity_are_those_of_kaufman("auto", length, temperature)
+    """On the largest with a quarter of the draws, whose energies are per site as exact as those of the next one."""
+    assert_kaufman("auto", length, temperature, 2000 if length == 64 else 8000)
 
 
 @pytest.mark.parametrize(("length", "temperature"), MAGNETIZATION)
@@ -236,9 +241,10 @@ def test_a_plaquette_system_is_cooled_to_low_energy():
 
 @pytest.mark.parametrize("algorithm", ["auto", "heat-bath"])
 def test_no_run_freezes_in_a_stripe(algorithm):
+    """800 chains, of which each begins and burns in by itself."""
     m = [
-        abs(IsingSampler((32, 32), 1.5, algorithm=algorithm, random_state=seed).sample(n_samples=4).mean(axis=1))
-        for seed in range(200)
+        abs(IsingSampler((32, 32), 1.5, algorithm=algorithm, random_state=seed).sample(n_samples=16).mean(axis=1))
+        for seed in range(50)
     ]
     assert np.min(m) > 0.9
     assert np.mean(m) == pytest.approx(0.986517, abs=0.002)

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from sklearn.exceptions import ConvergenceWarning
 
-from skhamiltonian import IsingSampler, MADEHamiltonian, phase_curve
+from skhamiltonian import IsingSampler, MADEHamiltonian, _network_chains, phase_curve
 from skhamiltonian._autoregressive import log_prob, tempered_draws
 from skhamiltonian._exact import enumerate_states
 from skhamiltonian._network_chains import R_HAT_LIMIT, _Ladder, _Single, burn_in_by_r_hat, chain_draws, exponents
@@ -124,7 +124,8 @@ def enumerated(made, T, field):
     ("temperature", "field"),
     [(0.1, 0.0), (np.inf, 0.0), (2.5, 0.0), (2.5, 1e3), (2.5, -1e3), (0.1, 1e3), (0.1, -1e3), (np.inf, 1e3)],
 )
-def test_extremes_agree_with_enumeration_or_warn(made, method, temperature, field):
+def test_extremes_agree_with_enumeration_or_warn(monkeypatch, made, method, temperature, field):
+    monkeypatch.setattr(_network_chains, "_LAST_WINDOW", 320)  # chains that never agree need not wait so long here
     exact = enumerated(made, temperature, field)
     frozen = method in ("metropolis", "window") and temperature == 0.1 and not field  # in one of two ground states
     warns = partial(pytest.warns, ConvergenceWarning, match="frozen") if frozen else contextlib.nullcontext
@@ -150,7 +151,7 @@ def test_errors_are_those_of_repetition(made, method, names):
     """z-scores over 20 seeds have variance 1 +- 0.5, and mean 0."""
     z = []
     for seed in range(20):
-        curve = phase_curve(made, [1.8, 2.3, 3.5], n_samples=1280, field=0.05, method=method, random_state=seed)
+        curve = phase_curve(made, [1.8, 3.5], n_samples=1280, field=0.05, method=method, random_state=seed)
         for i, T in enumerate(curve.temperatures):
             exact = enumerated(made, T, 0.05)
             z += [(curve[name].value[i] - exact[name]) / curve[name].error[i] for name in names]

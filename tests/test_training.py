@@ -58,15 +58,18 @@ def test_the_loss_is_that_of_the_law_that_is_kept(n_states, hidden, skip, activa
 
 def test_weights_begin_with_the_variance_of_their_fan_in_and_biases_at_zero():
     """Uniform up to 1 / sqrt(fan-in), counted after masking; a unit that sees nothing has no weights."""
-    network = MaskedNetwork(64, 2, (500,), "relu", True, 0)
-    for weight, mask in zip(network.weights, masks(64, 2, (500,))[:-1], strict=True):
+    network = MaskedNetwork(64, 2, (2000,), "relu", True, 0)
+    for weight, mask in zip(network.weights, masks(64, 2, (2000,))[:-1], strict=True):
         weight, mask = weight.detach().numpy(), mask.T
-        unit = (weight * np.sqrt(np.maximum(mask.sum(axis=1, keepdims=True), 1)))[mask]
+        fan_in = np.maximum(mask.sum(axis=1, keepdims=True), 1)
+        unit = (weight * np.sqrt(fan_in))[mask]
         assert np.all(weight[~mask] == 0)
         assert (unit.min(), unit.max()) == pytest.approx((-1, 1), abs=1e-3)
         assert (np.mean(unit), np.mean(unit**2)) == (pytest.approx(0, abs=0.02), pytest.approx(1 / 3, abs=0.01))
+    one_input = masks(64, 2, (2000,))[0].sum(axis=0) == 1
+    assert network.weights[0].detach().numpy()[one_input].max() > 0.9
     assert all(torch.all(start == 0) for start in [*network.biases, network.skip])
-    again, other = (MaskedNetwork(64, 2, (500,), "relu", True, seed) for seed in (0, 1))
+    again, other = (MaskedNetwork(64, 2, (2000,), "relu", True, seed) for seed in (0, 1))
     assert torch.equal(network.weights[0], again.weights[0])
     assert not torch.equal(network.weights[0], other.weights[0])
 
