@@ -188,8 +188,8 @@ class BlockSpinTransformer(TransformerMixin, BaseEstimator):
     def _wrap(self, lattices):
         """Continue the lattices at their upper ends, as far as the last blocks reach."""
         reach = [(n_out - 1) * d + b for n_out, b, d in self._geometry()]
-        beyond = [(0, max(end - length, 0)) for end, length in zip(reach, self.lattice_shape_, strict=True)]
-        return np.pad(lattices, [(0, 0), *beyond], mode="wrap")
+        beyond = np.maximum(np.subtract(reach, self.lattice_shape_), 0)
+        return np.pad(lattices, [(0, 0), *((0, n) for n in beyond)], mode="wrap")
 
 
 def _check_per_axis(value, name, n_axes):

@@ -70,6 +70,7 @@ def test_repeated_rows_part(random_network):
     repeated = equal_weight_codes(network, 2000, 2.0, tilt, np.random.SeedSequence(0).spawn(2)[0])
     parted = parted_codes(network, 2000, 2.0, tilt, np.random.SeedSequence(0))
     assert len(np.unique(repeated, axis=0)) < 1950 < 1990 < len(np.unique(parted, axis=0))
+    assert (parted != repeated).any(axis=1).all()
     small = random_network(6, 2, scale=0.5)
     rows = np.concatenate([parted_codes(small, 100, 2.0, tilt, np.random.SeedSequence(s)) for s in range(60)])
     assert g_test(rows, small, law(small, 2.0, tilt)) > 1e-4
