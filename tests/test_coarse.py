@@ -34,7 +34,7 @@ def test_tempered_blocks_of_a_small_lattice_are_enumerated(stride, boundary):
     """
     blocks = BlockSpinTransformer(block_size=2, stride=stride, lattice_shape=(4, 4), boundary=boundary)
     S, p = enumerated_blocks(blocks)
-    X = IsingSampler(lattice_shape=(4, 4), temperature=T0, random_state=0).sample(n_samples=50_000)
+    X = IsingSampler(lattice_shape=(4, 4), temperature=T0, random_state=0).sample(n_samples=100_000 // stride)
     symmetries = ("point-group", "spin-flip", *(["translation"] if boundary == "periodic" else []))
     made = MADEHamiltonian(
         T0,
@@ -45,7 +45,7 @@ def test_tempered_blocks_of_a_small_lattice_are_enumerated(stride, boundary):
         random_state=0,
     )
     T = [1.5, 2.0, 2.5, 3.0, 4.0]
-    curve = phase_curve(make_pipeline(blocks, made).fit(X), T, n_samples=40_000, random_state=0)
+    curve = phase_curve(make_pipeline(blocks, made).fit(X), T, n_samples=80_000, random_state=0)
     exact = [tempered_magnetization(S, p, temperature) for temperature in T]
     off = np.abs(curve["abs_magnetization"].value - exact)
     assert off[:4].max() < 0.01
