@@ -45,13 +45,9 @@ def check_numbers(made):
         _integer(made, name)
     _hidden_layers(made.hidden_layer_sizes, 1)
     check_number(made.alpha, "alpha", low=0, include_high=False)
-    if isinstance(made.learning_rate_init, str):
-        check_choice(made.learning_rate_init, "learning_rate_init", ("auto",))
-    else:
+    if not _is_auto(made.learning_rate_init, "learning_rate_init", "a positive number"):
         check_number(made.learning_rate_init, "learning_rate_init", low=0, include_low=False, include_high=False)
-    if isinstance(made.sparsity, str):
-        check_choice(made.sparsity, "sparsity", ("auto",))
-    else:
+    if not _is_auto(made.sparsity, "sparsity", "a non-negative number"):
         check_number(made.sparsity, "sparsity", low=0, include_high=False)
     if not isinstance(made.whiten, (bool, np.bool_)):
         check_choice(made.whiten, "whiten", ("auto", True, False))
@@ -96,18 +92,21 @@ def whitens(made, n_states):
 def _integer(made, name):
     """Return a parameter as an integer, or None for "auto"."""
     value = getattr(made, name)
-    if isinstance(value, str):
-        check_choice(value, name, ("auto",))
-        return None
-    return check_integer(value, name, minimum=1)
+    return None if _is_auto(value, name, "an integer >= 1") else check_integer(value, name, minimum=1)
 
 
 def _hidden_layers(sizes, n_sites):
     """Return the widths of the hidden layers; "auto" is one wide layer, as many-body terms need it."""
-    if isinstance(sizes, str):
-        check_choice(sizes, "hidden_layer_sizes", ("auto",))
+    if _is_auto(sizes, "hidden_layer_sizes", "a tuple of integers >= 1"):
         return (min(16 * n_sites, 1024, max(512, 2**17 // n_sites)),)
     sizes = (sizes,) if isinstance(sizes, numbers.Integral) else sizes
     if not isinstance(sizes, (list, tuple, np.ndarray)):
         raise TypeError(f"hidden_layer_sizes must be 'auto' or a tuple of integers >= 1, got {sizes!r}")
     return tuple(check_integer(size, "each of hidden_layer_sizes", minimum=1) for size in sizes)
+
+
+def _is_auto(value, name, otherwise):
+    """Return whether a parameter is "auto"; another string is nothing that it may be."""
+    if isinstance(value, str) and value != "auto":
+        raise ValueError(f"{name} must be 'auto' or {otherwise}, got {value!r}")
+    return isinstance(value, str)

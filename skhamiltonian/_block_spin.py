@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+import operator
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -126,7 +127,7 @@ class BlockSpinTransformer(TransformerMixin, BaseEstimator):
         lengths = (n_sites,) if self.lattice_shape is None else check_lattice_shape(self.lattice_shape, n_sites)
         block_size = _check_per_axis(self.block_size, "block_size", len(lengths))
         stride = block_size if self.stride is None else _check_per_axis(self.stride, "stride", len(lengths))
-        if any(b > length for b, length in zip(block_size, lengths, strict=True)):
+        if any(map(operator.gt, block_size, lengths)):
             raise ValueError(
                 f"block_size must not exceed lattice_shape={lengths} (n_features={n_sites}), got {self.block_size!r}"
             )
@@ -187,8 +188,8 @@ class BlockSpinTransformer(TransformerMixin, BaseEstimator):
     def _wrap(self, lattices):
         """Continue the lattices at their upper ends, as far as the last blocks reach."""
         reach = [(n_out - 1) * d + b for n_out, b, d in self._geometry()]
-        beyond = [(0, max(end - length, 0)) for end, length in zip(reach, self.lattice_shape_, strict=True)]
-        return np.pad(lattices, [(0, 0), *beyond], mode="wrap")
+        beyond = np.maximum(np.subtract(reach, self.lattice_shape_), 0)
+        return np.pad(lattices, [(0, 0), *((0, n) for n in beyond)], mode="wrap")
 
 
 def _check_per_axis(value, name, n_axes):
@@ -218,7 +219,7 @@ def _shifts(x, axis, geometry):
 
 def _block_sum(lattices, geometry, dtype):
     """Sum one axis after the other: as many additions as a block has sites along its edges."""
-    total = lattices.astype(dtype, copy=False)
+    total = lattices.astype(dtype)
     for axis in range(len(geometry)):
         total = functools.reduce(np.add, _shifts(total, axis, geometry))
     return total
@@ -265,7 +266,7 @@ def _first_place(here, geometry):
 def _block_decimation(lattices, geometry, dtype):
     for axis in range(len(geometry)):
         lattices = next(_shifts(lattices, axis, geometry))
-    return lattices.astype(dtype, copy=False)
+    return lattices
 
 
 _MOST_VALUES = 1024

@@ -1,7 +1,6 @@
 """Fit of the calibration: a logistic regression that tells data from the model's own draws."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -46,8 +45,7 @@ def calibrate(network, states, codes, log_p, direction, even, seed):
     states = states.astype(np.float64)
     if direction is None:
         direction = _leading_direction(states[codes], int(direction_seed.generate_state(1)[0]))
-    blank = Calibration(direction, states, np.zeros(0), np.zeros(N_FEATURES + 1))
-    order, drawn_order = blank.order_parameter(codes), blank.order_parameter(drawn)
+    order, drawn_order = states[codes] @ direction, states[drawn] @ direction
     scales = _scales(log_p, drawn_log_p, order, drawn_order, even)
     used = _EVEN if even else list(range(N_FEATURES))
     x, y = (np.stack(features(*z, scales), axis=1)[:, used] for z in ((log_p, order), (drawn_log_p, drawn_order)))
@@ -59,8 +57,7 @@ def calibrate(network, states, codes, log_p, direction, even, seed):
         return None
     coef = np.zeros(N_FEATURES + 1)
     coef[used] = _coefficients(x, y)
-    calibration = replace(blank, scales=scales, coef=coef)
-    coef[-1], error = _log_normaliser(network, calibration, y @ coef[used])
+    coef[-1], error = _log_normaliser(network, Calibration(direction, states, scales, coef), y @ coef[used])
     return {
         "direction": direction,
         "states": states,
@@ -76,7 +73,7 @@ def calibrate(network, states, codes, log_p, direction, even, seed):
 def _leading_direction(values, seed):
     """Return the leading principal component: the sum of states that fluctuates most."""
     values = values[: max(1000, _MAX_BYTES // 8 // values.shape[1])]
-    direction = randomized_svd(values - values.mean(axis=0), 1, n_iter=7, random_state=seed)[2][0]
+    direction = randomized_svd(values - values.mean(axis=0), 1, random_state=seed)[2][0]
     return direction if direction.sum() >= 0 else -direction
 
 
@@ -95,7 +92,7 @@ def _coefficients(x, y):
     """Return the weights of the features in the log density ratio of x to y."""
     width = y.std(axis=0)
     width[width <= 1e-12 * np.abs(y).max(axis=0)] = 1.0  # constant, up to rounding
-    label = np.repeat([1, 0], [len(x), len(y)])
+    label = np.repeat([True, False], [len(x), len(y)])
     weight = np.where(label, 1.0, len(x) / len(y))
     regression = LogisticRegression(C=_INVERSE_PENALTY, solver="newton-cholesky", tol=1e-8)
     return regression.fit(np.concatenate([x, y]) / width, label, sample_weight=weight).coef_[0] / width

@@ -245,7 +245,8 @@ def train(
     rng = np.random.default_rng(seed)
     n_batches = math.ceil(len(rows) / batch_size)
     total_steps = max(2, max_iter * n_batches) + 1
-    # Adam forgets the large gradients of the beginning within a tenth of the run.
+    # Adam forgets the large gradients of the beginning within a tenth of the run. The schedule moves the first of the
+    # two, the momentum, between 0.95 and, where the rate is largest, 0.85.
     betas = (0.9, max(0.9, 1 - 10 / total_steps))
     optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, betas=betas, weight_decay=alpha, fused=True)
     warm_up = max(0.1, 2 / total_steps)

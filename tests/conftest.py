@@ -20,6 +20,16 @@ settings.load_profile("fixed")
 
 
 @pytest.fixture(scope="session")
+def spins():
+    """Make free spins of +-1."""
+
+    def make(n_samples, n_sites, seed=0):
+        return np.random.default_rng(seed).choice(np.array([-1, 1], np.int8), (n_samples, n_sites))
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def random_network():
     """Make a masked network with normal weights, sites drawn in a random order."""
 

@@ -102,6 +102,17 @@ def test_open_boundary_drops_the_remainder_and_periodic_wraps_it():
     np.testing.assert_array_equal(BlockSpinTransformer(2, boundary="periodic").fit_transform(X), [[1, 5, 4]])
 
 
+@pytest.mark.parametrize("boundary", ["open", "periodic"])
+@pytest.mark.parametrize(
+    ("length", "size", "stride"), [(5, 2, 2), (6, 2, 2), (6, 3, 1), (7, 2, 3), (4, 4, 1), (5, 1, 3)]
+)
+def test_a_lattice_is_continued_as_far_as_its_blocks_reach(length, size, stride, boundary):
+    blocks = BlockSpinTransformer(size, stride=stride, boundary=boundary).fit(np.ones((1, length)))
+    last = [i for i in range(0, length, stride) if boundary == "periodic" or i + size <= length][-1]
+    held = blocks._wrap(np.arange(length)[None])
+    np.testing.assert_array_equal(held, [np.arange(max(length, last + size)) % length])
+
+
 def test_two_steps_of_blocking_are_one_with_the_product_of_the_sizes():
     X = np.random.default_rng(1).choice([-1, 1], size=(50, 8 * 12))
     first = BlockSpinTransformer(2, lattice_shape=(8, 12)).fit(X)

@@ -108,6 +108,7 @@ def test_noise_is_not_calibrated(random_network):
 def test_a_harmful_correction_is_refused(random_network, monkeypatch):
     """Without a penalty 30 rows of the network's own law are fitted by their noise, and the folds show it."""
     monkeypatch.setattr("skhamiltonian._density_ratio._INVERSE_PENALTY", 1e4)
+    monkeypatch.setattr("skhamiltonian._density_ratio._MIN_DRAWS", 2000)
     network = random_network(12, 2, (6,), activation="tanh", scale=0.3)
     codes = enumerate_states((0, 1), 12).astype(np.int8)
     log_p = uncalibrated_log_prob(network, codes)

@@ -106,6 +106,7 @@ def test_tiles_of_a_large_lattice_at_half_the_temperature():
     X = IsingSampler(lattice_shape=(16, 16), temperature=T0, random_state=0).sample(n_samples=60_000)
     made = MADEHamiltonian(
         T0,
+        hidden_layer_sizes=(256,),
         lattice_shape=(8, 8),
         symmetries=("translation", "point-group", "spin-flip"),
         max_iter=10,

@@ -68,9 +68,9 @@ def assert_intervals_cover(sampler, T, n_samples, field, method):
 @pytest.mark.parametrize(("T", "field"), [(2.0, 0.1), (5.0, 0.0)])
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_intervals_of_every_observable_cover_the_truth(name, T, field):
-    """Two thousand effective draws a replicate, whatever the sampler."""
+    """A thousand effective draws a replicate, whatever the sampler."""
     make, method = SAMPLERS[name]
-    n_samples = {"tempered": 8000, "independence": 2000}.get(method, 4000)
+    n_samples = {"tempered": 4000, "independence": 1000}.get(method, 2000)
     covered = assert_intervals_cover(make(), T, n_samples, field, method)
     assert ("entropy" in covered) == (method == "tempered")
 

@@ -45,10 +45,12 @@ values = st.one_of(few, st.integers(-(2**63), 2**64 - 1), st.floats(width=16), s
 mixed = st.one_of(few, st.booleans(), st.none(), st.text(max_size=2), st.floats(), st.integers(), st.complex_numbers())
 shapes = npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=6)
 tables = npst.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=8)
+four_sites = st.tuples(st.integers(1, 8), st.just(4))  # as many as there were where a model is asked
 scalars = st.one_of(npst.scalar_dtypes(), npst.integer_dtypes(endianness=">"))
 arrays = st.one_of(
     npst.arrays(npst.integer_dtypes() | npst.floating_dtypes(), tables, elements=few),
     npst.arrays(np.int8, tables, elements=st.sampled_from([-1, 1])),
+    npst.arrays(npst.integer_dtypes() | npst.floating_dtypes(), four_sites, elements=st.sampled_from([-1, 1])),
     npst.arrays(scalars, shapes),
     npst.arrays(object, shapes, elements=mixed),
     st.lists(st.lists(values, max_size=4), max_size=4),

@@ -341,13 +341,6 @@ def test_a_hostile_argument_is_refused_by_its_name_or_does_no_harm(entry, name):
         refused_by_name_or_harmless(lambda value=value: function(**{name: value}), name, value)
 
 
-@pytest.mark.parametrize("path", [None, 0, True, 1.5, ["curve.npz"]])
-def test_a_path_is_a_path_and_no_file_descriptor(path):
-    for function in (PhaseCurve.load, CURVE.save):
-        with pytest.raises(TypeError, match=f"not {type(path).__name__}"):
-            function(path)
-
-
 def test_every_parameter_of_the_tables_exists():
     for entry, (_, names) in FUNCTIONS.items():
         owner, _, method = entry.partition(".")

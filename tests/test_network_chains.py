@@ -151,7 +151,7 @@ def test_errors_are_those_of_repetition(made, method, names):
     """z-scores over 20 seeds have variance 1 +- 0.5, and mean 0."""
     z = []
     for seed in range(20):
-        curve = phase_curve(made, [1.8, 2.3, 3.5], n_samples=1280, field=0.05, method=method, random_state=seed)
+        curve = phase_curve(made, [1.8, 3.5], n_samples=1280, field=0.05, method=method, random_state=seed)
         for i, T in enumerate(curve.temperatures):
             exact = enumerated(made, T, 0.05)
             z += [(curve[name].value[i] - exact[name]) / curve[name].error[i] for name in names]

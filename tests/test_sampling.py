@@ -7,8 +7,16 @@ from scipy import stats
 from skhamiltonian._autoregressive import log_prob, tempered_log_weight
 from skhamiltonian._exact import enumerate_states
 from skhamiltonian._network_chains import chain_draws
-from skhamiltonian._sampling import equal_weight_codes, parted_codes, support
-from skhamiltonian._tempered_draws import effective_sample_size, tempered_draws
+from skhamiltonian._sampling import (
+    N_POPULATIONS,
+    equal_weight_codes,
+    independent_populations,
+    is_exact,
+    joint_log_weight,
+    parted_codes,
+    support,
+)
+from skhamiltonian._tempered_draws import Population, effective_sample_size, tempered_draws
 
 
 def law(network, exponent, tilt):
@@ -31,13 +39,13 @@ def g_test(codes, network, expected):
 @pytest.mark.parametrize(("n_sites", "n_states"), [(6, 2), (4, 3)])
 @pytest.mark.parametrize(("exponent", "n_sweeps"), [(0.5, 0), (1.0, 0), (2.0, 0), (2.0, 1)])
 def test_proposed_configurations_keep_the_law(random_network, n_sites, n_states, exponent, n_sweeps, calibrated):
-    """Without sweeps, draws and flips alone must make it; chains start in the law, so draws 20 apart are thinned."""
+    """Without sweeps, draws and flips alone must make it; chains start in the law, so draws 10 apart are thinned."""
     network = random_network(n_sites, n_states, scale=0.5, calibrated=calibrated)
     tilt = np.linspace(-0.2, 0.3, n_states)
     seed = np.random.SeedSequence(1)
-    draws = chain_draws(network, 64, 4000, exponent, tilt, 0, n_sweeps, seed, "independence")
+    draws = chain_draws(network, 64, 2000, exponent, tilt, 0, n_sweeps, seed, "independence")
     assert 0.3 < draws.acceptance < 1
-    thinned = draws.codes[:, 19::20].reshape(-1, n_sites)
+    thinned = draws.codes[:, 9::10].reshape(-1, n_sites)
     assert g_test(thinned, network, law(network, exponent, tilt)) > 1e-4
 
 
@@ -79,6 +87,55 @@ def test_repeated_rows_part(random_network):
     repeated = equal_weight_codes(network, 2000, 2.0, tilt, np.random.SeedSequence(0).spawn(2)[0])
     parted = parted_codes(network, 2000, 2.0, tilt, np.random.SeedSequence(0))
     assert len(np.unique(repeated, axis=0)) < 1950 < 1990 < len(np.unique(parted, axis=0))
+    assert (parted != repeated).any(axis=1).all()
     small = random_network(6, 2, scale=0.5)
     rows = np.concatenate([parted_codes(small, 100, 2.0, tilt, np.random.SeedSequence(s)) for s in range(60)])
     assert g_test(rows, small, law(small, 2.0, tilt)) > 1e-4
+
+
+def test_draws_are_exact_of_the_law_itself_and_of_no_law_at_all(random_network):
+    network, calibrated = (random_network(4, 2, calibrated=c) for c in (False, True))
+    none, tilt = np.zeros(2), np.array([0.0, 0.1])
+    assert [is_exact(network, exponent, none) for exponent in (0.0, 0.5, 1.0, 2.0)] == [True, False, True, False]
+    assert [is_exact(calibrated, exponent, none) for exponent in (0.0, 0.5, 1.0, 2.0)] == [True, False, False, False]
+    assert not any(is_exact(network, exponent, tilt) for exponent in (0.0, 1.0))
+
+
+@pytest.mark.parametrize("exponent", [1.0, 2.0])
+@pytest.mark.parametrize("n_samples", [1, 1024, 1025, 5000])
+def test_draws_of_equal_weight_are_as_many_as_wanted_and_keep_the_law(random_network, n_samples, exponent):
+    network, tilt = random_network(6, 2, scale=0.5), np.zeros(2)
+    codes = equal_weight_codes(network, n_samples, exponent, tilt, np.random.SeedSequence(2))
+    assert codes.shape == (n_samples, 6)
+    if n_samples == 5000:
+        assert g_test(codes, network, law(network, exponent, tilt)) > 1e-4
+        half, other = (np.bincount(part @ 2 ** np.arange(6), minlength=64) for part in (codes[:2500], codes[2500:]))
+        assert stats.chi2_contingency([half + 1, other + 1]).pvalue > 1e-4  # rows are in no order
+
+
+def test_resampled_rows_come_from_twice_as_many_draws(random_network, monkeypatch):
+    sizes = []
+
+    def counted(network, size, exponent, tilt, rng):
+        sizes.append(size)
+        return tempered_draws(network, size, exponent, tilt, rng)
+
+    monkeypatch.setattr("skhamiltonian._sampling.tempered_draws", counted)
+    network, tilt = random_network(4, 2), np.zeros(2)
+    for n_samples, exponent, least in [(3000, 2.0, 6000), (10, 2.0, 20), (3000, 1.0, 3000), (1024, 1.0, 1024)]:
+        sizes.clear()
+        equal_weight_codes(network, n_samples, exponent, tilt, np.random.SeedSequence(0))
+        assert least <= sum(sizes) < least + 2 * 1024 + 1
+
+
+@pytest.mark.parametrize(("n_samples", "size"), [(1, 128), (2048, 128), (2049, 129), (16_000, 1000)])
+def test_populations_are_independent_and_enough_for_an_error_bar(random_network, n_samples, size):
+    blocks = independent_populations(random_network(9, 2), n_samples, 2.0, np.zeros(2), np.random.SeedSequence(0))
+    assert [block.codes.shape for block in blocks] == [(size, 9)] * N_POPULATIONS
+    assert len({block.codes.tobytes() for block in blocks}) == N_POPULATIONS
+
+
+def test_populations_weigh_their_partition_sums():
+    log_weight = np.log([[1.0, 3.0, 2.0], [5.0, 5.0, 5.0]])
+    blocks = [Population(None, None, w, z) for w, z in zip(log_weight, np.log([2.0, 0.5]), strict=True)]
+    np.testing.assert_allclose(np.exp(joint_log_weight(blocks)), [[1.0, 3.0, 2.0], [0.5, 0.5, 0.5]])

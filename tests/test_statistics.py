@@ -59,18 +59,36 @@ def test_autocorrelation_time_of_ar1(rho):
     assert autocorrelation_time(x) == pytest.approx((1 + rho) / (1 - rho), rel=0.1)
 
 
+def test_autocorrelation_time_is_the_sum_up_to_the_first_window_of_five_times_itself():
+    """Term by term, of chains whose windows are 5 and more draws long, and of one that ends before its window."""
+    rng = np.random.default_rng(13)
+    for n_chains, n_draws, rho in [(3, 300, 0.0), (2, 300, 0.5), (4, 500, 0.8), (1, 40, 0.9), (2, 3, -0.5)]:
+        x = ar1(rng, n_chains, n_draws, rho)
+        y = x - x.mean()
+        covariance = [np.mean([chain[t:] @ chain[: n_draws - t] for chain in y]) for t in range(n_draws)]
+        tau = 1.0
+        for t in range(1, n_draws):
+            tau += 2 * covariance[t] / covariance[0]
+            if t >= 5 * tau:
+                break
+        assert autocorrelation_time(x) == pytest.approx(max(1, tau))
+
+
 def test_autocorrelation_time_of_chains_that_have_not_met_is_long():
     x = np.random.default_rng(3).normal(size=(4, 1000)) + 10 * np.arange(4)[:, None]
     assert autocorrelation_time(x) > 300
 
 
-@pytest.mark.parametrize("constant", [0.0, 0.1, -1e6])
-def test_a_constant_has_no_error_and_every_draw_counts(constant):
-    x = np.full((4, 100), constant)
-    starts = unit_starts(4, 100, autocorrelation_time(x))
+@pytest.mark.parametrize("n_draws", [100, 50_000])
+@pytest.mark.parametrize("constant", [0.0, 0.1, -1e6, 1e9 / 3])
+def test_a_constant_has_no_error_and_every_draw_counts(constant, n_draws):
+    """Up to the rounding of its mean, which grows with the constant and the number of draws."""
+    x = np.full((4, n_draws), constant)
+    assert autocorrelation_time(x) == 1
+    starts = unit_starts(4, n_draws, 1.0)
     value, error = jackknife(leave_one_out(x, equal_weights(x), starts))
     assert (value, error) == (pytest.approx(constant), pytest.approx(0, abs=1e-9 * abs(constant)))
-    assert effective_sample_size(x, equal_weights(x), starts) == pytest.approx(400)
+    assert effective_sample_size(x, equal_weights(x), starts) == pytest.approx(4 * n_draws)
     assert r_hat(x, equal_weights(x)) == 1
 
 
@@ -106,6 +124,11 @@ def test_populations_count_with_their_partition_sums():
     weight = normalised_weights(draws)
     np.testing.assert_allclose(weight, [[3 / 16, 1 / 16], [3 / 8, 3 / 8]])
     assert (weight * x).sum() == pytest.approx(0.25 * 1.5 + 0.75 * 5)
+
+
+def test_draws_without_weights_all_count_the_same():
+    draws = Draws(np.zeros((2, 3, 7)), np.zeros((2, 3)))
+    np.testing.assert_allclose(normalised_weights(draws), np.full((2, 3), 1 / 6))
 
 
 def test_without_partition_sums_all_chains_count_the_same():
@@ -166,6 +189,22 @@ def test_r_hat_of_shifted_chains(weighted):
     x = rng.normal(size=(2, 100_000)) + np.array([[0], [delta]])
     weight = equal_weights(x) * (rng.permuted(np.tile([0.5, 1.5], 100_000)).reshape(x.shape) if weighted else 1)
     assert r_hat(x, weight) == pytest.approx(np.sqrt(1 + delta**2 / (2 if weighted else 3)), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("n_chains", "n_draws", "group", "halves"),
+    [(2, 7, 1, 2), (8, 2, 1, 1), (16, 9, 2, 2), (19, 4, 2, 2), (40, 1, 5, 1)],
+)
+@pytest.mark.parametrize("scale", [1.0, 1e-12])
+def test_r_hat_is_its_formula(n_chains, n_draws, group, halves, scale):
+    """Eight groups at least, halves where there are two draws for each: what is left over is not used."""
+    x = np.random.default_rng(14).normal(size=(n_chains, n_draws)) + np.linspace(0, 2, n_chains)[:, None]
+    n = n_draws // halves
+    places = [(g * group, h * n) for g in range(n_chains // group) for h in range(halves)]
+    sets = [x[chain : chain + group, draw : draw + n].ravel() for chain, draw in places]
+    within, between = np.var(sets, axis=1, ddof=1).mean(), np.var(np.mean(sets, axis=1), ddof=1)
+    wanted = np.sqrt(1 - 1 / (group * n) + between / within)
+    assert r_hat(scale * x, equal_weights(x)) == pytest.approx(wanted)
 
 
 def test_r_hat_is_one_where_chains_agree_and_sees_a_drift():

@@ -158,7 +158,7 @@ def test_windows_and_tempered_draws_agree_where_single_blocks_are_frozen():
     made = MADEHamiltonian(T0, hidden_layer_sizes=(128,), lattice_shape=(7, 7), max_iter=15, random_state=0).fit(S)
     T = [2.0, 3.0]
     tempered = phase_curve(made, T, n_samples=20_000, random_state=0)
-    windows = phase_curve(made, T, n_samples=5000, method="window", random_state=1)
+    windows = phase_curve(made, T, n_samples=2500, method="window", random_state=1)
     for name in ("abs_magnetization", "energy"):
         error = np.hypot(windows[name].error, tempered[name].error)
         assert (np.abs(windows[name].value - tempered[name].value) < 4 * error).all()
