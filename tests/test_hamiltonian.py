@@ -131,6 +131,21 @@ def test_pipeline_of_blocks(X):
     assert curve["abs_magnetization"].value[0] > curve["abs_magnetization"].value[1]
 
 
+def test_grid_search_over_blocks_and_networks(X):
+    """Each stride has scores of its own scale: sums of four blocks, or of nine that overlap."""
+    coarse = make_pipeline(BlockSpinTransformer(lattice_shape=(4, 4)), clone(SMALL).set_params(random_state=0))
+    grid = {"blockspintransformer__stride": [1, 2], "madehamiltonian__hidden_layer_sizes": [(4,), (8,)]}
+    search = GridSearchCV(coarse, grid, cv=2).fit(X[:500])
+    scores = search.cv_results_["mean_test_score"].reshape(2, 2)
+    assert scores[0].max() < scores[1].min() < 0
+    best = search.best_estimator_
+    assert best[0].stride == 2
+    assert best[0].n_features_in_ == 16
+    assert best[1].n_features_in_ == 4
+    again = pickle.loads(pickle.dumps(best))
+    np.testing.assert_array_equal(again.score_samples(X[:50]), best.score_samples(X[:50]))
+
+
 BAD_PARAMETERS = [
     ("temperature", 0, "positive finite number, got 0"),
     ("temperature", float("nan"), "got nan"),

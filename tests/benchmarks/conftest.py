@@ -26,6 +26,7 @@ def pytest_terminal_summary(terminalreporter, config):
     if rows := config.stash[_ROWS]:
         rows = [("measured", "value", "unit", "how"), *rows]
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        terminalreporter.section(f"measured on one thread, if not said otherwise, {platform.machine()}, Python {platform.python_version()}")
+        machine = f"{platform.machine()}, Python {platform.python_version()}"
+        terminalreporter.section(f"measured on one thread, if not said otherwise, {machine}")
         for row in rows:
             terminalreporter.write_line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
