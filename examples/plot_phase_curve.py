@@ -48,7 +48,7 @@ networks = {
         hidden_layer_sizes=(180, 120),
         skip_connections=False,
         calibrate=False,
-        max_iter=20,
+        max_iter=15,
         random_state=0,
         verbose=1,
     ),
@@ -75,7 +75,7 @@ for label, network in networks.items():
 T = [1.0, 1.5, 1.75, 2.0, 2.1, 2.2, 2.3, 2.4, 2.5, 2.6, 2.75, 3.0, 3.5, 4.0]
 made = networks["MADEHamiltonian"]
 with joblib.parallel_config(n_jobs=2):
-    curves = {"Ising model": phase_curve(ising, T, random_state=0)}
+    curves = {"Ising model": phase_curve(ising, T, n_samples=5000, random_state=0)}
     report("curve of the Ising model")
     for label, network in networks.items():
         curves[label] = phase_curve(network, T, random_state=0)
