@@ -11,9 +11,10 @@ from skhamiltonian._tempered_draws import draw_site, effective_sample_size, syst
 @pytest.mark.kernel
 @pytest.mark.parametrize("n_states", [2, 3, 5])
 @pytest.mark.parametrize("exponent", [0.0, 1.0, 2.5])
-def test_a_site_is_drawn_from_the_tempered_law_of_its_logits(n_states, exponent):
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_a_site_is_drawn_from_the_tempered_law_of_its_logits(n_states, exponent, scale):
     rng = np.random.default_rng(0)
-    z = rng.normal(size=(1 if n_states == 2 else n_states, 300)).astype(np.float32)
+    z = scale * rng.normal(size=(1 if n_states == 2 else n_states, 300)).astype(np.float32)
     tilt, uniform = rng.normal(size=n_states), rng.random(300)
     code, log_p, log_weight = np.empty(300, np.int8), np.ones(300), np.full(300, 2.0)
     draw_site(z, exponent, tilt, uniform, code, log_p, log_weight)
@@ -43,6 +44,29 @@ def test_draws_know_their_probability_and_their_weight(random_network, n_sites, 
     )
     for draws in (independent, resampled):
         np.testing.assert_allclose(draws.log_prob, log_prob(network, draws.codes), atol=1e-4)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("n_states", [2, 3])
+def test_resampled_populations_know_the_partition_sum(random_network, n_states):
+    network, tilt = random_network(5, n_states, (4,), scale=1.0, calibrated=True), np.linspace(-0.5, 0.4, n_states)
+    states = enumerate_states(np.arange(n_states), 5).astype(np.int8)
+    exact = np.logaddexp.reduce(3 * log_prob(network, states) + tilt[states].sum(axis=1))
+    draws = [tempered_draws(network, 60, 3.0, tilt, np.random.default_rng(seed)) for seed in range(100)]
+    ratio = np.exp([population.log_partition - exact for population in draws])
+    assert ratio.std() < 0.5
+    assert abs(ratio.mean() - 1) < 4 * ratio.std() / 10
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(("exponent", "resampled"), [(1.02, False), (1.5, False), (4.0, True)])
+def test_populations_are_resampled_where_less_than_half_would_count(random_network, exponent, resampled):
+    network, tilt = random_network(20, 2, scale=0.3), np.zeros(2)
+    draws = tempered_draws(network, 200, exponent, tilt, np.random.default_rng(0))
+    independent = tempered_draws(network, 200, exponent, tilt, np.random.default_rng(0), resample=False)
+    assert (effective_sample_size(independent.log_weight) < 100) == resampled
+    assert np.array_equal(draws.codes, independent.codes) != resampled
+    assert effective_sample_size(draws.log_weight) >= 100
 
 
 @pytest.mark.parametrize("hidden", [(), (9,), (8, 5)])
@@ -90,3 +114,4 @@ def test_weights_of_any_size_count_by_their_ratios(shift):
     log_weight = shift + np.log([1.0, 1.0, 3.0])
     assert effective_sample_size(log_weight) == pytest.approx(25 / 11)
     assert systematic_resample(log_weight, 5, np.random.default_rng(0)).tolist() == [0, 1, 2, 2, 2]
+    assert effective_sample_size(np.array([shift + 2000.0, shift, shift])) == 1
