@@ -10,6 +10,8 @@ from hypothesis import settings
 from skhamiltonian._autoregressive import Network, masks
 from skhamiltonian._calibration import N_FEATURES, Calibration
 
+collect_ignore = ["fuzz_loaders.py"]  # a program, which needs atheris
+
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Tests run side by side (pytest -n auto): threads of their own would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
