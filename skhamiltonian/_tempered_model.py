@@ -127,6 +127,7 @@ class TemperingMixin:
         return self.temperature_ / temperature, field * self.states_.astype(np.float64) / temperature
 
     def _draw(self, temperature, n_samples, *, field=0.0, method="auto", seed):
+        check_is_fitted(self)
         shape = self._check_method(method)
         check_memory((n_samples, self.n_features_in_), np.int8, "the sample")
         exponent, tilt = self._tempering(temperature, field)

@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -129,6 +130,13 @@ def test_pipeline_of_blocks(X):
     assert np.isfinite(cross_val_score(coarse, X[:500], cv=3)).all()
     curve = phase_curve(coarse.fit(X[:500]), [2.0, 3.0], n_samples=512, random_state=0)
     assert curve["abs_magnetization"].value[0] > curve["abs_magnetization"].value[1]
+
+
+@pytest.mark.parametrize("method", ["auto", "metropolis"])
+@pytest.mark.parametrize("steps", [(), (BlockSpinTransformer(lattice_shape=(4, 4)),)], ids=["alone", "pipeline"])
+def test_a_curve_of_what_is_not_fitted_says_so(method, steps):
+    with pytest.raises(NotFittedError, match="This MADEHamiltonian instance is not fitted yet"):
+        phase_curve(make_pipeline(*steps, MADEHamiltonian(2.5)), [2.0], method=method)
 
 
 def test_grid_search_over_blocks_and_networks(X):
