@@ -60,7 +60,9 @@ def test_weight_of_a_configuration_is_the_weight_it_is_drawn_with(random_network
 
 
 @pytest.mark.parametrize("calibrated", [False, True])
-@pytest.mark.parametrize(("exponent", "field"), [(2.0, 0.0), (0.3, 0.0), (0.0, 0.0), (1.0, 0.2), (1.0, 0.0)])
+@pytest.mark.parametrize(
+    ("exponent", "field"), [(2.0, 0.0), (0.3, 0.0), (0.0, 0.0), (1.0, 0.2), (1.0, 0.0), (1.01, 0.0)]
+)
 def test_support_is_the_effective_number_of_draws_that_reweighting_leaves(random_network, exponent, field, calibrated):
     network = random_network(8, 3, scale=0.3, calibrated=calibrated)
     tilt, states = field * np.arange(3), enumerate_states(np.arange(3), 8).astype(np.int8)
@@ -73,6 +75,7 @@ def test_support_is_the_effective_number_of_draws_that_reweighting_leaves(random
     found = [support(network, exponent, tilt, np.random.SeedSequence(seed)) for seed in range(20)]
     assert np.exp(np.mean(np.log(found))) == pytest.approx(exact, rel=0.05)
     assert np.std(np.log(found)) < 0.2
+    assert max(found) <= 1
 
 
 def test_support_falls_below_one_configuration(random_network):
