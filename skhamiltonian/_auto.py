@@ -11,7 +11,7 @@ from ._validation import check_choice, check_integer, check_number
 
 # More updates brought little on 8 x 8 to 16 x 16 Ising and many-body data of 500 to 60 000 rows. On larger lattices
 # each costs more, and teaches more.
-_MIN_UPDATES, _MAX_UPDATES, _MANY_SITES = 2500, 14_000, 64
+_MIN_UPDATES, _MAX_UPDATES, _MANY_SITES = 2500, 9000, 64
 _BATCH_SIZE, _MIN_BATCH_SIZE = 469, 16
 # How often a row may be seen in one and the same image before the network knows it by heart, where rows are
 # fewer than pairs of sites.
@@ -66,8 +66,8 @@ def plan(made, n_samples, n_sites, lattice_shape, symmetries, n_iter=0):
     batch_size = min(batch_size, n_samples)
     max_iter = _integer(made, "max_iter")
     if max_iter is None:
-        n_updates = min(_MAX_UPDATES, _MIN_UPDATES * math.sqrt(n_samples / 2000))
-        n_updates = max(_MIN_UPDATES, n_updates * math.sqrt(min(1, _MANY_SITES / n_sites)))
+        n_updates = _MIN_UPDATES * math.sqrt(n_samples / 2000 * min(1, _MANY_SITES / n_sites))
+        n_updates = min(_MAX_UPDATES, max(_MIN_UPDATES, n_updates))
         max_iter = min(max_passes, math.ceil(n_updates * batch_size / n_samples))
     hidden, sparsity = _hidden_layers(made.hidden_layer_sizes, n_sites), made.sparsity
     learning_rate = made.learning_rate_init

@@ -33,8 +33,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
     hidden_layer_sizes : "auto" or tuple of int, default="auto"
         Units of the hidden layers. "auto" is one layer of 16 units a site, at most 1024 or, above 128 sites,
         512; many-body interactions need such a width. The paper's network is (180, 120).
-    activation : {"relu", "tanh", "logistic", "silu"}, default="relu"
-        Activation of the hidden units.
+    activation : {"relu", "tanh", "logistic", "silu"}, default="tanh"
+        Activation of the hidden units. Functions that are odd, as "tanh" is, learn many-body interactions faster.
     skip_connections : bool, default=True
         Whether masked weights lead from the inputs straight to the outputs. They carry the pair
         interactions; the paper's network has none.
@@ -65,9 +65,9 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
         Peak of the one-cycle learning rate. "auto" is 8e-3 up to 512 units in the widest hidden layer and 512 sites;
         beyond, it falls as one over the units or as the root of one over the sites.
     max_iter : "auto" or int, default="auto"
-        Epochs. "auto" makes 2 500 updates with 2 000 rows or fewer and 14 000 with 60 000 of 64 sites, on larger
-        lattices fewer by the root of their number but 2 500, and at least one pass; no more than 30 epochs where the
-        rows, times the number of their symmetries, are fewer than pairs of sites.
+        Epochs. "auto" makes 2 500 updates with 2 000 rows or fewer, more by the root of their number but 9 000; above
+        64 sites fewer by the root of theirs but 2 500, and at least one pass. It is no more than 30 epochs where
+        the rows, times the number of their symmetries, are fewer than pairs of sites.
     alpha : float, default=0.0
         Decoupled weight decay (AdamW). It bends the couplings, too: `sparsity` is the better remedy for few rows.
     sparsity : "auto" or float, default="auto"
@@ -145,7 +145,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
         temperature=1.0,
         *,
         hidden_layer_sizes="auto",
-        activation="relu",
+        activation="tanh",
         skip_connections=True,
         ordering="natural",
         lattice_shape=None,

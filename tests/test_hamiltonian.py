@@ -233,7 +233,7 @@ def test_score_does_not_depend_on_working_memory(made, X):
 
 
 def test_partial_fit_learns_from_a_stream_and_keeps_the_alphabet(states):
-    """Forty parts reach the entropy as near as the same rows in one piece; a part alone does not."""
+    """Twenty parts reach the entropy as near as the same rows in one piece; a part alone does not."""
     ising = IsingSampler(lattice_shape=(4, 4), temperature=2.5, random_state=0)
     X = ising.sample(n_samples=100_000)
     stream = MADEHamiltonian(2.5, hidden_layer_sizes=(64,), batch_size=100, random_state=0)

@@ -48,6 +48,7 @@ class PlainTorch:
     """A masked network as it is written first: masks multiplied in at every pass."""
 
     def __init__(self, network):
+        self.activation = getattr(torch, network.activation)
         self.masks = [torch.from_numpy(m.T.astype(np.float32)) for m in network_masks(network)]
         self.weights = [torch.from_numpy(np.ascontiguousarray(w.T, np.float32)) for w in network.weights]
         self.biases = [torch.from_numpy(b.astype(np.float32)) for b in network.biases]
@@ -57,7 +58,7 @@ class PlainTorch:
     def log_prob(self, x):
         h = x
         for w, b, mask in zip(self.weights[:-1], self.biases[:-1], self.masks[:-2], strict=True):
-            h = torch.relu(functional.linear(h, w * mask, b))
+            h = self.activation(functional.linear(h, w * mask, b))
         z = functional.linear(h, self.weights[-1] * self.masks[-2], self.biases[-1])
         if self.skip is not None:
             z = z + functional.linear(x, self.skip * self.masks[-1])
@@ -69,10 +70,10 @@ def network_masks(network):
 
 
 @pytest.mark.parametrize("n_chains", [1, 128, 1024])
-@pytest.mark.parametrize("skip", [False, True], ids=["paper", "skip connections"])
-def test_metropolis_against_a_forward_pass_a_proposal(random_network, report, n_chains, skip):
+@pytest.mark.parametrize(("activation", "skip"), [("relu", False), ("tanh", True)], ids=["paper", "default"])
+def test_metropolis_against_a_forward_pass_a_proposal(random_network, report, n_chains, activation, skip):
     """256-180-120-256. PyTorch proposes one site to every chain and computes log p anew."""
-    network = random_network(256, 2, (180, 120), skip=skip, scale=0.05)
+    network = random_network(256, 2, (180, 120), skip=skip, activation=activation, scale=0.05)
     rng = np.random.default_rng(0)
     codes = rng.integers(2, size=(n_chains, 256)).astype(np.int8)
     tiles = [codes[start : start + LANES] for start in range(0, n_chains, LANES)]
@@ -99,7 +100,7 @@ def test_metropolis_against_a_forward_pass_a_proposal(random_network, report, n_
 
     t_ours, t_theirs = alternating_medians(ours, theirs)
     ours_rate, theirs_rate = 256 * n_chains / t_ours, 16 * n_chains / t_theirs
-    what = f"Metropolis, {n_chains} chains{', skip connections' if skip else ''}"
+    what = f"Metropolis, {n_chains} chains, {activation}{', skip connections' if skip else ''}"
     report(what, ours_rate / 1e6, "M proposals/s", f"{ours_rate / theirs_rate:.1f} times PyTorch's forward passes")
     assert ours_rate > theirs_rate
 
@@ -113,7 +114,7 @@ def test_training_against_a_plain_loop(report, n_sites, hidden, n_threads):
     """
     torch.set_num_threads(n_threads)
     codes = np.random.default_rng(0).integers(2, size=(469, n_sites)).astype(np.int8)
-    ours_network = MaskedNetwork(n_sites, 2, hidden, "relu", True, 0)
+    ours_network = MaskedNetwork(n_sites, 2, hidden, "tanh", True, 0)
     plain = PlainTorch(ours_network.to_numpy(np.arange(n_sites)))
     for parameter in plain.parameters:
         parameter.requires_grad_()
