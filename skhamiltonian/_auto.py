@@ -20,7 +20,7 @@ _MAX_PASSES = 30
 # run would draw others, and those of the data, where more than half would cost the weights that count too much.
 _SIGNIFICANT_IN_UPDATES, _SIGNIFICANT_IN_DATA = 2.6, 1.3
 # Rows seen a weight, over all epochs, above which noise is no longer what limits the fit, and small weights count.
-_ENOUGH_ROWS_A_WEIGHT = 20
+_ENOUGH_ROWS_A_WEIGHT = 8
 # Adam moves a weight by one learning rate at most, and some of that must be left.
 _MAX_SPARSITY = 0.3
 # An update of Adam moves an output by the learning rate times the width of the layer below: 512 units stand 8e-3 on

@@ -57,7 +57,7 @@ def test_auto_is_the_noise_of_updates_and_of_data():
     many_updates = plan(clone(RAW).set_params(max_iter=10_000), 100_000, 10, (10,), ())
     images = plan(clone(RAW).set_params(max_iter=10_000), 100_000, 10, (10,), ("translation",))
     assert few_updates.sparsity > many_updates.sparsity > images.sparsity
-    known = 2_140_000 * 469 / (20 * 10 * (32 + 5))  # rows seen a weight, over those that are enough
+    known = 2_140_000 * 469 / (8 * 10 * (32 + 5))  # rows seen a weight, over those that are enough
     assert images.sparsity == pytest.approx(np.hypot(2.6 / np.sqrt(2_140_000) / known, 1.3 * np.sqrt(469 / 1_000_000)))
 
 

@@ -145,7 +145,7 @@ def test_window_method_draws_blocks_as_enumerated(made, T):
     S = enumerate_states((-4, -2, 0, 2, 4), 4).astype(np.int8)
     weight = np.exp(T0 / T * made.score_samples(S))
     exact = weight @ np.abs(S.mean(axis=1) / 4) / weight.sum()
-    curve = phase_curve(made, [T], n_samples=20_000, method="window", random_state=0)
+    curve = phase_curve(made, [T], n_samples=25_000, method="window", random_state=0)
     value, error = curve["abs_magnetization"]
     assert error[0] < 0.003
     assert abs(value[0] - exact) < 4 * error[0]
