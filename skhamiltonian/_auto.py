@@ -11,7 +11,7 @@ from ._validation import check_choice, check_integer, check_number
 
 # More updates brought little on 8 x 8 to 16 x 16 Ising and many-body data of 500 to 60 000 rows. On larger lattices
 # each costs more, and teaches more.
-_MIN_UPDATES, _MAX_UPDATES, _MANY_SITES = 2500, 9000, 64
+_MIN_UPDATES, _MAX_UPDATES, _MANY_SITES = 2500, 8000, 64
 _BATCH_SIZE, _MIN_BATCH_SIZE = 469, 16
 # How often a row may be seen in one and the same image before the network knows it by heart, where rows are
 # fewer than pairs of sites.

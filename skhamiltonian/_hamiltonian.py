@@ -65,7 +65,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
         Peak of the one-cycle learning rate. "auto" is 8e-3 up to 512 units in the widest hidden layer and 512 sites;
         beyond, it falls as one over the units or as the root of one over the sites.
     max_iter : "auto" or int, default="auto"
-        Epochs. "auto" makes 2 500 updates with 2 000 rows or fewer, more by the root of their number but 9 000; above
+        Epochs. "auto" makes 2 500 updates with 2 000 rows or fewer, more by the root of their number but 8 000; above
         64 sites fewer by the root of theirs but 2 500, and at least one pass. It is no more than 30 epochs where
         the rows, times the number of their symmetries, are fewer than pairs of sites.
     alpha : float, default=0.0
