@@ -19,7 +19,8 @@ _MAX_PASSES = 30
 # Standard errors of its gradient below which a weight vanishes: those of the updates' minibatches, of which another
 # run would draw others, and those of the data, where more than half would cost the weights that count too much.
 _SIGNIFICANT_IN_UPDATES, _SIGNIFICANT_IN_DATA = 2.6, 1.3
-# Rows seen a weight, over all epochs, above which noise is no longer what limits the fit, and small weights count.
+# Rows seen a weight, over all epochs, above which noise is no longer what limits the fit, and small weights count: with
+# 20 the 16 x 16 Ising model is 0.007 nats nearer at T0, and energies, entropies and heat capacities elsewhere farther.
 _ENOUGH_ROWS_A_WEIGHT = 8
 # Adam moves a weight by one learning rate at most, and some of that must be left.
 _MAX_SPARSITY = 0.3
