@@ -1,20 +1,35 @@
 """Learn the Hamiltonian of a lattice system from configurations at one temperature."""
 
-from ._block_spin import BlockSpinTransformer
-from ._critical import crossing_temperature, peak_temperature
-from ._display import PhaseCurveDisplay
-from ._display_fit import EnergyDisplay, LossCurveDisplay
-from ._display_interactions import InteractionDisplay
-from ._exact import ising_exact
-from ._hamiltonian import MADEHamiltonian
-from ._images import DomainBinarizer
-from ._independent_sites import IndependentSites
-from ._interactions import InteractionExpansion
-from ._ising import IsingSampler
-from ._phase import PhaseCurve, phase_curve
-from ._pseudolikelihood import PseudolikelihoodIsing, pseudo_log_likelihood
-from ._stored import SKOPS_TRUSTED_TYPES
-from ._windows import extract_windows
+from ._baselines.independent import IndependentSites
+from ._baselines.pairs import PseudolikelihoodIsing, pseudo_log_likelihood
+from ._coarse.binarizer import DomainBinarizer
+from ._coarse.blocks import BlockSpinTransformer
+from ._coarse.windows import extract_windows
+from ._curves.critical import crossing_temperature, peak_temperature
+from ._curves.phase_curve import PhaseCurve, phase_curve
+from ._interactions.estimator import InteractionExpansion
+from ._interactions.operators import Operator as _Operator
+from ._ising.exact import ising_exact
+from ._ising.sampler import IsingSampler
+from ._made.estimator import MADEHamiltonian
+from ._plotting.curves import PhaseCurveDisplay
+from ._plotting.fit import EnergyDisplay, LossCurveDisplay
+from ._plotting.interactions import InteractionDisplay
+
+# What skops.io.load may be asked to trust: the estimators, and what they hold.
+SKOPS_TRUSTED_TYPES = sorted(
+    f"{kind.__module__}.{kind.__name__}"
+    for kind in (
+        BlockSpinTransformer,
+        DomainBinarizer,
+        IndependentSites,
+        InteractionExpansion,
+        IsingSampler,
+        MADEHamiltonian,
+        _Operator,
+        PseudolikelihoodIsing,
+    )
+)
 
 __version__ = "0.1.0.dev0"
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from skhamiltonian._autoregressive import Network, masks
-from skhamiltonian._calibration import N_FEATURES, Calibration
+from skhamiltonian._made.calibration import N_FEATURES, Calibration
+from skhamiltonian._made.network import Network, masks
 
 collect_ignore = ["fuzz_loaders.py"]  # a program, which needs atheris
 

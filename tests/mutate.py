@@ -1,6 +1,6 @@
 """Change one operator, comparison or number of a file at a time, and see whether its tests notice (POSIX).
 
-python tests/mutate.py skhamiltonian/_calibration.py [--every 3] -- tests/test_calibration.py -k features
+python tests/mutate.py skhamiltonian/_made/calibration.py [--every 3] -- tests/made/test_calibration.py -k features
 """
 
 import ast

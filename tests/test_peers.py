@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skhamiltonian import IsingSampler, MADEHamiltonian, phase_curve
-from skhamiltonian._statistics import effective_sample_size, r_hat
+from skhamiltonian._montecarlo.statistics import effective_sample_size, r_hat
 
 T = np.array([2.2, 2.7, 3.3])
 N_DRAWS = 3000

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from skhamiltonian import _auto
+from skhamiltonian._made import parameters as _auto
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from skhamiltonian import IsingSampler, MADEHamiltonian
-from skhamiltonian._compile import kernel
-from skhamiltonian._metropolis import LANES, Chains
-from skhamiltonian._sampling import equal_weight_codes, populations
-from skhamiltonian._statistics import autocorrelation_time, jackknife
+from skhamiltonian._made.sampling.resampling import equal_weight_codes, populations
+from skhamiltonian._made.sampling.sweeps import LANES, Chains
+from skhamiltonian._montecarlo.statistics import autocorrelation_time, jackknife
+from skhamiltonian._utils.compile import kernel
 
 pytestmark = pytest.mark.benchmark
 

@@ -10,8 +10,8 @@ import pytest
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
 jax = pytest.importorskip("jax")
 
-from skhamiltonian._autoregressive import encode_ordered, log_prob  # noqa: E402
-from skhamiltonian._metropolis import LANES, Chains  # noqa: E402
+from skhamiltonian._made.network import encode_ordered, log_prob  # noqa: E402
+from skhamiltonian._made.sampling.sweeps import LANES, Chains  # noqa: E402
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.filterwarnings("default")]
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from skhamiltonian._autoregressive import encode_ordered, log_prob, masks
-from skhamiltonian._metropolis import LANES, Chains
-from skhamiltonian._training import MaskedNetwork, _step
+from skhamiltonian._made.network import encode_ordered, log_prob, masks
+from skhamiltonian._made.sampling.sweeps import LANES, Chains
+from skhamiltonian._made.training import MaskedNetwork, _step
 
 pytestmark = pytest.mark.benchmark
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from skhamiltonian import IsingSampler, ising_exact
-from skhamiltonian._lattice_terms import nearest_neighbours
+from skhamiltonian._lattice.bonds import nearest_neighbours
 
 pytestmark = pytest.mark.benchmark
 

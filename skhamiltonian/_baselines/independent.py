@@ -1,0 +1,171 @@
+"""Sites without any interaction: the baseline of all models."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.utils.extmath import softmax
+from sklearn.utils.validation import check_is_fitted
+
+from .._utils.checks import (
+    check_integer,
+    check_memory,
+    check_number,
+    check_temperature,
+    encode_states,
+    learn_states,
+    seed_sequence,
+    validate_configurations,
+)
+
+
+class IndependentSites(DensityMixin, BaseEstimator):
+    r"""Sites without any interaction: :math:`p(s) = \prod_i p_i(s_i)`, the least that a model has to beat.
+
+    Parameters
+    ----------
+    temperature : float, default=1.0
+        Temperature T0 of the training configurations.
+    smoothing : float, default=0.5
+        Configurations added to the count of every state at every site, so that no state is impossible.
+    states : "auto" or array-like, default="auto"
+        The values a site may take. "auto" learns the integers that occur in X.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draws.
+
+    Attributes
+    ----------
+    log_prob_ : ndarray of shape (n_sites, n_states)
+        ln p_i of every state.
+    states_ : ndarray of shape (n_states,)
+        The alphabet, ascending.
+    temperature_ : float
+        The temperature T0 at which the model was fitted.
+    n_features_in_ : int
+        Number of sites.
+    feature_names_in_ : ndarray of shape (n_sites,)
+        Names of the sites, where X has names that are strings.
+
+    Examples
+    --------
+    >>> from skhamiltonian import IndependentSites, IsingSampler
+    >>> X = IsingSampler(lattice_shape=(4, 4), temperature=2.5, random_state=0).sample(n_samples=1000)
+    >>> print(f"{IndependentSites(temperature=2.5).fit(X).score(X):.2f}")  # 16 ln 2 = 11.09
+    -11.09
+    """
+
+    def __init__(self, temperature=1.0, *, smoothing=0.5, states="auto", random_state=None):
+        self.temperature = temperature
+        self.smoothing = smoothing
+        self.states = states
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        """Count the states of every site.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_sites)
+            Configurations at `temperature`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : IndependentSites
+            The fitted model.
+        """
+        T0 = check_temperature(self.temperature, allow_infinite=False)
+        smoothing = check_number(self.smoothing, "smoothing", low=0, include_low=False, include_high=False)
+        X = validate_configurations(self, X, reset=True)
+        states = learn_states(X, self.states)
+        counts = np.stack([np.equal(X, state).sum(axis=0) for state in states], axis=1) + smoothing
+        counts /= counts.max()  # whose sum is finite, however large the smoothing
+        self.log_prob_ = np.log(counts / counts.sum(axis=1, keepdims=True))
+        self.states_, self.temperature_ = states, T0
+        return self
+
+    def energy(self, X):
+        """Return -T0 ln p(s) of every row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_sites)
+            Configurations.
+
+        Returns
+        -------
+        energy : ndarray of shape (n_samples,)
+            Total energy in the unit of `temperature`.
+        """
+        return -self.score_samples(X) * self.temperature_
+
+    def score_samples(self, X):
+        """Return the log-likelihood of each configuration.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_sites)
+            Configurations.
+
+        Returns
+        -------
+        log_likelihood : ndarray of shape (n_samples,)
+            ln p in nats.
+        """
+        check_is_fitted(self)
+        codes = encode_states(validate_configurations(self, X, reset=False), self.states_)
+        return self.log_prob_[np.arange(codes.shape[1]), codes].sum(axis=1)
+
+    def score(self, X, y=None):
+        """Return the mean log-likelihood per configuration, in nats.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_sites)
+            Configurations.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        score : float
+            Mean of `score_samples`.
+        """
+        return float(np.mean(self.score_samples(X)))
+
+    def sample(self, temperature=None, n_samples=1, *, field=0.0, random_state=None):
+        r"""Draw independent configurations from :math:`p^{T_0/T} \exp(h \sum_i s_i / T)`.
+
+        Parameters
+        ----------
+        temperature : float, default=None
+            Temperature T, ``inf`` included; None is T0.
+        n_samples : int, default=1
+            Number of configurations.
+        field : float, default=0.0
+            Uniform field h added to the system.
+        random_state : int, RandomState instance or None, default=None
+            None is the constructor's.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_sites)
+            Configurations.
+        """
+        check_is_fitted(self)
+        T = self.temperature_ if temperature is None else check_temperature(temperature)
+        n_samples = check_integer(n_samples, "n_samples")
+        field = check_number(field, "field", include_low=False, include_high=False)
+        check_memory((n_samples, self.n_features_in_), np.float64, "the sample")
+        seed = seed_sequence(self.random_state if random_state is None else random_state, "IndependentSites.sample")
+        p = softmax((self.temperature_ * self.log_prob_ + field * self.states_) / T)
+        drawn = np.random.default_rng(seed).random((n_samples, self.n_features_in_))
+        codes = (drawn[:, :, None] > p.cumsum(axis=1)[:, :-1]).sum(axis=2)
+        return self.states_[codes]
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "temperature_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.categorical = True
+        return tags

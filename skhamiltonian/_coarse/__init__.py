@@ -1,0 +1,1 @@
+"""From images and spins to coarser spins."""

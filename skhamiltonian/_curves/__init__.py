@@ -1,0 +1,1 @@
+"""Thermal averages at many temperatures, and what is read off them."""

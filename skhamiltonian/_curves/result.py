@@ -1,0 +1,237 @@
+"""PhaseCurve: thermal averages and their errors over temperatures; table, data frame and file."""
+
+import contextlib
+import math
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._montecarlo.sampler import Estimate, with_error
+from .._utils.checks import check_temperatures
+
+_TABLE = ("abs_magnetization", "energy", "susceptibility", "heat_capacity")
+_DIAGNOSTICS = ("effective_sample_size", "r_hat", "support", "acceptance")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PhaseCurve:
+    """Thermal averages of one system over temperatures, as :func:`phase_curve` measures them.
+
+    ``value, error = curve["abs_magnetization"]`` gives an observable and its standard error; printing a curve
+    shows a table.
+
+    Parameters
+    ----------
+    temperatures : ndarray of shape (n_temperatures,)
+        Temperatures in units of the coupling.
+    observables : dict of str to Estimate
+        For every observable a named tuple ``(value, error)`` of arrays of shape (n_temperatures,).
+    effective_sample_size : ndarray of shape (n_temperatures,)
+        Independent draws that would know the slowest of \\|m\\|, energy and user-defined observables as well.
+    r_hat : ndarray of shape (n_temperatures,)
+        Disagreement of independent chains or populations; 1 where there is none.
+    support : ndarray of shape (n_temperatures,)
+        For a learned model, how many of its training configurations stand behind the point; nan otherwise.
+    acceptance : ndarray of shape (n_temperatures,)
+        Accepted fraction of Monte Carlo proposals; nan where nothing was proposed.
+    n_sites : int
+        Number of sites N.
+    field : float, default=0.0
+        External field that was added.
+    data_temperature : float or None, default=None
+        Temperature T0 of the data behind a learned model.
+    spread : dict of str to ndarray, or None, default=None
+        For a curve of several models, the standard deviation of every observable between them.
+
+    Examples
+    --------
+    >>> from skhamiltonian import IsingSampler, phase_curve
+    >>> ising = IsingSampler(lattice_shape=(4, 4), temperature=2.5)
+    >>> curve = phase_curve(ising, [2.0, 2.5, 3.0], n_samples=2000, random_state=0)
+    >>> list(curve.observables)  # doctest: +NORMALIZE_WHITESPACE
+    ['magnetization', 'abs_magnetization', 'energy', 'susceptibility', 'heat_capacity', 'binder_cumulant']
+    >>> curve["energy"].value.shape, curve["energy"].error.shape
+    ((3,), (3,))
+    """
+
+    temperatures: np.ndarray
+    observables: dict
+    effective_sample_size: np.ndarray
+    r_hat: np.ndarray
+    support: np.ndarray
+    acceptance: np.ndarray
+    n_sites: int
+    field: float = 0.0
+    data_temperature: float | None = None
+    spread: dict | None = None
+
+    def __getitem__(self, name):
+        if name not in self.observables:
+            raise KeyError(f"{name!r} was not measured; there are {', '.join(self.observables)}")
+        return self.observables[name]
+
+    def __repr__(self):
+        """Return a table with errors in the last digits: 0.6713(23) is 0.6713 +- 0.0023."""
+        names = [name for name in _TABLE if name in self.observables]
+        header = ["T", *names, "ESS", "r_hat", *(["support"] if np.isfinite(self.support).any() else [])]
+        rows = [header] + [
+            [f"{T:.4g}"]
+            + [with_error(self[name].value[i], self[name].error[i]) for name in names]
+            + [f"{self.effective_sample_size[i]:.0f}", f"{self.r_hat[i]:.3f}", f"{self.support[i]:.3g}"]
+            for i, T in enumerate(self.temperatures)
+        ]
+        width = [max(len(row[k]) for row in rows) for k in range(len(header))]
+        lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, width, strict=False)) for row in rows]
+        origin = "" if self.data_temperature is None else f", learned at T0 = {self.data_temperature:g}"
+        return "\n".join([f"PhaseCurve: {self.n_sites} sites, field {self.field:g}{origin}", *lines])
+
+    def to_frame(self):
+        """Return a pandas DataFrame: a row for each temperature, for each observable a value and an error.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``temperature``, for an observable ``energy`` the columns ``energy``, ``energy_error`` and, for
+            several models, ``energy_spread``; then the diagnostics.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("PhaseCurve.to_frame needs pandas: pip install pandas") from error
+        columns = {"temperature": self.temperatures}
+        for name, (value, error) in self.observables.items():
+            columns |= {name: value, f"{name}_error": error}
+            if self.spread is not None:
+                columns[f"{name}_spread"] = self.spread[name]
+        return pd.DataFrame(columns | {name: getattr(self, name) for name in _DIAGNOSTICS})
+
+    def to_xarray(self):
+        """Return an xarray Dataset over the temperature.
+
+        Returns
+        -------
+        xarray.Dataset
+            For an observable ``energy`` the variables ``energy``, ``energy_error`` and, for several models,
+            ``energy_spread``, and the diagnostics, all along ``temperature``; what holds for the whole curve is in
+            ``attrs``.
+
+        Raises
+        ------
+        ImportError
+            If xarray is not installed.
+        """
+        try:
+            import xarray as xr
+        except ImportError as error:
+            raise ImportError("PhaseCurve.to_xarray needs xarray: pip install xarray") from error
+        columns = {name: getattr(self, name) for name in _DIAGNOSTICS}
+        for name, (value, error) in self.observables.items():
+            columns |= {name: value, f"{name}_error": error}
+            if self.spread is not None:
+                columns[f"{name}_spread"] = self.spread[name]
+        attrs = {"n_sites": self.n_sites, "field": self.field}
+        if self.data_temperature is not None:
+            attrs["data_temperature"] = self.data_temperature
+        variables = {name: ("temperature", column) for name, column in columns.items()}
+        return xr.Dataset(variables, {"temperature": self.temperatures}, attrs)
+
+    def save(self, path):
+        """Write the curve to `path`, a NumPy ``.npz`` file without pickled objects.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write. An existing file is replaced once all is written, and stays where that fails.
+        """
+        values, errors = np.transpose(list(self.observables.values()), (1, 0, 2))
+        spreads = [] if self.spread is None else [self.spread[name] for name in self.observables]
+        T0 = math.nan if self.data_temperature is None else self.data_temperature
+        arrays = {name: getattr(self, name) for name in ("temperatures", *_DIAGNOSTICS)}
+        with _replacing(path) as file:
+            np.savez(
+                file,
+                **arrays,
+                names=np.array(list(self.observables), dtype=str),
+                values=values,
+                errors=errors,
+                spreads=np.reshape(spreads, (-1, len(self.temperatures))),
+                scalars=np.array([self.n_sites, self.field, T0]),
+            )
+
+    @classmethod
+    def load(cls, path):
+        """Read a curve that :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to read.
+
+        Returns
+        -------
+        PhaseCurve
+            The curve.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or not a PhaseCurve.
+        """
+        with open(os.fspath(path), "rb") as file:
+            try:
+                with np.load(file, allow_pickle=False) as stored:
+                    return cls(**_checked({name: stored[name] for name in stored.files}))
+            except Exception as error:  # damage shows as one of a dozen types, from zipfile, zlib, struct and numpy
+                raise ValueError(f"{os.fspath(path)!r} is not a PhaseCurve file, or is damaged: {error}") from error
+
+
+@contextlib.contextmanager
+def _replacing(path):
+    """Open a file that takes the name `path` when it is complete, so that a full disk or Ctrl-C leave the old one."""
+    path = os.path.realpath(os.fspath(path))
+    if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe is written to
+        with open(path, "wb") as file:
+            yield file
+        return
+    part = f"{os.fsdecode(path)}.{os.getpid()}.part"
+    try:
+        with open(part, "wb") as file:
+            yield file
+        os.replace(part, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(part)
+
+
+def _checked(arrays):
+    """Return the fields of a PhaseCurve from the arrays of a file, or raise ValueError for what cannot be one."""
+    T = check_temperatures(arrays["temperatures"], ndim=1)
+    names = arrays["names"]
+    if names.dtype.kind != "U" or names.ndim != 1 or len(set(names.tolist())) != len(names):
+        raise ValueError(f"names must be different strings, got {names!r}")
+    shapes = dict.fromkeys(_DIAGNOSTICS, T.shape) | dict.fromkeys(("values", "errors"), (len(names), *T.shape))
+    shapes["spreads"] = (len(arrays["spreads"]) and len(names), *T.shape)  # no rows for a single model
+    for name, shape in shapes.items():
+        if arrays[name].dtype != np.float64 or arrays[name].shape != shape:
+            raise ValueError(f"{name} must be float64 of shape {shape}, got {arrays[name].dtype} {arrays[name].shape}")
+    n_sites, field, T0 = map(float, arrays["scalars"])
+    if not (n_sites >= 1 and n_sites.is_integer() and math.isfinite(field) and (math.isnan(T0) or T0 > 0)):
+        raise ValueError(f"n_sites, field and data_temperature cannot be {n_sites}, {field} and {T0}")
+    estimates = zip(arrays["values"], arrays["errors"], strict=True)
+    return {
+        "temperatures": T,
+        "observables": {str(name): Estimate(*pair) for name, pair in zip(names, estimates, strict=True)},
+        **{name: arrays[name] for name in _DIAGNOSTICS},
+        "n_sites": int(n_sites),
+        "field": field,
+        "data_temperature": None if math.isnan(T0) else T0,
+        "spread": dict(zip(names.tolist(), arrays["spreads"], strict=True)) if len(arrays["spreads"]) else None,
+    }
+
+

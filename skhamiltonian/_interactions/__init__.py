@@ -1,0 +1,1 @@
+"""Couplings, with errors, out of any energy."""

@@ -1,0 +1,1 @@
+"""Ising systems with a known energy, and their exact answers."""

@@ -1,0 +1,357 @@
+"""The reference system: Ising models on lattices and graphs, drawn by Monte Carlo."""
+
+import math
+import warnings
+
+import numpy as np
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
+
+from .._montecarlo.sampler import Draws
+from .._utils.checks import (
+    check_choice,
+    check_integer,
+    check_lattice_shape,
+    first_stray,
+    seed_sequence,
+    validate_configurations,
+)
+from . import planning as _chains
+from .kernels import energies
+from .system import ALGORITHMS, check_fit, check_parameters, check_request, ising_system, lattice_of
+
+
+class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    r"""Draw configurations of an Ising model in equilibrium, or let given ones evolve.
+
+    Spins ``s_i = +-1`` on a hypercubic lattice of any dimension, or on any graph, have the energy::
+
+        H(s) = - J  sum_<ij>     s_i s_j            nearest neighbours
+               - J' sum_<<ij>>   s_i s_j            diagonals of every unit square
+               - K  sum_squares  s_i s_j s_k s_l    corners of every unit square
+               - h  sum_i        s_i                uniform field
+               - sum_t J_t prod_{i in t} s_i        any other terms
+
+    and configurations follow the Boltzmann law ``exp(-H(s) / T) / Z`` (Boltzmann's constant is 1). Sites are
+    numbered in C order. A periodic axis of two sites has each bond twice, as ``np.roll`` counts it; an axis of
+    one site takes no part in any bond. The next-nearest neighbours of a chain are its second neighbours.
+
+    Parameters
+    ----------
+    lattice_shape : tuple of int, default=None
+        Number of sites along each axis, any number of axes. None is a chain as long as the rows given to `fit`.
+    temperature : float, default=1.0
+        Temperature T in the unit of the couplings, positive; ``inf`` is allowed.
+    coupling : float, default=1.0
+        Coupling J of nearest neighbours; negative is antiferromagnetic.
+    next_nearest_coupling : float, default=0.0
+        Coupling J' of next-nearest neighbours.
+    plaquette_coupling : float, default=0.0
+        Four-spin coupling K of every unit square.
+    field : float, default=0.0
+        Uniform field h.
+    couplings : list of (float, array-like of int), default=None
+        Further terms: a strength J_t, and the sites of one term or a table with the sites of a term in each row.
+        With ``coupling=0.0`` they alone make the system, on any graph.
+    boundary : {"periodic", "open"} or a tuple of these, one per axis, default="periodic"
+        What is beyond the last site of an axis: the first one, or nothing.
+    algorithm : {"auto", "heat-bath", "swendsen-wang", "parallel-tempering"}, default="auto"
+        "heat-bath" draws one spin after the other from its law given all others (Glauber's rule [1]_), in many
+        chains at once. "swendsen-wang" turns over clusters of spins [2]_, for pair terms and fields only: slower for
+        each spin, but not slowed down near the critical temperature. "parallel-tempering" lets replicas at a ladder
+        of temperatures change places [4]_. "auto" tempers where couplings compete; otherwise it takes the one of the
+        others with less work for an independent configuration, by measured autocorrelation times. Where `n_sweeps`
+        and `burn_in` are given it takes clusters if the couplings do not compete, and single spins if they do.
+    n_sweeps : int or "auto", default="auto"
+        Sweeps between two draws of a chain, and sweeps that `transform` gives to every row. "auto" is twice
+        the measured autocorrelation time in `sample`, and in `transform` the automatic `burn_in`: rows are forgotten.
+    burn_in : int or "auto", default="auto"
+        Sweeps of a chain before its first draw. "auto" is eight times the measured autocorrelation time, or that in
+        which a tempered chain takes up a state from the hottest rung.
+    n_chains : int, default=None
+        Number of independent chains that `sample` runs, at most one for each configuration asked for. None
+        leaves about eight draws to a chain, within limits that suit the algorithm.
+    n_jobs : int, default=None
+        Number of threads over groups of chains; None is 1 unless in a ``joblib.parallel_config`` context, -1
+        is all processors. Results do not depend on it.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of the random streams. An int gives the same result at every call.
+
+    Attributes
+    ----------
+    tau_ : float
+        Integrated autocorrelation time of the slowest of energy, magnetization and overlap in sweeps, measured
+        in the last call of `sample` ([3]_; 1 means no correlation).
+    effective_sample_size_ : float
+        How many independent configurations the last sample is worth, judged by energy and magnetization.
+    algorithm_ : str
+        The algorithm of the last sample.
+    lattice_shape_ : tuple of int
+        Shape of the lattice.
+    n_features_in_ : int
+        Number of sites.
+    feature_names_in_ : ndarray of shape (n_sites,)
+        Names of the sites, where X has names that are strings.
+    states_ : ndarray of shape (2,)
+        The values of a spin, -1 and 1.
+
+    References
+    ----------
+    .. [1] R. J. Glauber, "Time-dependent statistics of the Ising model", J. Math. Phys. 4, 294 (1963).
+    .. [2] R. H. Swendsen, J.-S. Wang, "Nonuniversal critical dynamics in Monte Carlo simulations",
+       Phys. Rev. Lett. 58, 86 (1987).
+    .. [3] N. Madras, A. D. Sokal, "The pivot algorithm", J. Stat. Phys. 50, 109 (1988), appendix C.
+    .. [4] K. Hukushima, K. Nemoto, "Exchange Monte Carlo", J. Phys. Soc. Jpn. 65, 1604 (1996).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhamiltonian import IsingSampler
+    >>> ising = IsingSampler(lattice_shape=(16, 16), temperature=2.5, random_state=0)
+    >>> X = ising.sample(n_samples=2000)
+    >>> X.shape, X.dtype
+    ((2000, 256), dtype('int8'))
+    >>> print(f"{ising.energy(X).mean() / 256:.2f}")
+    -1.13
+
+    Three-spin couplings along a ring of six sites, in place of bonds:
+
+    >>> ring = np.arange(6)[:, None]
+    >>> triples = (ring + [0, 1, 2]) % 6
+    >>> IsingSampler(lattice_shape=(6,), coupling=0.0, couplings=[(1.0, triples)]).energy([[1, 1, 1, 1, 1, -1]])
+    array([0.])
+    """
+
+    def __init__(
+        self,
+        lattice_shape=None,
+        temperature=1.0,
+        *,
+        coupling=1.0,
+        next_nearest_coupling=0.0,
+        plaquette_coupling=0.0,
+        field=0.0,
+        couplings=None,
+        boundary="periodic",
+        algorithm="auto",
+        n_sweeps="auto",
+        burn_in="auto",
+        n_chains=None,
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.lattice_shape = lattice_shape
+        self.temperature = temperature
+        self.coupling = coupling
+        self.next_nearest_coupling = next_nearest_coupling
+        self.plaquette_coupling = plaquette_coupling
+        self.field = field
+        self.couplings = couplings
+        self.boundary = boundary
+        self.algorithm = algorithm
+        self.n_sweeps = n_sweeps
+        self.burn_in = burn_in
+        self.n_chains = n_chains
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        """Check the parameters and take the number of sites; nothing is learned from the values.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_sites)
+            Configurations.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : IsingSampler
+            The fitted sampler.
+        """
+        check_parameters(self)
+        X = validate_configurations(self, X, reset=True)
+        shape = (X.shape[1],) if self.lattice_shape is None else self.lattice_shape
+        self.lattice_shape_ = check_lattice_shape(shape, X.shape[1])
+        return self
+
+    def transform(self, X):
+        """Let every row evolve for `n_sweeps` sweeps at the sampler's temperature.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_sites)
+            Initial configurations. Values other than -1 and 1 are read by their sign (positive is up, anything
+            else is down), with a warning.
+
+        Returns
+        -------
+        X_new : ndarray of shape (n_samples, n_sites), int8
+            The configurations after `n_sweeps` sweeps.
+        """
+        check_is_fitted(self)
+        check_parameters(self)
+        X = validate_configurations(self, X, reset=False)
+        check_lattice_shape(lattice_of(self), X.shape[1])  # it may have changed since fit
+        if (stray := first_stray(X)) is not None:
+            row, column = stray
+            warnings.warn(
+                f"X holds {X[row, column]} in row {row}, column {column}, which is no spin (-1 or 1): "
+                "positive values are read as spin up, all others as spin down",
+                UserWarning,
+                stacklevel=3,  # past the wrapper of set_output
+            )
+        system = ising_system(self)
+        pilot, moves = seed_sequence(self.random_state, "IsingSampler.transform").spawn(2)
+        given = {} if self.n_sweeps == "auto" else {"burn_in": self.n_sweeps, "n_sweeps": self.n_sweeps}
+        plan = self._plan(self.algorithm, system, float(self.temperature), len(X), pilot, given)
+        return _chains.evolved(X, plan.group, system, plan.burn_in, float(self.temperature), moves, self.n_jobs)
+
+    def energy(self, X):
+        """Return the total energy H(s) of every row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_sites)
+            Configurations of -1 and 1.
+
+        Returns
+        -------
+        energy : ndarray of shape (n_samples,)
+            Energies of the whole lattice, in the unit of the couplings.
+        """
+        check_parameters(self)
+        system = ising_system(self)
+        X = validate_configurations(self, X, reset=False)
+        check_lattice_shape(lattice_of(self), X.shape[1])
+        if (stray := first_stray(X)) is not None:
+            row, column = stray
+            raise ValueError(f"X must hold spins -1 and 1, got {X[row, column]} in row {row}, column {column}")
+        return energies(np.ascontiguousarray(X, dtype=np.int8), system)
+
+    def sample(self, temperature=None, n_samples=1, *, field=0.0, random_state=None):
+        """Draw configurations in equilibrium.
+
+        Rows of one chain stand together, so that folds without shuffling are all but independent. Needs no
+        `fit` where `lattice_shape` is given.
+
+        Parameters
+        ----------
+        temperature : float, default=None
+            Temperature; None is the sampler's own.
+        n_samples : int, default=1
+            Number of configurations.
+        field : float, default=0.0
+            Uniform field in addition to the sampler's own.
+        random_state : int, RandomState, Generator or None, default=None
+            Seed; None is the sampler's own `random_state`.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_sites), int8
+            Spins of -1 and 1.
+
+        Warns
+        -----
+        ConvergenceWarning
+            Chains have not forgotten their start within the time that a trial run is given (about 10 s).
+        """
+        temperature, n_samples, field, seed = check_request(self, temperature, n_samples, field, random_state)
+        plan, draws = self._planned_draws(temperature, n_samples, field, "auto", seed)
+        self.algorithm_ = plan.algorithm
+        tau, self.effective_sample_size_ = _chains.memory(draws.configurations, draws.energy, plan.n_sweeps)
+        self.tau_ = tau if math.isnan(plan.tau) else plan.tau
+        return draws.configurations.reshape(-1, draws.configurations.shape[2])[:n_samples]
+
+    def iter_sample(self, temperature=None, n_samples=None, *, block_size=4096, field=0.0, random_state=None):
+        """Return an iterator over configurations in equilibrium, for samples that memory does not hold.
+
+        The chains run on from block to block. A block has the chains one after the other, as in `sample`.
+
+        Parameters
+        ----------
+        temperature : float, default=None
+            Temperature; None is the sampler's own.
+        n_samples : int, default=None
+            Number of configurations in all; None goes on forever.
+        block_size : int, default=4096
+            Number of configurations in a block; the last may have fewer.
+        field : float, default=0.0
+            Uniform field in addition to the sampler's own.
+        random_state : int, RandomState, Generator or None, default=None
+            Seed; None is the sampler's own `random_state`.
+
+        Returns
+        -------
+        blocks : iterator of ndarray of shape (block_size, n_sites), int8
+            Spins of -1 and 1.
+
+        Examples
+        --------
+        >>> from skhamiltonian import IsingSampler
+        >>> ising = IsingSampler(lattice_shape=(4, 4), temperature=2.5, random_state=0)
+        >>> [len(X) for X in ising.iter_sample(n_samples=10_000)]
+        [4096, 4096, 1808]
+        """
+        block_size = check_integer(block_size, "block_size", minimum=1)
+        left = math.inf if n_samples is None else check_integer(n_samples, "n_samples")
+        T, n_first, field, seed = check_request(self, temperature, min(left, block_size), field, random_state)
+        plan, groups = self._start(T, min(left, 10**9), field, "auto", seed, n_first)
+
+        def blocks(left):
+            while left > 0:
+                n = min(left, block_size)
+                X = _chains.draw(groups, n, plan.n_sweeps, T, self.n_jobs)
+                yield X.reshape(-1, X.shape[2])[:n]
+                left -= n
+
+        return blocks(left)
+
+    @property
+    def states_(self):
+        """The values of a spin."""
+        return np.array([-1, 1], dtype=np.int8)
+
+    def _draw(self, temperature, n_samples, *, field=0.0, method="auto", seed):
+        """Run independent chains and return at least `n_samples` configurations as Draws."""
+        return self._planned_draws(temperature, n_samples, field, method, seed)[1]
+
+    def _planned_draws(self, temperature, n_samples, field, method, seed):
+        check_fit(self, n_samples)
+        plan, groups = self._start(temperature, n_samples, field, method, seed)
+        X = _chains.draw(groups, n_samples, plan.n_sweeps, temperature, self.n_jobs)
+        energy = energies(X.reshape(-1, X.shape[2]), ising_system(self, field)).reshape(X.shape[:2])
+        return plan, Draws(X, energy)
+
+    def _start(self, temperature, n_samples, field, method, seed, n_first=None):
+        """Return how to sample, and groups of chains after their burn-in, no more chains than first draws."""
+        system = ising_system(self, field)
+        pilot, moves = seed.spawn(2)
+        algorithm = self.algorithm if check_choice(method, "method", ALGORITHMS) == "auto" else method
+        given = {name: getattr(self, name) for name in ("burn_in", "n_sweeps") if getattr(self, name) != "auto"}
+        plan = self._plan(algorithm, system, temperature, n_samples, pilot, given)
+        n_chains = _chains.suitable_number(plan.group, n_samples if n_first is None else n_first, self.n_chains)
+        return plan, _chains.start(plan.group, system, temperature, n_chains, plan.burn_in, moves, self.n_jobs)
+
+    def _plan(self, algorithm, system, temperature, n_samples, seed, given):
+        plan = _chains.plan(algorithm, system, temperature, n_samples, seed, **given)
+        if not plan.converged:
+            warnings.warn(
+                f"chains remember their start after {plan.burn_in} sweeps at temperature {temperature}: configurations "
+                "are correlated, and perhaps not from equilibrium; give larger burn_in and n_sweeps",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        return plan
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "lattice_shape_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.categorical = True
+        tags.non_deterministic = True  # a row's fate depends on its place in X
+        tags.transformer_tags.preserves_dtype = []
+        return tags

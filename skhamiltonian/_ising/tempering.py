@@ -1,0 +1,79 @@
+"""Parallel tempering: replicas at a ladder of temperatures that change places, so that none stays in a valley."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from .._lattice.bonds import SpinSystem
+from .._montecarlo.kernels import exchange
+from .._utils.compile import kernel
+from .kernels import column_energies, heat_bath
+
+_LARGEST_BETA = 1e30  # in units of the largest coupling, as in `heat_bath`
+
+
+def ladder(system: SpinSystem, temperature: float) -> NDArray[np.float64]:
+    r"""Return inverse temperatures, the coldest first, from that of `temperature` to one at which chains forget.
+
+    They forget where no spin hears too much of the others, for certain where
+
+    .. math:: \max_i \sum_{k \ni i} (|k| - 1) \tanh(\beta |J_k|) \le 1
+
+    (Dobrushin's uniqueness condition). Steps are one standard deviation of the energy, as if all terms were
+    independent, :math:`\Delta\beta = 1 / \sigma, \sigma^2 = \sum_k J_k^2 / \cosh^2(\beta J_k)`: about half of all
+    exchanges are then accepted (Kofke, J. Chem. Phys. 117, 6911, 2002). One rung is left where chains forget anyhow.
+    """
+    scale = np.abs(system.strength).max(initial=0.0) or 1.0
+    J = np.abs(system.strength) / scale
+    order = np.diff(system.term_start)
+    sites = np.repeat(np.arange(system.n_sites), np.diff(system.site_start))
+
+    def excess(beta: float) -> float:
+        heard = ((order - 1) * np.tanh(beta * J))[system.site_terms]
+        return float(np.bincount(sites, heard, minlength=system.n_sites).max()) - 1.0
+
+    coldest = min(scale / max(temperature, 1e-300), _LARGEST_BETA)
+    if excess(coldest) <= 0:
+        return np.array([coldest / scale])
+    betas = [brentq(excess, 0.0, coldest, rtol=1e-6)]
+    while betas[-1] < coldest:
+        decay = np.exp(-betas[-1] * J)  # 1 / cosh x = 2 e^-x / (1 + e^-2x)
+        sigma = np.linalg.norm(2 * J * decay / (1 + decay**2))
+        betas.append(min(betas[-1] + 1 / max(sigma, 1 / coldest), coldest))
+    return np.array(betas[::-1]) / scale
+
+
+@kernel
+def temper(
+    s: NDArray[np.int8],
+    n_sweeps: int,
+    system: SpinSystem,
+    ladder: NDArray[np.float64],
+    column: NDArray[np.int64],
+    from_hot: NDArray[np.bool_],
+    n_done: int,
+    streams: NDArray[np.uint64],
+) -> int:
+    """Make `n_sweeps` sweeps of all replicas s[:, column[chain, rung]], and an exchange in each chain after each.
+
+    `n_done` sweeps have been made before. Return how many times a replica came to the coldest rung that had been at
+    the hottest since it was last there; `from_hot` remembers which have.
+    """
+    n_chains, n_rungs = column.shape
+    beta, arrivals = np.empty(s.shape[1]), 0
+    for t in range(n_done, n_done + n_sweeps):
+        for chain in range(n_chains):
+            for rung in range(n_rungs):
+                beta[column[chain, rung]] = ladder[rung]
+        heat_bath(s, 1, system, beta, streams)
+        exchange(column, column_energies(s, system), ladder, t % 2, streams)
+        for chain in range(n_chains):
+            from_hot[column[chain, n_rungs - 1]] = True
+            coldest = column[chain, 0]
+            arrivals += from_hot[coldest]
+            from_hot[coldest] = False
+    return arrivals
+
+

@@ -1,0 +1,1 @@
+"""Bonds, symmetries and checks of periodic lattices."""

@@ -1,0 +1,25 @@
+"""Checks of arguments that speak of the sites and axes of a lattice."""
+
+import numpy as np
+
+from .._utils.checks import check_choice
+
+
+def periodic_axes(boundary, n_axes):
+    """Return whether each axis is periodic."""
+    names = [boundary] * n_axes if isinstance(boundary, str) else boundary
+    if not isinstance(names, (list, tuple)) or len(names) != n_axes:
+        wanted = f"'periodic', 'open' or one of these for each of the {n_axes} axes"
+        raise ValueError(f"boundary must be {wanted}, got {boundary!r}")
+    return tuple(check_choice(name, "boundary", ("periodic", "open")) == "periodic" for name in names)
+
+
+def check_sites(sites, n_sites, name):
+    """Return one term or a table of terms as a table of sites, (n_terms, order)."""
+    table = np.atleast_1d(sites)
+    if table.dtype.kind not in "iu" or table.ndim > 2 or table.shape[-1] == 0:
+        raise TypeError(f"sites in {name} must be integers, one term or a table of terms, got {sites!r}")
+    table = np.atleast_2d(table).astype(np.int64)
+    if table.size and (table.min() < 0 or table.max() >= n_sites):
+        raise ValueError(f"sites in {name} must be in 0 ... {n_sites - 1}, got {sites!r}")
+    return table

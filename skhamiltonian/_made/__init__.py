@@ -1,0 +1,1 @@
+"""The masked autoregressive network and its Hamiltonian."""

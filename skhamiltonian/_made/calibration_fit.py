@@ -1,0 +1,115 @@
+"""Fit of the calibration: a logistic regression that tells data from the model's own draws."""
+
+import math
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold
+from sklearn.utils import gen_batches
+from sklearn.utils.extmath import randomized_svd
+
+from .._utils.checks import enumerate_states
+from .calibration import N_FEATURES, Calibration, features
+from .network import uncalibrated_log_prob
+from .sampling.resampling import POPULATION, populations
+
+# Bytes that the rows or the draws of a calibration may fill.
+_MAX_BYTES = 2**26
+_MIN_DRAWS = 20_000
+_MAX_ROWS = 60_000
+# Draws for a row: their noise is then the smaller part.
+_DRAWS_PER_ROW = 2
+# Standard deviation 0.3 allowed to a coefficient of a standardised feature; it matters below 2 000 rows.
+_INVERSE_PENALTY = 0.1
+_EVEN = [0, 1, 2, 3, 4]
+# Share of the rows that lies outside each of the two limits of log p.
+_TAIL = 1e-3
+_MAX_ENUMERATED = 2**16
+
+
+def max_rows(n_sites):
+    """Return how many rows a calibration reads at most."""
+    return min(_MAX_ROWS, max(1000, _MAX_BYTES // n_sites))
+
+
+def calibrate(network, states, codes, log_p, direction, even, seed):
+    """Fit the density ratio of data (codes and their log p) to model.
+
+    Returns the fitted numbers by name, or None where cross-validation speaks against them.
+    """
+    draw_seed, fold_seed, direction_seed = seed.spawn(3)
+    n_draws = min(max(_DRAWS_PER_ROW * len(codes), _MIN_DRAWS), _DRAWS_PER_ROW * max_rows(network.n_sites))
+    blocks = populations(network, POPULATION, 1.0, np.zeros(len(states)), draw_seed.spawn(-(-n_draws // POPULATION)))
+    drawn = np.concatenate([block.codes for block in blocks])
+    drawn_log_p = np.concatenate([block.log_prob for block in blocks])
+    states = states.astype(np.float64)
+    if direction is None:
+        direction = _leading_direction(states[codes], int(direction_seed.generate_state(1)[0]))
+    order, drawn_order = states[codes] @ direction, states[drawn] @ direction
+    scales = _scales(log_p, drawn_log_p, order, drawn_order, even)
+    used = _EVEN if even else list(range(N_FEATURES))
+    x, y = (np.stack(features(*z, scales), axis=1)[:, used] for z in ((log_p, order), (drawn_log_p, drawn_order)))
+
+    folds = KFold(5, shuffle=True, random_state=int(fold_seed.generate_state(1)[0])).split(x)
+    gains = np.concatenate([_gain(_coefficients(x[train], y), x[test], y) for train, test in folds])
+    gain, gain_error = gains.mean(), gains.std(ddof=1) / math.sqrt(len(gains))
+    if gain < -2 * gain_error:
+        return None
+    coef = np.zeros(N_FEATURES + 1)
+    coef[used] = _coefficients(x, y)
+    coef[-1], error = _log_normaliser(network, Calibration(direction, states, scales, coef), y @ coef[used])
+    return {
+        "direction": direction,
+        "states": states,
+        "scales": scales,
+        "coef": coef,
+        "log_normalizer_error": error,
+        "gain": float(gain),
+        "gain_error": float(gain_error),
+        "n_rows": len(codes),
+    }
+
+
+def _leading_direction(values, seed):
+    """Return the leading principal component: the sum of states that fluctuates most."""
+    values = values[: max(1000, _MAX_BYTES // 8 // values.shape[1])]
+    direction = randomized_svd(values - values.mean(axis=0), 1, random_state=seed)[2][0]
+    return direction if direction.sum() >= 0 else -direction
+
+
+def _scales(log_p, drawn_log_p, order, drawn_order, even):
+    """Return what standardises log p and order parameter, and where the data end."""
+    centre, width = drawn_log_p.mean(), drawn_log_p.std() or 1.0
+    low, high = np.quantile((np.append(log_p, drawn_log_p) - centre) / width, [_TAIL, 1 - _TAIL])
+    both = np.append(order, drawn_order)
+    offset = 0.0 if even else both.mean()
+    order_width = math.sqrt(np.mean((both - offset) ** 2)) or 1.0
+    top = np.max((both - offset) ** 2) / order_width**2
+    return np.array([centre, 1 / width, low, high, offset, 1 / order_width, top])
+
+
+def _coefficients(x, y):
+    """Return the weights of the features in the log density ratio of x to y."""
+    width = y.std(axis=0)
+    width[width <= 1e-12 * np.abs(y).max(axis=0)] = 1.0  # constant, up to rounding
+    label = np.repeat([True, False], [len(x), len(y)])
+    weight = np.where(label, 1.0, len(x) / len(y))
+    regression = LogisticRegression(C=_INVERSE_PENALTY, solver="newton-cholesky", tol=1e-8)
+    return regression.fit(np.concatenate([x, y]) / width, label, sample_weight=weight).coef_[0] / width
+
+
+def _gain(coef, x, y):
+    """Return what the log-likelihood of each row gains, with the normaliser from the model's draws."""
+    g = y @ coef
+    return x @ coef - g.max() - math.log(np.exp(g - g.max()).mean())
+
+
+def _log_normaliser(network, calibration, g):
+    """Return ln <e^g> under the model and its standard error: by enumeration, else from draws."""
+    if network.n_states**network.n_sites <= _MAX_ENUMERATED:
+        codes = enumerate_states(np.arange(network.n_states), network.n_sites).astype(np.int8)
+        network = network.astype(np.float64)
+        log_p = np.concatenate([uncalibrated_log_prob(network, codes[rows]) for rows in gen_batches(len(codes), 4096)])
+        return float(np.logaddexp.reduce(log_p + calibration(log_p, codes))), 0.0
+    weight = np.exp(g - g.max())
+    return float(g.max() + math.log(weight.mean())), float(weight.std() / weight.mean() / math.sqrt(len(g)))

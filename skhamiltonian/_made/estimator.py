@@ -1,0 +1,335 @@
+"""MADEHamiltonian: the energy function learned from configurations at one temperature."""
+
+from functools import partial
+
+import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin, clone
+from sklearn.utils.validation import check_is_fitted
+
+from .._utils import sklearn_compat as _callbacks
+from .._utils.checks import check_flag, learn_states, validate_configurations
+from .fitting import calibrated, check_parameters, learn, plan_for, score
+from .network import Network
+from .persistence import check_stored
+from .tempering_mixin import TemperingMixin
+
+
+class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMixin, BaseEstimator):
+    r"""Hamiltonian of a lattice system, learned from raw configurations at one temperature.
+
+    A masked autoregressive network (MADE) is fitted to the configurations by maximum likelihood; it
+    gives a normalised :math:`p_\theta(s) = \prod_d q_\theta(s_d | s_{<d})`, and with it the Hamiltonian
+
+    .. math:: H_\theta(s) = -T_0 \log p_\theta(s) = H(s) - F(T_0)
+
+    up to the error of the fit (Eqs. 1 and 2 of [1]_). Configurations at every other temperature T
+    follow from :math:`p_\theta^{T_0/T}`.
+
+    Parameters
+    ----------
+    temperature : float, default=1.0
+        Temperature T0 of the training configurations, in units of the coupling (k_B = 1). Where it
+        is unknown, 1.0 makes it the unit of energy.
+    hidden_layer_sizes : "auto" or tuple of int, default="auto"
+        Units of the hidden layers. "auto" is one layer of 16 units a site, at most 1024 or, above 128 sites,
+        512; many-body interactions need such a width. The paper's network is (180, 120).
+    activation : {"relu", "tanh", "logistic", "silu"}, default="tanh"
+        Activation of the hidden units. Functions that are odd, as "tanh" is, learn many-body interactions faster.
+    skip_connections : bool, default=True
+        Whether masked weights lead from the inputs straight to the outputs. They carry the pair
+        interactions; the paper's network has none.
+    ordering : {"natural", "random"} or array-like of shape (n_sites,), default="natural"
+        Order in which the sites are factorised: ``ordering[d]`` is the site drawn d-th.
+    lattice_shape : tuple of int, default=None
+        Shape of the lattice, sites in C order; needed by `symmetries`.
+    symmetries : tuple of {"translation", "point-group", "spin-flip"}, default=()
+        Symmetries of the system. Every minibatch is seen through one random element of the group
+        they generate; the lattice is then taken as periodic for "translation". "spin-flip" negates
+        the states.
+    states : "auto" or array-like, default="auto"
+        The alphabet: the values a site may take. "auto" learns the integers that occur in X.
+    whiten : "auto" or bool, default="auto"
+        Whether training sees, beside each site, its innovation: what linear prediction from the sites drawn before
+        leaves of it, by the data's own covariance. This ends in the weights and is no part of the fitted network.
+        It is a large gain where sites nearly determine each other, as overlapping blocks do. "auto" is True for
+        more than two states, where it costs little.
+    calibrate : bool or array-like of shape (n_sites,), default=True
+        Whether to correct the learned law by a smooth function of its energy and of an order parameter, in
+        which every such network is a little wrong far from typical configurations. The function is the log
+        density ratio of the data to the model's own draws. The order parameter is the leading principal
+        component of X; an array gives the weights of its sites instead (ones for the magnetization).
+    batch_size : "auto" or int, default="auto"
+        Configurations per minibatch, at most the number of rows. "auto" is 469, and fewer where rows are few
+        and have no symmetries to multiply them.
+    learning_rate_init : "auto" or float, default="auto"
+        Peak of the one-cycle learning rate. "auto" is 8e-3 up to 512 units in the widest hidden layer and 512 sites;
+        beyond, it falls as one over the units or as the root of one over the sites.
+    max_iter : "auto" or int, default="auto"
+        Epochs. "auto" makes 2 500 updates with 2 000 rows or fewer, more by the root of their number but 8 000; above
+        64 sites fewer by the root of theirs but 2 500, and at least one pass. It is no more than 30 epochs where
+        the rows, times the number of their symmetries, are fewer than pairs of sites.
+    alpha : float, default=0.0
+        Decoupled weight decay (AdamW). It bends the couplings, too: `sparsity` is the better remedy for few rows.
+    sparsity : "auto" or float, default="auto"
+        Pull of every weight towards zero, in learning rates an update: a soft threshold after each step of Adam, as
+        weight decay is in AdamW. A weight vanishes whose gradient, in units of its noise in one minibatch, stays
+        below it. "auto" is about two standard errors of that, by which the many weights that only carry noise vanish.
+    early_stopping : bool, default=False
+        Whether to stop when the likelihood of the rows held back has not risen by `tol` for
+        `n_iter_no_change` epochs. The weights kept are those of the best epoch wherever rows are held back.
+    validation_fraction : float, default=0.1
+        Share of the rows held back, with early stopping always and for the calibration from 200 rows on (at
+        most 20 000 of them).
+    n_iter_no_change : int, default=5
+        Epochs without improvement before early stopping.
+    tol : float, default=1e-3
+        Improvement of the held-out log-likelihood that counts, in nats per configuration.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the present weights, which must have the shape asked for.
+    device : str, default="cpu"
+        Where torch trains; the fitted model always lives in numpy.
+    verbose : int, default=0
+        1 prints about ten lines a fit, 2 a line an epoch.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the weights, the minibatches and the draws.
+
+    Attributes
+    ----------
+    states_ : ndarray of shape (n_states,)
+        The alphabet, ascending.
+    coefs_ : list of ndarray of shape (n_in, n_out)
+        Weights, masks folded in, the sites in drawing order.
+    intercepts_ : list of ndarray of shape (n_out,)
+        Biases.
+    skip_coef_ : ndarray of shape (n_in, n_out) or None
+        Weights from the inputs to the outputs.
+    ordering_ : ndarray of shape (n_sites,)
+        The site drawn d-th.
+    activation_ : str
+        As fitted.
+    calibration_ : dict or None
+        The numbers of the calibration: ``gain`` and ``gain_error``, what it adds to the log-likelihood of rows
+        it was not fitted to, in nats (by cross-validation); ``log_normalizer_error``, the standard error of log p
+        by its normaliser (0 where all configurations were enumerated); ``n_rows``; the rest defines it. None
+        without a calibration, with fewer than 200 rows, where cross-validation speaks against it by more than two
+        standard errors, or where the network knows its rows by heart and fewer than 100 were held back.
+    loss_curve_ : list of float
+        Mean negative log-likelihood of the training rows after each epoch, in nats per configuration.
+    validation_scores_ : list of float or None
+        Mean log-likelihood of the rows held back, after each epoch and before the calibration.
+    n_iter_ : int
+        Epochs run.
+    temperature_ : float
+        The temperature T0 at which the model was fitted.
+    n_samples_seen_ : int
+        Configurations in X.
+
+    References
+    ----------
+    .. [1] L. Wang, Y. Jiang, K. Zhou, "Neural Network Statistical Mechanics", arXiv:2007.01037 (2020).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhamiltonian import IsingSampler, MADEHamiltonian
+    >>> X = IsingSampler(lattice_shape=(4, 4), temperature=2.5, random_state=0).sample(n_samples=2000)
+    >>> made = MADEHamiltonian(temperature=2.5, hidden_layer_sizes=(32,), max_iter=10, random_state=0).fit(X)
+    >>> made.energy(X[:3]).shape
+    (3,)
+    >>> made.sample(1.5, n_samples=5, random_state=1).shape
+    (5, 16)
+    """
+
+    def __init__(
+        self,
+        temperature=1.0,
+        *,
+        hidden_layer_sizes="auto",
+        activation="tanh",
+        skip_connections=True,
+        ordering="natural",
+        lattice_shape=None,
+        symmetries=(),
+        states="auto",
+        whiten="auto",
+        calibrate=True,
+        batch_size="auto",
+        learning_rate_init="auto",
+        max_iter="auto",
+        alpha=0.0,
+        sparsity="auto",
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
+        tol=1e-3,
+        warm_start=False,
+        device="cpu",
+        verbose=0,
+        random_state=None,
+    ):
+        self.temperature = temperature
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.skip_connections = skip_connections
+        self.ordering = ordering
+        self.lattice_shape = lattice_shape
+        self.symmetries = symmetries
+        self.states = states
+        self.whiten = whiten
+        self.calibrate = calibrate
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.alpha = alpha
+        self.sparsity = sparsity
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+
+    @_callbacks.with_callbacks
+    def fit(self, X, y=None):
+        """Learn the Hamiltonian from configurations.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_sites)
+            Configurations at `temperature`, sites in C order. Integers unless `states` is given. An
+            int8 array or memmap is read minibatch by minibatch and never copied whole.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : MADEHamiltonian
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter is out of range or X does not hold configurations.
+        ArithmeticError
+            If the loss becomes NaN or infinite in the first epoch.
+        """
+        goes_on = hasattr(self, "coefs_") and check_flag(self.warm_start, "warm_start")
+        return self._learn(X, ("loss_curve_", "n_iter_") if goes_on else ())
+
+    @_callbacks.with_callbacks
+    def partial_fit(self, X, y=None):
+        """Go on learning from further configurations, for streams and data that no disk holds.
+
+        Every call is one pass over X under a one-cycle learning rate, so that the model is at rest after each;
+        parts of 50 minibatches and more make good use of it. The alphabet is that of the first call unless
+        `states` gives it. There is neither early stopping nor a calibration, and no `sparsity` by "auto", which
+        depends on the length of the stream; `fit` with ``warm_start=True`` on a last part adds them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_sites)
+            Configurations at `temperature`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : MADEHamiltonian
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter is out of range, or X holds no configurations or a state not seen before.
+        """
+        goes_on = ("loss_curve_", "n_iter_", "n_samples_seen_") if hasattr(self, "coefs_") else ()
+        sparsity = 0.0 if isinstance(self.sparsity, str) else self.sparsity
+        return self._learn(X, goes_on, max_iter=1, sparsity=sparsity, calibrate=False, early_stopping=False)
+
+    def _learn(self, X, goes_on, **parameters):
+        """Fit with some parameters changed and assign all that is learned at once; add up what `goes_on` names."""
+        seen = clone(self).set_params(**parameters)  # so that a failure, Ctrl-C too, leaves this object as it was
+        check_parameters(seen)
+        if goes_on:
+            vars(seen).update({name: value for name, value in vars(self).items() if name.endswith("_")})
+        X = validate_configurations(seen, X, reset=not goes_on)
+        states = learn_states(X, self.states_ if goes_on else self.states)
+        start = (self._network(), self.n_iter_) if goes_on else ()
+        context = _callbacks.begin(self, X, plan_for(seen, X, states).max_iter)
+        learned = learn(seen, X, states, partial(_callbacks.epoch_done, context, self), *start)
+        _callbacks.end(context, self)
+        learned |= {name: getattr(self, name) + learned[name] for name in goes_on}
+        vars(self).pop("feature_names_in_", None)
+        vars(self).update({name: value for name, value in vars(seen).items() if name.endswith("_")}, **learned)
+        return self
+
+    def energy(self, X):
+        r"""Return the learned energy :math:`H_\theta(s) = -T_0 \log p_\theta(s)` (Eq. 2 of the paper).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_sites)
+            Configurations.
+
+        Returns
+        -------
+        energy : ndarray of shape (n_samples,)
+            Total energy in the unit of `temperature`; it estimates H - F(T0).
+        """
+        return -self.score_samples(X) * self.temperature_
+
+    def score_samples(self, X):
+        """Return the log-likelihood of each configuration.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_sites)
+            Configurations.
+
+        Returns
+        -------
+        log_likelihood : ndarray of shape (n_samples,)
+            log p in nats.
+
+        Raises
+        ------
+        ValueError
+            If X holds a state that was not seen in `fit`.
+        """
+        check_is_fitted(self)
+        X = validate_configurations(self, X, reset=False)
+        return score(self._network(), X, self.states_)
+
+    def score(self, X, y=None):
+        """Return the mean log-likelihood per configuration, in nats.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_sites)
+            Configurations.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        score : float
+            Mean of `score_samples`.
+        """
+        return float(np.mean(self.score_samples(X)))
+
+    def _network(self):
+        weights, biases = tuple(self.coefs_), tuple(self.intercepts_)
+        network = Network(weights, biases, self.skip_coef_, self.ordering_, len(self.states_), self.activation_)
+        return calibrated(network, self.calibration_)
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if hasattr(self, "coefs_"):
+            check_stored(vars(self))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.categorical = True
+        return tags

@@ -1,0 +1,1 @@
+"""Compiled sweeps of Markov chains on a network's energy."""

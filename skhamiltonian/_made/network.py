@@ -1,0 +1,145 @@
+r"""Masked autoregressive network in numpy: masks, log-likelihood, exact and tempered draws.
+
+A configuration is factorised along the drawing order, :math:`\log p(s) = \sum_d \log q(s_d | s_{<d})`.
+A hidden unit of degree m sees the first m sites and feeds the sites from the m-th on (counted from
+zero). Degrees ascend within a layer, so every masked weight matrix is block triangular.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .calibration import Calibration
+
+Array = NDArray[np.floating]
+Codes = NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Network:
+    """Weights of a masked network whose sites stand in drawing order.
+
+    A site has one input and one logit for two states, else one of each per state.
+    """
+
+    weights: tuple[Array, ...]
+    biases: tuple[Array, ...]
+    skip: Array | None
+    ordering: NDArray[np.intp]
+    n_states: int
+    activation: str
+    calibration: Calibration | None = None
+
+    @property
+    def n_sites(self) -> int:
+        return len(self.ordering)
+
+    @property
+    def n_channels(self) -> int:
+        return channels(self.n_states)
+
+    @property
+    def degrees(self) -> list[NDArray[np.intp]]:
+        return [hidden_degrees(self.n_sites, len(bias)) for bias in self.biases[:-1]]
+
+    def astype(self, dtype: type) -> Network:
+        """Return the same network in another precision."""
+        weights: tuple[Array, ...] = tuple(w.astype(dtype) for w in self.weights)
+        biases: tuple[Array, ...] = tuple(b.astype(dtype) for b in self.biases)
+        skip: Array | None = None if self.skip is None else self.skip.astype(dtype)
+        return replace(self, weights=weights, biases=biases, skip=skip)
+
+
+def channels(n_states: int) -> int:
+    """Inputs and logits of one site: two states share one of each."""
+    return 1 if n_states == 2 else n_states
+
+
+def hidden_degrees(n_sites: int, n_units: int) -> NDArray[np.intp]:
+    """Return the ascending degrees of a hidden layer, evenly spread over 1 ... n_sites - 1."""
+    return 1 + ((np.arange(n_units) + 0.5) * (n_sites - 1) / n_units).astype(np.intp)
+
+
+def masks(n_sites: int, n_states: int, hidden: Sequence[int], n_inputs: int | None = None) -> list[NDArray[np.bool_]]:
+    """Return the masks (in, out) of all layers and, last, that of the skip connections.
+
+    A site has `n_inputs` inputs, as many as logits unless given.
+    """
+    site = np.repeat(np.arange(n_sites), channels(n_states))
+    seen = site if n_inputs is None else np.repeat(np.arange(n_sites), n_inputs)
+    # An input carries its own site, so what depends on it has a degree above: m > site.
+    degrees = [seen + 1, *(hidden_degrees(n_sites, n_units) for n_units in hidden), site]
+    layers = [low[:, None] <= high for low, high in pairwise(degrees)]
+    return [*layers, seen[:, None] < site]
+
+
+def encode(codes: Codes, network: Network, dtype: type = np.float64) -> Array:
+    """Return codes (n, n_sites) in site order as network inputs (n, n_sites * n_channels) in drawing order."""
+    return encode_ordered(codes[:, network.ordering], network.n_states, dtype)
+
+
+def encode_ordered(codes: Codes, n_states: int, dtype: type = np.float64) -> Array:
+    """Return codes as inputs: -1 or +1 for two states, else one-hot."""
+    if n_states == 2:
+        return 2 * codes.astype(dtype) - 1
+    return (codes[:, :, None] == np.arange(n_states)).reshape(len(codes), -1).astype(dtype)
+
+
+def activate(name: str, a: Array) -> Array:
+    """Return the hidden activation of `a`: relu, tanh, logistic or silu."""
+    if name == "relu":
+        return np.maximum(a, 0)
+    if name == "tanh":
+        return np.tanh(a)
+    sigmoid = np.exp(-np.logaddexp(0, -a))
+    return sigmoid if name == "logistic" else a * sigmoid
+
+
+def logits(network: Network, inputs: Array) -> Array:
+    """Return the logits (n, n_sites * n_channels) of all conditionals."""
+    hidden = inputs
+    for weight, bias in zip(network.weights[:-1], network.biases[:-1], strict=True):
+        hidden = activate(network.activation, hidden @ weight + bias)
+    output = hidden @ network.weights[-1] + network.biases[-1]
+    return output if network.skip is None else output + inputs @ network.skip
+
+
+def log_conditionals(network: Network, codes: Codes) -> Array:
+    """Return log q(a | s_<d), shape (n, n_sites, n_states), the sites in drawing order."""
+    z = logits(network, encode(codes, network)).reshape(len(codes), network.n_sites, network.n_channels)
+    if network.n_states == 2:
+        return -np.logaddexp(0, np.concatenate([z, -z], axis=2))
+    return z - np.logaddexp.reduce(z, axis=2)[..., None]
+
+
+def tempered_log_weight(network: Network, codes: Codes, exponent: float, tilt: Array) -> Array:
+    """Return the log weight that `tempered_draws` without resampling gives to these configurations."""
+    log_q = log_conditionals(network, codes)
+    log_weight = np.logaddexp.reduce(exponent * log_q + tilt, axis=2).sum(axis=1)
+    if network.calibration is None:
+        return log_weight
+    return log_weight + exponent * network.calibration(_chosen(network, log_q, codes), codes)
+
+
+def log_prob(network: Network, codes: Codes) -> Array:
+    r"""Return :math:`\log p(s) = \sum_d \log q(s_d | s_{<d})` of every row, in nats, calibrated."""
+    log_p = uncalibrated_log_prob(network, codes)
+    return log_p if network.calibration is None else log_p + network.calibration(log_p, codes)
+
+
+def uncalibrated_log_prob(network: Network, codes: Codes) -> Array:
+    """Return log p of every row as the network alone has it."""
+    if network.n_states == 2:
+        inputs = encode(codes, network)
+        return -np.logaddexp(0, -inputs * logits(network, inputs)).sum(axis=1)
+    return _chosen(network, log_conditionals(network, codes), codes)
+
+
+def _chosen(network: Network, log_q: Array, codes: Codes) -> Array:
+    """Return the sum of log q(s_d | s_<d) over the states taken."""
+    return np.take_along_axis(log_q, codes[:, network.ordering, None].astype(np.intp), axis=2).sum(axis=(1, 2))

@@ -1,0 +1,59 @@
+"""What a stored model must hold before any kernel sees it, and the types that skops may load."""
+
+import numpy as np
+
+from .._utils.checks import MAX_STATES, check_choice, check_temperature
+from .calibration import N_FEATURES
+from .network import channels, masks
+
+#: For ``skops.io.load(file, trusted=def check_stored(attributes):
+    """Raise ValueError unless the fitted attributes of a MADEHamiltonian are those of a masked network."""
+    try:
+        _check(attributes)
+    except Exception as error:  # a damaged part may be of any type, and fail in any way
+        raise ValueError(f"the stored MADEHamiltonian is damaged: {error}") from error
+
+
+def _check(stored):
+    ordering, states = stored["ordering_"], stored["states_"]
+    n_sites, n_states = len(ordering), len(states)
+    _expect(ordering.dtype.kind == "i" and np.array_equal(np.sort(ordering), np.arange(n_sites)), "ordering_")
+    _expect(states.ndim == 1 and 2 <= n_states <= MAX_STATES and states.dtype.kind in "if", "states_")
+    _expect(np.isfinite(states).all() and (np.diff(states.astype(float)) > 0).all(), "states_")
+    _expect(stored["n_features_in_"] == n_sites, "n_features_in_")
+    check_temperature(stored["temperature_"], "temperature_", allow_infinite=False)
+    check_choice(stored["activation_"], "activation_", ("relu", "tanh", "logistic", "silu"))
+    _check_arrays(stored, n_sites, n_states)
+    _expect(stored["n_samples_seen_"] >= 1, "n_samples_seen_")
+    if stored["calibration_"] is not None:
+        shapes = {"direction": (n_sites,), "states": (n_states,), "scales": (N_FEATURES,), "coef": (N_FEATURES + 1,)}
+        for name, shape in shapes.items():
+            array = stored["calibration_"][name]
+            _expect(_is_real(array, 1) and array.shape == shape, f"calibration_[{name!r}]")
+
+
+def _check_arrays(stored, n_sites, n_states):
+    weights, biases, skip = stored["coefs_"], stored["intercepts_"], stored["skip_coef_"]
+    for array in (*weights, *([] if skip is None else [skip])):
+        _expect(_is_real(array, 2), "an array of weights")
+    _expect(len(weights) == len(biases) >= 1 and all(_is_real(bias, 1) for bias in biases), "intercepts_")
+    hidden = [len(bias) for bias in biases[:-1]]
+    *layers, skip_mask = masks(n_sites, n_states, hidden)
+    _expect(len(biases[-1]) == n_sites * channels(n_states), "intercepts_")
+    for weight, mask in [*zip(weights, layers, strict=True), *([] if skip is None else [(skip, skip_mask)])]:
+        _expect(weight.shape == mask.shape, f"shape {weight.shape} of weights instead of {mask.shape}")
+        _expect(not weight[~mask].any(), "a weight against the order of the sites")
+
+
+def _is_real(array, ndim):
+    return (
+        isinstance(array, np.ndarray)
+        and array.ndim == ndim
+        and array.dtype in (np.float32, np.float64)
+        and bool(np.isfinite(array).all())
+    )
+
+
+def _expect(holds, what):
+    if not holds:
+        raise ValueError(f"{what} cannot be")

@@ -1,0 +1,1 @@
+"""Draws from a fitted network at any temperature."""

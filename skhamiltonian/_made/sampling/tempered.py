@@ -1,0 +1,215 @@
+"""Draws from a masked network at any temperature: site after site, with weights and resampling."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..._utils.compile import borrowing_kernel, kernel
+from ..network import Array, Codes, Network, activate, encode_ordered
+
+F64 = NDArray[np.float64]
+F32 = NDArray[np.float32]
+# Sites that share a product of matrices.
+_BLOCK = 16
+
+
+@dataclass(frozen=True)
+class Population:
+    r"""Weighted draws: averages under p^exponent are averages with weights exp(log_weight).
+
+    ``log_partition`` estimates :math:`\ln \sum_s p(s)^\lambda e^{\sum_i \mathrm{tilt}(s_i)}` without bias
+    in its exponential.
+    """
+
+    codes: Codes
+    log_prob: Array
+    log_weight: Array
+    log_partition: float
+
+
+def tempered_draws(
+    network: Network, n_draws: int, exponent: float, tilt: Array, rng: np.random.Generator, resample: bool = True
+) -> Population:
+    r"""Draw site after site from :math:`q(a|s_{<d})^\lambda e^{\mathrm{tilt}(a)} / Z_d`.
+
+    The weight of a draw is :math:`w = \prod_d Z_d`, times the calibration to the power :math:`\lambda`;
+    with :math:`\lambda = 1`, no tilt and no calibration it is 1 and the draws are exact and independent.
+    Where the effective sample size falls under half, the population is resampled and the mean weight
+    moves into ``log_partition``; without `resample` draws stay independent. `tilt` holds one number per state.
+    """
+    draws = _PartialDraws(network.astype(np.float32), n_draws)
+    log_p, log_weight = np.zeros(n_draws), np.zeros(n_draws)
+    log_partition = 0.0
+    for site in range(network.n_sites):
+        z, code = draws.logits(site), np.empty(n_draws, np.int8)
+        draw_site(z, exponent, tilt, rng.random(n_draws), code, log_p, log_weight)
+        draws.append(site, code)
+        if resample and effective_sample_size(log_weight) < n_draws / 2:
+            log_partition += log_mean_exp(log_weight)
+            survivors = systematic_resample(log_weight, n_draws, rng)
+            draws.take(survivors)
+            log_p, log_weight = log_p[survivors], np.zeros(n_draws)
+    codes = np.empty((n_draws, network.n_sites), np.int8)
+    codes[:, network.ordering] = draws.codes.T
+    if network.calibration is not None:
+        log_ratio = network.calibration(log_p, codes)
+        log_p, log_weight = log_p + log_ratio, log_weight + exponent * log_ratio
+    return Population(codes, log_p, log_weight, log_partition + log_mean_exp(log_weight))
+
+
+@kernel
+def draw_site(z: F32, exponent: float, tilt: F64, uniform: F64, code: Codes, log_p: F64, log_weight: F64) -> None:
+    """Draw the state of one site from the logits (n_channels, n_draws), and add its log q and ln Z_d."""
+    if len(tilt) == 2:
+        _draw_of_two(z, exponent, tilt, uniform, code, log_p, log_weight)
+    else:
+        _draw_of_many(z, exponent, tilt, uniform, code, log_p, log_weight, np.empty(len(tilt)), np.empty(len(tilt)))
+
+
+@borrowing_kernel
+def _draw_of_two(z: F32, exponent: float, tilt: F64, uniform: F64, code: Codes, log_p: F64, log_weight: F64) -> None:
+    for draw in range(len(code)):
+        x = np.float64(z[0, draw])
+        x_tempered = exponent * x + tilt[1] - tilt[0]
+        e, e_tempered = math.exp(-abs(x)), math.exp(-abs(x_tempered))
+        log_q = -max(x, 0.0) - math.log(1 + e)  # of state 0; that of state 1 is larger by x
+        log_weight[draw] += exponent * log_q + tilt[0] + max(x_tempered, 0.0) + math.log(1 + e_tempered)
+        chosen = uniform[draw] * (1 + e_tempered) > (1.0 if x_tempered < 0 else e_tempered)
+        code[draw] = chosen
+        log_p[draw] += log_q + chosen * x
+
+
+@borrowing_kernel
+def _draw_of_many(
+    z: F32,
+    exponent: float,
+    tilt: F64,
+    uniform: F64,
+    code: Codes,
+    log_p: F64,
+    log_weight: F64,
+    log_q: F64,
+    weight: F64,
+) -> None:
+    for draw in range(len(code)):
+        for a in range(len(tilt)):
+            log_q[a] = z[a, draw]
+        norm, _ = _exp_of(log_q, weight)
+        for a in range(len(tilt)):
+            log_q[a] -= norm
+            weight[a] = exponent * log_q[a] + tilt[a]
+        norm, total = _exp_of(weight, weight)
+        left, chosen = uniform[draw] * total - weight[0], 0
+        while left > 0 and chosen < len(tilt) - 1:
+            chosen += 1
+            left -= weight[chosen]
+        code[draw] = chosen
+        log_p[draw] += log_q[chosen]
+        log_weight[draw] += norm
+
+
+@borrowing_kernel
+def _exp_of(x: F64, weight: F64) -> tuple[float, float]:
+    """Return ln sum e^x; set weight, which may be x itself, to e^x up to a factor, and return its sum."""
+    top, total = x[0], 0.0
+    for a in range(1, len(x)):
+        top = max(top, x[a])
+    for a in range(len(x)):
+        weight[a] = math.exp(x[a] - top)
+        total += weight[a]
+    return top + math.log(total), total
+
+
+@kernel
+def effective_sample_size(log_weight: F64) -> float:
+    """Return Kish's effective number of draws, (sum w)^2 / sum w^2."""
+    top, total, squares = log_weight[0], 0.0, 0.0
+    for i in range(1, len(log_weight)):
+        top = max(top, log_weight[i])
+    for i in range(len(log_weight)):
+        w = math.exp(log_weight[i] - top)
+        total += w
+        squares += w * w
+    return total * total / squares
+
+
+def log_mean_exp(log_weight: Array) -> float:
+    """Return the logarithm of the mean weight."""
+    return float(np.logaddexp.reduce(log_weight) - np.log(len(log_weight)))
+
+
+def systematic_resample(log_weight: Array, n_draws: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return indices, each repeated in proportion to its weight up to rounding."""
+    weight = np.exp(log_weight - log_weight.max())
+    position = (np.arange(n_draws) + rng.random()) / n_draws
+    return np.minimum(np.searchsorted(np.cumsum(weight) / weight.sum(), position), len(weight) - 1)
+
+
+class _PartialDraws:
+    """A population of configurations drawn up to some site, one column each.
+
+    A hidden unit is computed once, when the last site that it may see has been drawn, so that a whole draw costs
+    one forward pass. What the sites before a block of sites contribute is one large product of matrices a block.
+    """
+
+    def __init__(self, network: Network, n_draws: int):
+        self.network = network
+        self.codes = np.empty((network.n_sites, n_draws), np.int8)
+        self.layers = [np.empty((len(weight), n_draws), np.float32) for weight in network.weights]
+        sites = np.arange(network.n_sites + 1)
+        channels = sites * network.n_channels
+        hidden = [np.searchsorted(degrees, sites, "right") for degrees in network.degrees]
+        # How many units of a layer, and of the next one, can be computed before a site is drawn.
+        self.known, self.next_known = [channels, *hidden], [*hidden, channels]
+        self.start = 0
+        self.sums: list[Array] = []
+
+    def logits(self, site: int) -> Array:
+        """Return the logits of a site given the drawn ones, shape (n_channels, n_draws)."""
+        if site % _BLOCK == 0:
+            self._begin_block(site)
+        z = self._pre_activations(len(self.layers) - 1, site, site)
+        if self.network.skip is not None:
+            seen, units = slice(self.known[0][self.start], self.known[0][site]), self._new(-1, site, site + 1)
+            z += self.network.skip[seen, units].T @ self.layers[0][seen]
+        return z
+
+    def append(self, site: int, code: Codes) -> None:
+        """Fix `site` and compute the hidden units that have now seen all they may see."""
+        self.codes[site] = code
+        self.layers[0][self.known[0][site] : self.known[0][site + 1]] = encode_ordered(
+            code[:, None], self.network.n_states, np.float32
+        ).T
+        for layer in range(len(self.layers) - 1):
+            a = self._pre_activations(layer, site, site + 1)
+            self.layers[layer + 1][self._new(layer, site, site + 1)] = activate(self.network.activation, a)
+
+    def take(self, columns: NDArray[np.intp]) -> None:
+        """Keep the given columns, with repetition."""
+        self.codes = self.codes[:, columns]
+        self.layers = [layer[:, columns] for layer in self.layers]
+        self.sums = [known[:, columns] for known in self.sums]
+
+    def _new(self, layer: int, start: int, stop: int) -> slice:
+        """Return which units of the next layer can first be computed when sites from `start` on are drawn."""
+        return slice(self.next_known[layer][start], self.next_known[layer][stop])
+
+    def _begin_block(self, site: int) -> None:
+        self.start, self.sums = site, []
+        stop = min(site + _BLOCK, self.network.n_sites)
+        for layer, (weight, bias) in enumerate(zip(self.network.weights, self.network.biases, strict=True)):
+            seen, units = self.known[layer][site], self._new(layer, site, stop)
+            self.sums.append(weight[:seen, units].T @ self.layers[layer][:seen] + bias[units, None])
+        if self.network.skip is not None:
+            self.sums[-1] += self.network.skip[: self.known[0][site], units].T @ self.layers[0][: self.known[0][site]]
+
+    def _pre_activations(self, layer: int, site: int, drawn: int) -> Array:
+        """Return those of the units that belong to a site, from the units known when `drawn` sites are drawn."""
+        units = self._new(layer, site, site + 1)
+        first, seen = self.next_known[layer][self.start], slice(self.known[layer][self.start], self.known[layer][drawn])
+        known = self.sums[layer][units.start - first : units.stop - first]
+        return known + self.network.weights[layer][seen, units].T @ self.layers[layer][seen]

@@ -1,0 +1,1 @@
+"""Checks, compilation and bridges to scikit-learn."""

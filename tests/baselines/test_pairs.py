@@ -1,0 +1,250 @@
+"""Baselines: pair couplings by pseudo-likelihood, and independent sites."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skhamiltonian import (
+    BlockSpinTransformer,
+    IndependentSites,
+    IsingSampler,
+    MADEHamiltonian,
+    PseudolikelihoodIsing,
+    phase_curve,
+    pseudo_log_likelihood,
+)
+from skhamiltonian._lattice.bonds import nearest_neighbours
+from skhamiltonian._utils.checks import enumerate_states
+
+RNG = np.random.default_rng(0)
+BONDS = nearest_neighbours((3, 3), (True, True))
+COUPLING, FIELD = RNG.normal(size=len(BONDS)), RNG.normal(size=9) * 0.3
+TERMS = [
+    *zip(COUPLING.tolist(), BONDS, strict=True),
+    *((float(h), [i]) for i, h in enumerate(FIELD)),
+]
+GLASS = IsingSampler((3, 3), 2.0, coupling=0.0, couplings=TERMS)
+STATES = enumerate_states((-1, 1), 9).astype(np.int8)
+
+
+class Parity:
+    """Spins from integers, for the checks that bring integers of their own; test names show it without an address."""
+
+    def __call__(self, X):
+        return 1 - 2 * (np.round(X) % 2)
+
+    def __repr__(self):
+        return "parity"
+
+
+def expected_failures(estimator):
+    reason = "a Pipeline fits its steps in place"
+    checks = ("check_estimators_overwrite_params", "check_dont_overwrite_parameters")
+    return dict.fromkeys(checks, reason) if hasattr(estimator, "steps") else {}
+
+
+SPINS_OF_INTEGERS = FunctionTransformer(Parity(), validate=True)
+
+
+@parametrize_with_checks(
+    [IndependentSites(), make_pipeline(SPINS_OF_INTEGERS, PseudolikelihoodIsing())],
+    expected_failed_checks=expected_failures,
+)
+def test_sklearn_contract(estimator, check):
+    check(estimator)
+
+
+def probabilities(system=GLASS, temperature=2.0):
+    log_p = -system.energy(STATES) / temperature
+    return np.exp(log_p - np.logaddexp.reduce(log_p))
+
+
+def draws(n_samples, seed):
+    return STATES[np.random.default_rng(seed).choice(len(STATES), n_samples, p=probabilities())]
+
+
+def true_matrix():
+    J = np.zeros((9, 9))
+    J[tuple(BONDS.T)] = COUPLING
+    return J + J.T
+
+
+def test_couplings_of_the_whole_law_are_the_true_ones():
+    """Each configuration as often as the law wants it, to one part in 10^5."""
+    X = np.repeat(STATES, np.round(probabilities() * 2e5).astype(int), axis=0)
+    pairs = PseudolikelihoodIsing(2.0, C=np.inf).fit(X)
+    np.testing.assert_allclose(pairs.coupling_, true_matrix(), atol=0.005)
+    np.testing.assert_allclose(pairs.field_, FIELD, atol=0.005)
+    difference = pairs.energy(STATES) - GLASS.energy(STATES)
+    assert np.abs(difference).max() < 0.05
+
+
+@pytest.mark.parametrize("n_samples", [500, 5000])
+def test_intervals_of_couplings_cover_the_truth(n_samples):
+    """40 data sets of 36 couplings and 9 fields: 68 % intervals hold them in 55-80 %, and z-scores have size 1."""
+    upper = np.triu_indices(9, 1)
+    z = []
+    for seed in range(40):
+        pairs = PseudolikelihoodIsing(2.0, C=np.inf).fit(draws(n_samples, seed))
+        z.append((pairs.coupling_ - true_matrix())[upper] / pairs.coupling_std_[upper])
+        z.append((pairs.field_ - FIELD) / pairs.field_std_)
+    z = np.concatenate(z)
+    assert 0.64 < np.mean(np.abs(z) < 1) < 0.72
+    assert 0.94 < np.sqrt(np.mean(z**2)) < 1.08
+
+
+def test_couplings_are_symmetric_and_scale_with_the_temperature():
+    X = draws(500, 0)
+    one, two = PseudolikelihoodIsing(2.0).fit(X), PseudolikelihoodIsing(4.0).fit(X)
+    np.testing.assert_array_equal(one.coupling_, one.coupling_.T)
+    assert not np.diag(one.coupling_).any()
+    for name in ("coupling_", "coupling_std_", "field_", "field_std_"):
+        np.testing.assert_allclose(getattr(two, name), 2 * getattr(one, name))
+
+
+def test_a_strong_penalty_leaves_nothing():
+    weak, strong = (PseudolikelihoodIsing(2.0, C=C).fit(draws(500, 0)) for C in (1.0, 1e-6))
+    assert np.abs(strong.coupling_).max() < 1e-3 < np.abs(weak.coupling_).max()
+
+
+def test_a_spin_that_never_changes():
+    X = draws(500, 0)
+    X[:, 3] = 1
+    pairs = PseudolikelihoodIsing(2.0).fit(X)
+    assert not pairs.coupling_[3].any()
+    assert pairs.field_[3] == pytest.approx(2.0 * np.log(500.5 / 0.5) / 2)
+    assert np.isfinite(pairs.coupling_std_).all()
+    rest = PseudolikelihoodIsing(2.0).fit(np.delete(X, 3, axis=1))
+    np.testing.assert_allclose(np.delete(np.delete(pairs.coupling_, 3, 0), 3, 1), rest.coupling_, atol=1e-6)
+
+
+def test_energy_and_sampler_are_those_of_the_couplings():
+    pairs = PseudolikelihoodIsing(2.0, random_state=0).fit(draws(2000, 0))
+    s = STATES.astype(float)
+    wanted = -np.einsum("ni,ij,nj->n", s, np.triu(pairs.coupling_), s) - s @ pairs.field_
+    np.testing.assert_allclose(pairs.energy(STATES), wanted, atol=1e-12)
+    np.testing.assert_allclose(pairs.to_sampler().energy(STATES), wanted, atol=1e-12)
+    X = pairs.sample(n_samples=20_000)
+    p = probabilities(pairs)
+    assert X.shape == (20_000, 9)
+    np.testing.assert_allclose(X.mean(axis=0), p @ s, atol=0.04)
+    curve = phase_curve(pairs, [1.5, 3.0], n_samples=4000, random_state=0)
+    for T, value, error in zip(curve.temperatures, *curve["abs_magnetization"], strict=True):
+        exact = probabilities(pairs, T) @ np.abs(s.mean(axis=1))
+        assert abs(value - exact) < 4 * error
+
+
+def conditional_score(energy, temperature, states, X):
+    """The mean over X of sum_i ln p(s_i | rest), from the whole law by brute force."""
+    total = 0.0
+    for s in X:
+        for i in range(len(s)):
+            others = np.repeat(s[None], len(states), axis=0)
+            others[:, i] = states
+            log_p = -energy(others) / temperature
+            total += log_p[list(states).index(s[i])] - np.logaddexp.reduce(log_p)
+    return total / len(X)
+
+
+def test_the_score_is_the_pseudo_likelihood():
+    X = draws(300, 0)
+    pairs = PseudolikelihoodIsing(2.0).fit(X)
+    wanted = conditional_score(pairs.energy, 2.0, (-1, 1), X[:50])
+    assert pairs.score(X[:50]) == pytest.approx(wanted, abs=1e-10)
+    assert pseudo_log_likelihood(pairs, X[:50]) == pytest.approx(wanted, abs=1e-10)
+    assert pseudo_log_likelihood(GLASS, X[:50]) == pytest.approx(
+        conditional_score(GLASS.energy, 2.0, (-1, 1), X[:50]), abs=1e-10
+    )
+
+
+def test_pseudo_likelihood_of_any_alphabet_and_of_a_pipeline():
+    X = np.random.default_rng(0).choice([-1, 1], (200, 16)).astype(np.int8)
+    blocks = BlockSpinTransformer(block_size=2, lattice_shape=(4, 4))
+    network = MADEHamiltonian(3.0, hidden_layer_sizes=(8,), max_iter=2, random_state=0)
+    coarse = make_pipeline(blocks, network).fit(X)
+    S = blocks.transform(X[:20])
+    wanted = conditional_score(coarse[-1].energy, 3.0, coarse[-1].states_.tolist(), S)
+    assert pseudo_log_likelihood(coarse, X[:20]) == pytest.approx(wanted, abs=1e-9)
+    sites = IndependentSites(temperature=3.0).fit(S)
+    assert pseudo_log_likelihood(sites, S) == pytest.approx(sites.score(S), abs=1e-10)
+
+
+def test_one_table_for_all_models():
+    """On data with pair couplings alone the true law is best, pairs next, sites without interaction last."""
+    X = draws(4000, 1)
+    models = [IndependentSites(temperature=2.0), PseudolikelihoodIsing(2.0)]
+    search = GridSearchCV(
+        make_pipeline("passthrough"), {"steps": [[("model", model)] for model in models]}, scoring=pseudo_log_likelihood
+    ).fit(X)
+    sites, pairs = search.cv_results_["mean_test_score"]
+    assert sites + 0.5 < pairs < pseudo_log_likelihood(GLASS, X) + 0.01
+    assert cross_val_score(PseudolikelihoodIsing(2.0), X, cv=3).mean() == pytest.approx(pairs, abs=0.02)
+
+
+def test_pairs_cannot_learn_plaquettes():
+    """The negative control: four-spin interactions are beyond pair couplings, which then are wrong."""
+    system = IsingSampler((3, 3), coupling=1.0, plaquette_coupling=1.0)
+    p = probabilities(system, 4.0)
+    X = STATES[np.random.default_rng(0).choice(len(p), 20_000, p=p)]
+    pairs = PseudolikelihoodIsing(4.0).fit(X)
+    assert pairs.coupling_[tuple(BONDS.T)].mean() > 1.3
+    assert pairs.score(X) < pseudo_log_likelihood(IsingSampler((3, 3), 4.0, plaquette_coupling=1.0), X) - 0.1
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [({"temperature": -1.0}, "got -1.0"), ({"C": 0}, "C must be .*got 0"), ({"temperature": np.inf}, "got inf")],
+)
+def test_bad_parameters_are_refused_with_their_value(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        PseudolikelihoodIsing(**parameters).fit(draws(50, 0))
+
+
+def test_other_values_than_spins_are_refused():
+    X = draws(50, 0)
+    X[3, 7] = 0
+    with pytest.raises(ValueError, match=r"spins -1 and 1, got 0 in row 3, column 7"):
+        PseudolikelihoodIsing().fit(X)
+
+
+# ---------------------------------------------------------------------------------------------- independent sites
+
+
+@pytest.mark.parametrize("alphabet", [(-1, 1), (0, 1, 3)])
+def test_independent_sites_are_normalised_and_count(alphabet):
+    X = np.random.default_rng(0).choice(
+        alphabet, (400, 4), p=np.arange(1, len(alphabet) + 1) / sum(range(len(alphabet) + 1))
+    )
+    sites = IndependentSites(1.5).fit(X)
+    everything = enumerate_states(alphabet, 4)
+    assert np.exp(sites.score_samples(everything)).sum() == pytest.approx(1, abs=1e-12)
+    np.testing.assert_allclose(sites.energy(X), -1.5 * sites.score_samples(X))
+    share = np.mean(X[:, [0]] == np.array(alphabet), axis=0)
+    np.testing.assert_allclose(np.exp(sites.log_prob_[0]), share, atol=0.003)
+
+
+@pytest.mark.parametrize(("temperature", "field"), [(None, 0.0), (0.7, 0.0), (3.0, 0.4), (np.inf, 0.0)])
+def test_draws_of_independent_sites_have_their_law(temperature, field):
+    X = np.random.default_rng(0).choice([0, 1, 3], (400, 3), p=[0.5, 0.2, 0.3])
+    sites = IndependentSites(1.5, random_state=0).fit(X)
+    everything = enumerate_states((0, 1, 3), 3)
+    T = 1.5 if temperature is None else temperature
+    log_p = (-sites.energy(everything) + field * everything.sum(axis=1)) / T
+    p = np.exp(log_p - np.logaddexp.reduce(log_p))
+    drawn = sites.sample(temperature, 20_000, field=field)
+    counts = np.array([(drawn == state).all(axis=1).sum() for state in everything])
+    chi2 = ((counts - 20_000 * p) ** 2 / (20_000 * p)).sum()
+    assert chi2 < 26 + 4 * np.sqrt(2 * 26)
+
+
+def test_independent_sites_have_a_phase_curve():
+    sites = IndependentSites(2.0, random_state=0).fit(draws(500, 0))
+    curve = phase_curve(clone(sites).fit(draws(500, 0)), [2.0], n_samples=4000, random_state=0)
+    value, error = curve["magnetization"]
+    exact = (np.exp(sites.log_prob_) @ [-1, 1]).mean()
+    assert abs(value[0] - exact) < 4 * error[0]
+    assert sites.sample(n_samples=0).shape == (0, 9)

@@ -1,0 +1,129 @@
+"""Peaks and crossings against curves that are known exactly."""
+
+import numpy as np
+import pytest
+
+from skhamiltonian._curves.critical import crossing_temperature, peak_temperature
+from skhamiltonian._curves.result import PhaseCurve
+from skhamiltonian._ising.exact import ising_exact
+from skhamiltonian._montecarlo.sampler import Estimate
+from skhamiltonian._utils.checks import enumerate_states
+
+PEAK_16 = 2.317514  # of Kaufman's heat capacity on 16 x 16
+
+
+def curve(T, value, error, observable="heat_capacity"):
+    value, error = (np.broadcast_to(np.asarray(a, dtype=float), np.shape(T)) for a in (value, error))
+    ones = np.ones(len(T))
+    return PhaseCurve(np.asarray(T), {observable: Estimate(value, error)}, ones, ones, ones, ones, n_sites=1)
+
+
+def noisy(T, value, error, rng, observable="heat_capacity"):
+    return curve(T, value + error * rng.normal(size=len(T)), error, observable)
+
+
+def test_the_peak_of_a_parabola_is_exact():
+    T = np.array([1.7, 1.1, 1.3, 1.5, 1.2, 1.4, 1.6])
+    value, error = peak_temperature(curve(T, 3 - 0.5 * (T - 1.43) ** 2, 1e-9))
+    assert value == pytest.approx(1.43, abs=1e-6)
+    assert error < 1e-6
+
+
+@pytest.mark.parametrize(("spacing", "relative_error"), [(0.1, 0.005), (0.05, 0.01), (0.02, 0.02), (0.02, 0.005)])
+def test_error_of_a_peak_covers_kaufmans(spacing, relative_error):
+    """At least 68 % of 200 noisy curves have the true peak inside their error, which is at most 0.02."""
+    rng, hits = np.random.default_rng(0), []
+    for _ in range(200):
+        T = np.arange(1.5 + spacing * rng.random(), 3.2, spacing)
+        C = ising_exact((16, 16), T).heat_capacity / 256
+        value, error = peak_temperature(noisy(T, C, relative_error * C, rng))
+        hits.append(abs(value - PEAK_16) < error < 0.02)
+    assert np.mean(hits) > 0.66
+
+
+@pytest.mark.parametrize("spacing", [0.02, 0.05])
+@pytest.mark.parametrize(("length", "truth"), [(8, 2.361980), (16, PEAK_16), (32, 2.293932)])
+def test_the_error_of_a_peak_counts_its_shape(length, truth, spacing):
+    """Without noise, what is left is that no peak is a polynomial."""
+    T = np.arange(1.5, 3.2, spacing)
+    C = ising_exact((length, length), T).heat_capacity
+    value, error = peak_temperature(curve(T, C, 1e-6 * C))
+    assert abs(value - truth) < 2 * error
+
+
+def test_points_count_by_their_errors():
+    T = np.linspace(1, 2, 11)
+    y, sigma = -((T - 1.52) ** 2), np.full(11, 1e-6)
+    y[3], sigma[3] = -0.15, 10.0
+    assert peak_temperature(curve(T, 1 + y, sigma)).value == pytest.approx(1.52, abs=1e-4)
+
+
+def test_the_error_of_a_peak_is_its_scatter_where_the_shape_is_known():
+    rng, T = np.random.default_rng(1), np.linspace(-1, 1, 21) + 3
+    found = np.array([peak_temperature(noisy(T, 2 - (T - 3) ** 2 / 4, 1e-3, rng)) for _ in range(300)])
+    assert np.std(found[:, 0]) / np.sqrt(np.mean(found[:, 1] ** 2)) == pytest.approx(0.95, abs=0.12)
+
+
+@pytest.mark.parametrize("T", [np.linspace(1, 2, 9), np.linspace(3, 4, 9), np.linspace(2.2, 2.4, 5)])
+def test_a_peak_at_the_end_or_of_few_points_is_refused(T):
+    with pytest.raises(
+        ValueError, match=rf"heat_capacity must have a peak.*got {len(T)} from T = {T[0]:g} to {T[-1]:g}"
+    ):
+        peak_temperature(curve(T, ising_exact((16, 16), T).heat_capacity, 0.1))
+
+
+def test_points_without_error_bars_do_not_count():
+    T = np.linspace(2, 3, 11)
+    error = np.where(T > 2.45, np.nan, 0.01)
+    with pytest.raises(ValueError, match=r"got 5 from T = 2 to 2\.4"):
+        peak_temperature(curve(T, -((T - 2.3) ** 2), error))
+    with pytest.raises(ValueError, match="got no points with error bars"):
+        peak_temperature(curve(T, T, np.nan))
+    spoilt = curve(np.append(T, 2.31), np.append(-((T - 2.3) ** 2), 99), np.append(0 * T + 1e-6, np.nan))
+    assert peak_temperature(spoilt).value == pytest.approx(2.3, abs=1e-4)
+
+
+def test_lines_cross_where_they_do():
+    T = np.linspace(1, 2, 8)
+    first, second = curve(T, 3 - T, 1e-9, "mine"), curve(T[::-1] + 0.03, 2 * (T[::-1] + 0.03) - 1, 1e-9, "mine")
+    for pair in ((first, second), (second, first)):
+        assert crossing_temperature(*pair, observable="mine") == (pytest.approx(4 / 3), pytest.approx(0, abs=1e-6))
+
+
+def binder_cumulant(shape, T):
+    s = enumerate_states((-1, 1), np.prod(shape)).reshape(-1, *shape)
+    H = -np.sum(s * np.roll(s, 1, axis=1) + s * np.roll(s, 1, axis=2), axis=(1, 2))
+    w = np.exp(-(H - H.min()) / T[:, None])
+    m2 = s.mean(axis=(1, 2)) ** 2
+    return 1 - (w @ m2**2) * w.sum(axis=1) / (3 * (w @ m2) ** 2)
+
+
+@pytest.mark.parametrize("noise", [1e-4, 1e-3])
+def test_error_of_a_crossing_is_honest(noise):
+    """Enumerated Binder cumulants of 2 x 3 and 3 x 4 spins with noise, from deep in the ordered phase on."""
+    fine = np.linspace(1.0, 3.0, 2001)
+    small, large = (binder_cumulant(shape, fine) for shape in ((2, 3), (3, 4)))
+    (crossing,) = np.flatnonzero(np.diff(large > small))
+    truth = fine[crossing : crossing + 2].mean()
+    rng, T, z = np.random.default_rng(2), np.linspace(1.0, 3.0, 21), []
+    for _ in range(200):
+        pair = [noisy(T, np.interp(T, fine, U), noise, rng, "binder_cumulant") for U in (small, large)]
+        value, error = crossing_temperature(*pair)
+        z.append((value - truth) / error)
+    assert 0.6 < np.mean(np.abs(z) < 1) < 0.9, np.mean(np.abs(z) < 1)
+
+
+@pytest.mark.parametrize("shift", [0.0, 5.0])
+def test_curves_that_do_not_cross_are_refused(shift):
+    """One above the other; or without common temperatures."""
+    T = np.linspace(1, 2, 8)
+    with pytest.raises(ValueError, match=r"must cross inside a common range.*got 8 from T = 1 to 2"):
+        crossing_temperature(curve(T, T, 0.1), curve(T + shift, T + 1, 0.1), "heat_capacity")
+    with pytest.raises(ValueError, match=r"and no points with error bars"):
+        crossing_temperature(curve(T, T, 0.1), curve(T, T, np.nan), "heat_capacity")
+
+
+def test_noise_that_hides_a_peak_is_said():
+    T = np.linspace(1, 2, 7)
+    with pytest.raises(ValueError, match="too noisy or too far apart"):
+        peak_temperature(curve(T, [0, 3, 0, 0, 0, 0, 2], [1, 1, 1e-3, 1, 1e-3, 1, 1e-3]))

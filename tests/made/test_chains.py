@@ -1,0 +1,166 @@
+"""Chains on small networks against enumeration: every way to draw, with a field, at several temperatures."""
+
+import contextlib
+from functools import partial
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.exceptions import ConvergenceWarning
+
+from skhamiltonian import IsingSampler, MADEHamiltonian, phase_curve
+from skhamiltonian._made.network import log_prob
+from skhamiltonian._made.sampling.chains import R_HAT_LIMIT, _Ladder, _Single, burn_in_by_r_hat, chain_draws, exponents
+from skhamiltonian._made.sampling.resampling import parted_codes
+from skhamiltonian._made.sampling.tempered import tempered_draws
+from skhamiltonian._utils.checks import enumerate_states
+
+METHODS = ["metropolis", "window", "independence", "parallel-tempering", "tempered"]
+
+
+def law(network, exponent, tilt):
+    states = enumerate_states(np.arange(network.n_states), network.n_sites).astype(np.int8)
+    log_weight = exponent * log_prob(network, states) + tilt[states].sum(axis=1)
+    log_z = np.logaddexp.reduce(log_weight)
+    return np.exp(log_weight - log_z), log_z
+
+
+def g_test(codes, network, expected):
+    """p-value of independent draws against a law, rare states in one class."""
+    counts = np.bincount(codes @ network.n_states ** np.arange(network.n_sites)[::-1], minlength=len(expected))
+    enough = expected * counts.sum() > 5
+    observed = np.append(counts[enough], counts[~enough].sum())
+    wanted = np.append(expected[enough], expected[~enough].sum()) * counts.sum()
+    keep = wanted > 0
+    return stats.power_divergence(observed[keep], wanted[keep], lambda_="log-likelihood").pvalue
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("n_sites", "n_states"), [(9, 2), (9, 3), (16, 2)])
+@pytest.mark.parametrize("exponent", [0.6, 2.0])
+def test_every_method_draws_from_the_tempered_law_in_a_field(random_network, n_sites, n_states, exponent, method):
+    """3 x 3 and 4 x 4 sites; draws of a chain are five sweeps apart."""
+    network = random_network(n_sites, n_states, scale=0.4, calibrated=n_states == 2)
+    tilt, seed = exponent * np.linspace(-0.2, 0.3, n_states), np.random.SeedSequence(1)
+    if method == "tempered":
+        # A hundred rows of 2048 draws: more would share ancestors.
+        codes = np.concatenate([parted_codes(network, 100, exponent, tilt, child) for child in seed.spawn(60)])
+    else:
+        codes = chain_draws(network, 64, 100, exponent, tilt, 20, 5, seed, method).codes.reshape(-1, n_sites)
+    assert g_test(codes, network, law(network, exponent, tilt)[0]) > 1e-4
+
+
+@pytest.mark.parametrize(("n_sites", "n_states"), [(9, 2), (9, 3), (16, 2)])
+@pytest.mark.parametrize("exponent", [0.0, 0.6, 1.0, 2.0, 5.0])
+def test_partition_sum_of_tempered_draws(random_network, n_sites, n_states, exponent):
+    network, tilt = random_network(n_sites, n_states, scale=0.4, calibrated=True), np.linspace(-0.2, 0.3, n_states)
+    log_z = [tempered_draws(network, 500, exponent, tilt, np.random.default_rng(i)).log_partition for i in range(40)]
+    z = np.exp(log_z - law(network, exponent, tilt)[1])
+    assert abs(z.mean() - 1) < 4 * z.std() / np.sqrt(40) + 1e-5
+
+
+def test_exchanges_carry_replicas_out_of_a_valley():
+    """Two valleys that single sites at the target never leave: ladders visit both, from a start in one."""
+    made = MADEHamiltonian(2.5, hidden_layer_sizes=(16,), max_iter=10, random_state=0)
+    made.fit(IsingSampler(lattice_shape=(4, 4), temperature=2.5, random_state=0).sample(n_samples=5000))
+    network, up = made._network(), np.ones((16, 16), np.int8)
+    seeds = np.random.SeedSequence(0).spawn(17)
+    magnetization = {}
+    for run in (_Single, _Ladder):
+        chains = run(network, up, 2.5, np.zeros(2), seeds[:-1], np.random.SeedSequence(1))
+        trace = []
+        for _ in range(100):
+            chains.sweep()
+            trace.append(2 * chains.codes.mean(axis=1) - 1)
+        magnetization[run] = np.mean(trace[20:])
+    assert magnetization[_Single] > 0.9
+    assert abs(magnetization[_Ladder]) < 0.3
+
+
+def test_ladder_ends_where_it_should(random_network):
+    network = random_network(16, 2, scale=0.4)
+    for exponent, hottest in ((25.0, 0.5), (2.0, 0.5), (1.0, 0.5), (0.4, 0.2)):
+        ladder = exponents(network, exponent, np.array([-0.1, 0.1]), np.random.default_rng(0))
+        assert (ladder[0], ladder[-1]) == (exponent, hottest)
+        assert np.all(np.diff(ladder) < 0)
+
+
+def test_adaptive_burn_in_waits_for_slow_chains(random_network):
+    """Weakly coupled chains agree at once; those in two valleys of unlike energy never do, and say so."""
+    quick = _Single(random_network(16, 2, scale=0.1), *frozen_start(16))
+    assert burn_in_by_r_hat(quick) <= R_HAT_LIMIT
+    slow = _Single(random_network(16, 2, scale=0.4), *frozen_start(16, exponent=60.0))
+    assert burn_in_by_r_hat(slow) > R_HAT_LIMIT
+
+
+def frozen_start(n_sites, exponent=1.0):
+    codes = np.random.default_rng(0).integers(2, size=(16, n_sites)).astype(np.int8)
+    *seeds, tile_seed = np.random.SeedSequence(2).spawn(17)
+    return codes, exponent, np.zeros(2), seeds, tile_seed
+
+
+@pytest.fixture(scope="module")
+def made():
+    X = IsingSampler(lattice_shape=(3, 3), temperature=2.5, random_state=0).sample(n_samples=5000)
+    return MADEHamiltonian(2.5, hidden_layer_sizes=(16,), max_iter=20, random_state=0).fit(X)
+
+
+def enumerated(made, T, field):
+    states = enumerate_states((-1, 1), 9).astype(np.int8)
+    log_p = made.score_samples(states)
+    log_weight = 2.5 / T * log_p + field / T * states.sum(axis=1)
+    log_z = np.logaddexp.reduce(log_weight)
+    p, m = np.exp(log_weight - log_z), states.mean(axis=1)
+    energy = -2.5 * log_p - field * states.sum(axis=1)
+    return {
+        "magnetization": p @ m,
+        "abs_magnetization": p @ np.abs(m),
+        "energy": p @ energy / 9,
+        "free_energy": -T * log_z / 9,
+    }
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("temperature", "field"),
+    [(0.1, 0.0), (np.inf, 0.0), (2.5, 0.0), (2.5, 1e3), (2.5, -1e3), (0.1, 1e3), (0.1, -1e3), (np.inf, 1e3)],
+)
+def test_extremes_agree_with_enumeration_or_warn(made, method, temperature, field):
+    exact = enumerated(made, temperature, field)
+    frozen = method in ("metropolis", "window") and temperature == 0.1 and not field  # in one of two ground states
+    warns = partial(pytest.warns, ConvergenceWarning, match="frozen") if frozen else contextlib.nullcontext
+    with warns():
+        X = made.sample(temperature, n_samples=1000, field=field, method=method, random_state=0)
+    assert np.abs(X.mean(axis=1)).mean() == pytest.approx(exact["abs_magnetization"], abs=0.05)
+    with warns():
+        curve = phase_curve(made, [temperature], n_samples=2048, field=field, method=method, random_state=0)
+    for name in {"abs_magnetization", "energy"}:
+        value, error = curve[name]
+        assert abs(value[0] - exact[name]) < 5 * error[0] + 1e-5 * max(1, abs(exact[name]))
+
+
+@pytest.mark.parametrize(
+    ("method", "names"),
+    [
+        ("metropolis", ["abs_magnetization", "energy"]),
+        ("parallel-tempering", ["abs_magnetization", "energy"]),
+        ("tempered", ["abs_magnetization", "energy", "free_energy"]),
+    ],
+)
+def test_errors_are_those_of_repetition(made, method, names):
+    """z-scores over 20 seeds have variance 1 +- 0.5, and mean 0."""
+    z = []
+    for seed in range(20):
+        curve = phase_curve(made, [1.8, 3.5], n_samples=1280, field=0.05, method=method, random_state=seed)
+        for i, T in enumerate(curve.temperatures):
+            exact = enumerated(made, T, 0.05)
+            z += [(curve[name].value[i] - exact[name]) / curve[name].error[i] for name in names]
+    assert 0.5 < np.var(z) < 1.5
+    assert abs(np.mean(z)) < 4 / np.sqrt(20)
+
+
+def test_metropolis_too_short_for_an_error_bar_has_none(made):
+    with pytest.warns(ConvergenceWarning, match="draw more than n_samples=8"):
+        curve = phase_curve(made, [2.0], n_samples=8, method="metropolis", random_state=0)
+    assert np.isnan(curve["abs_magnetization"].error[0])
+    assert np.isfinite(curve["abs_magnetization"].value[0])
