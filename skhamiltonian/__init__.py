@@ -16,8 +16,8 @@ from ._plotting.curves import PhaseCurveDisplay
 from ._plotting.fit import EnergyDisplay, LossCurveDisplay
 from ._plotting.interactions import InteractionDisplay
 
-# What skops.io.load may be asked to trust: the estimators, and what they hold.
-SKOPS_TRUSTED_TYPES = sorted(
+#: For ``skops.io.load(file, trusted=SKOPS_TRUSTED_TYPES)``: the library's own types, none of which runs foreign code.
+SKOPS_TRUSTED_TYPES = tuple(
     f"{kind.__module__}.{kind.__name__}"
     for kind in (
         BlockSpinTransformer,

@@ -233,5 +233,3 @@ def _checked(arrays):
         "data_temperature": None if math.isnan(T0) else T0,
         "spread": dict(zip(names.tolist(), arrays["spreads"], strict=True)) if len(arrays["spreads"]) else None,
     }
-
-

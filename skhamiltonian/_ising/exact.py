@@ -166,5 +166,3 @@ def _log_soft_mode(m: int, K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     P = m * np.stack([2 * K + np.log(-np.expm1(-2 * K)), 2 * bose, -4 * x * bose**2])
     Q = m * np.stack([np.log1p(x), -2 * x * fermi, 4 * x * fermi**2])
     return P, Q
-
-

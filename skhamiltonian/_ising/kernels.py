@@ -17,10 +17,6 @@ _LOG2_E, _LN_2 = _F(math.log2(math.e)), _F(math.log(2.0))
 _ULP_31, _ULP_53 = _F(2.0**-31), 2.0**-53
 
 
-
-
-
-
 @kernel
 def energies(configurations: NDArray[np.int8], system: SpinSystem) -> NDArray[np.float64]:
     """Return H(s) of every row s; rows are taken 64 at a time and transposed, for vector instructions."""

@@ -78,10 +78,6 @@ def ising_system(sampler, field=0.0):
     return spin_system(n_sites, [*on_lattice, fields, *_coupling_tables(sampler.couplings, n_sites)])
 
 
-
-
-
-
 def _coupling_tables(couplings, n_sites):
     """Yield (strength, table of sites) of each entry of `couplings`."""
     if couplings is None:
@@ -96,5 +92,3 @@ def _coupling_tables(couplings, n_sites):
         if (np.diff(np.sort(table, axis=1), axis=1) == 0).any():
             raise ValueError(f"the sites of a term in couplings must differ, got {entry[1]!r}")
         yield strength, table
-
-

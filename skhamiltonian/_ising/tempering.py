@@ -75,5 +75,3 @@ def temper(
             arrivals += from_hot[coldest]
             from_hot[coldest] = False
     return arrivals
-
-

@@ -1,4 +1,4 @@
-"""What a stored model must hold before any kernel sees it, and the types that skops may load."""
+"""What a stored model must hold before any kernel sees it."""
 
 import numpy as np
 
@@ -6,7 +6,8 @@ from .._utils.checks import MAX_STATES, check_choice, check_temperature
 from .calibration import N_FEATURES
 from .network import channels, masks
 
-#: For ``skops.io.load(file, trusted=def check_stored(attributes):
+
+def check_stored(attributes):
     """Raise ValueError unless the fitted attributes of a MADEHamiltonian are those of a masked network."""
     try:
         _check(attributes)

@@ -13,10 +13,6 @@ _ENOUGH_UNITS = 16  # so many independent units tell their spread, and so an err
 _BLOCK_LENGTH = 5  # in integrated autocorrelation times: block means then have 90 % of their full variance
 
 
-
-
-
-
 def normalised_weights(draws: Draws) -> np.ndarray:
     r"""Return the weight of every draw, (n_chains, n_draws), with sum 1.
 
