@@ -6,12 +6,15 @@ from ._coarse.binarizer import DomainBinarizer
 from ._coarse.blocks import BlockSpinTransformer
 from ._coarse.windows import extract_windows
 from ._curves.critical import crossing_temperature, peak_temperature
-from ._curves.phase_curve import PhaseCurve, phase_curve
+from ._curves.phase_curve import phase_curve
+from ._curves.result import PhaseCurve
 from ._interactions.estimator import InteractionExpansion
 from ._interactions.operators import Operator as _Operator
 from ._ising.exact import ising_exact
 from ._ising.sampler import IsingSampler
 from ._made.estimator import MADEHamiltonian
+from ._montecarlo.draws import Draws, Estimate
+from ._montecarlo.sampler import ThermalSampler
 from ._plotting.curves import PhaseCurveDisplay
 from ._plotting.fit import EnergyDisplay, LossCurveDisplay
 from ._plotting.interactions import InteractionDisplay
@@ -37,7 +40,9 @@ __all__ = [
     "SKOPS_TRUSTED_TYPES",
     "BlockSpinTransformer",
     "DomainBinarizer",
+    "Draws",
     "EnergyDisplay",
+    "Estimate",
     "IndependentSites",
     "InteractionDisplay",
     "InteractionExpansion",
@@ -47,6 +52,7 @@ __all__ = [
     "PhaseCurve",
     "PhaseCurveDisplay",
     "PseudolikelihoodIsing",
+    "ThermalSampler",
     "crossing_temperature",
     "extract_windows",
     "ising_exact",

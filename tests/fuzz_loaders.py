@@ -48,7 +48,7 @@ def use_network(content):
     try:
         made = skops.io.loads(content, trusted=list(SKOPS_TRUSTED_TYPES))
         made.energy(X[:9])
-        made.sample(2.0, 4, random_state=0)
+        made.sample(2.0, n_samples=4, random_state=0)
     except Exception:
         return
 

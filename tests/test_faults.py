@@ -48,8 +48,8 @@ model = first if what == "first fit" else fitted
 act = {
     "first fit": lambda model: model.fit(X),
     "refit": lambda model: model.fit(X[:, :50]),
-    "sample": lambda model: model.sample(2.0, 3_000),
-    "tempered": lambda model: model.sample(2.0, 3_000, method="tempered"),
+    "sample": lambda model: model.sample(2.0, n_samples=3_000),
+    "tempered": lambda model: model.sample(2.0, n_samples=3_000, method="tempered"),
 }[what]
 start = time.perf_counter()
 act(copy.deepcopy(model))
@@ -250,7 +250,7 @@ X = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (20_000, 64))
 made = MADEHamiltonian(2.5, hidden_layer_sizes=(256,), max_iter=1, calibrate=False, random_state=0).fit(X[:1000])
 
 def work():
-    return made.score_samples(X), made.sample(2.0, 256, burn_in=1, n_sweeps=1)
+    return made.score_samples(X), made.sample(2.0, n_samples=256, burn_in=1, n_sweeps=1)
 
 with config_context(working_memory=1):
     work()  # what is loaded or compiled at first use

@@ -122,7 +122,7 @@ def test_networks_of_any_shape_are_normalised_and_draw_from_their_alphabet(netwo
     assert np.exp(log_p).sum() == pytest.approx(1, abs=1e-10)
     T = data.draw(st.sampled_from([1e-3, 0.5, 1.0, 1e3, math.inf]))
     method = data.draw(st.sampled_from(["metropolis", "tempered", "independence"]))
-    assert np.isin(model.sample(T, 3, method=method, burn_in=1), model.states_).all()
+    assert np.isin(model.sample(T, n_samples=3, method=method, burn_in=1), model.states_).all()
 
 
 @st.composite
@@ -190,7 +190,7 @@ MODELS = {
     "MADEHamiltonian": (
         lambda: MADEHamiltonian(2.5, hidden_layer_sizes=(3,), max_iter=1, random_state=0).fit(SPINS),
         lambda model: model.energy(SPINS[:9]),
-        lambda model: model.sample(2.0, 4, random_state=0),
+        lambda model: model.sample(2.0, n_samples=4, random_state=0),
     ),
     "IsingSampler": (
         lambda: IsingSampler(temperature=2.5, n_sweeps=1, burn_in=1, random_state=0).fit(SPINS),

@@ -27,7 +27,7 @@ from skhamiltonian import (
     phase_curve,
     pseudo_log_likelihood,
 )
-from skhamiltonian._montecarlo.sampler import Estimate
+from skhamiltonian._montecarlo.draws import Estimate
 
 SHAPE, NAMES = (2, 3), [f"s{i}" for i in range(6)]
 X = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (60, 6))

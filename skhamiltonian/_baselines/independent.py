@@ -1,23 +1,26 @@
 """Sites without any interaction: the baseline of all models."""
 
 import numpy as np
+from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_is_fitted
 
+from .._montecarlo.draws import Draws
+from .._montecarlo.sampler import ThermalSampler
 from .._utils.checks import (
-    check_integer,
     check_memory,
     check_number,
     check_temperature,
     encode_states,
     learn_states,
-    seed_sequence,
     validate_configurations,
 )
 
+_N_BLOCKS = 16  # independent parts of the draws, for an error bar
 
-class IndependentSites(DensityMixin, BaseEstimator):
+
+class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
     r"""Sites without any interaction: :math:`p(s) = \prod_i p_i(s_i)`, the least that a model has to beat.
 
     Parameters
@@ -132,35 +135,21 @@ class IndependentSites(DensityMixin, BaseEstimator):
         """
         return float(np.mean(self.score_samples(X)))
 
-    def sample(self, temperature=None, n_samples=1, *, field=0.0, random_state=None):
-        r"""Draw independent configurations from :math:`p^{T_0/T} \exp(h \sum_i s_i / T)`.
-
-        Parameters
-        ----------
-        temperature : float, default=None
-            Temperature T, ``inf`` included; None is T0.
-        n_samples : int, default=1
-            Number of configurations.
-        field : float, default=0.0
-            Uniform field h added to the system.
-        random_state : int, RandomState instance or None, default=None
-            None is the constructor's.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_sites)
-            Configurations.
-        """
+    def _prepare(self):
         check_is_fitted(self)
-        T = self.temperature_ if temperature is None else check_temperature(temperature)
-        n_samples = check_integer(n_samples, "n_samples")
-        field = check_number(field, "field", include_low=False, include_high=False)
-        check_memory((n_samples, self.n_features_in_), np.float64, "the sample")
-        seed = seed_sequence(self.random_state if random_state is None else random_state, "IndependentSites.sample")
-        p = softmax((self.temperature_ * self.log_prob_ + field * self.states_) / T)
-        drawn = np.random.default_rng(seed).random((n_samples, self.n_features_in_))
-        codes = (drawn[:, :, None] > p.cumsum(axis=1)[:, :-1]).sum(axis=2)
-        return self.states_[codes]
+        check_memory((1, self.n_features_in_, len(self.states_)), np.float64, "the table of probabilities")
+        return self.n_features_in_
+
+    def _draw(self, temperature, n_samples, field, method, seed):
+        log_weight = (self.temperature_ * self.log_prob_ + field * self.states_) / temperature
+        p = softmax(log_weight)
+        shape = (_N_BLOCKS, -(-n_samples // _N_BLOCKS), self.n_features_in_)
+        drawn = np.random.default_rng(seed).random(shape)
+        codes = (drawn[..., None] > p.cumsum(axis=1)[:, :-1]).sum(axis=3)
+        X = self.states_[codes]
+        energy = -self.temperature_ * self.log_prob_[np.arange(shape[2]), codes].sum(axis=2)
+        log_z = np.full(_N_BLOCKS, logsumexp(log_weight, axis=1).sum())
+        return Draws(X, energy - field * X.sum(axis=2), log_partition=log_z)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "temperature_")

@@ -12,12 +12,13 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._ising.sampler import IsingSampler
+from .._montecarlo.sampler import ThermalSampler
 from .._utils.checks import check_number, check_temperature, first_stray, validate_configurations
 
 _BLOCK = 2**22  # influences on all couplings in one block of rows: 32 MB
 
 
-class PseudolikelihoodIsing(DensityMixin, BaseEstimator):
+class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
     r"""Fields and pair couplings of +-1 spins, by maximum pseudo-likelihood.
 
     In an Ising model with pair couplings on any graph, the law of a spin given all others is a logistic regression,
@@ -148,27 +149,6 @@ class PseudolikelihoodIsing(DensityMixin, BaseEstimator):
         local_field = s @ self.coupling_ + self.field_
         return float(-np.logaddexp(0, -2 * s * local_field / self.temperature_).sum(axis=1).mean())
 
-    def sample(self, temperature=None, n_samples=1, *, field=0.0, random_state=None):
-        """Draw configurations by Monte Carlo, as :meth:`IsingSampler.sample` does.
-
-        Parameters
-        ----------
-        temperature : float, default=None
-            Temperature; None is T0.
-        n_samples : int, default=1
-            Number of configurations.
-        field : float, default=0.0
-            Uniform field added to the system.
-        random_state : int, RandomState instance or None, default=None
-            None is the constructor's.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_sites), int8
-            Spins of -1 and 1.
-        """
-        return self.to_sampler().sample(temperature, n_samples, field=field, random_state=random_state)
-
     def to_sampler(self):
         """Return the Ising system that has these fields and couplings, at T0.
 
@@ -184,8 +164,12 @@ class PseudolikelihoodIsing(DensityMixin, BaseEstimator):
         shape, seed = (self.n_features_in_,), self.random_state
         return IsingSampler(shape, self.temperature_, coupling=0.0, couplings=terms, random_state=seed)
 
-    def _draw(self, temperature, n_samples, **options):
-        return self.to_sampler()._draw(temperature, n_samples, **options)
+    def _prepare(self):
+        check_is_fitted(self)
+        return self.n_features_in_
+
+    def _draw(self, temperature, n_samples, field, method, seed):
+        return self.to_sampler()._draw(temperature, n_samples, field, method, seed)
 
     @property
     def states_(self):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.polynomial import polynomial
 
-from .._montecarlo.sampler import Estimate
+from .._montecarlo.draws import Estimate
 
 _N_POINTS = 6
 _PEAK_HEIGHT = 0.8  # the part of a peak above this fraction of its height is a quartic to about 1e-3 in T

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._montecarlo.sampler import Estimate, with_error
+from .._montecarlo.draws import Estimate, with_error
 from .._utils.checks import check_temperatures
 
 _TABLE = ("abs_magnetization", "energy", "susceptibility", "heat_capacity")

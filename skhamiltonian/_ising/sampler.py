@@ -1,28 +1,28 @@
 """The reference system: Ising models on lattices and graphs, drawn by Monte Carlo."""
 
 import math
-import warnings
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from .._montecarlo.sampler import Draws
+from .._montecarlo.draws import Draws
+from .._montecarlo.sampler import ThermalSampler
 from .._utils.checks import (
-    check_choice,
     check_integer,
     check_lattice_shape,
     first_stray,
     seed_sequence,
     validate_configurations,
 )
+from .._utils.warn import warn
 from . import planning as _chains
 from .kernels import energies
-from .system import ALGORITHMS, check_fit, check_parameters, check_request, ising_system, lattice_of
+from .system import ALGORITHMS, check_parameters, ising_system, lattice_of
 
 
-class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class IsingSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     r"""Draw configurations of an Ising model in equilibrium, or let given ones evolve.
 
     Spins ``s_i = +-1`` on a hypercubic lattice of any dimension, or on any graph, have the energy::
@@ -80,13 +80,6 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    tau_ : float
-        Integrated autocorrelation time of the slowest of energy, magnetization and overlap in sweeps, measured
-        in the last call of `sample` ([3]_; 1 means no correlation).
-    effective_sample_size_ : float
-        How many independent configurations the last sample is worth, judged by energy and magnetization.
-    algorithm_ : str
-        The algorithm of the last sample.
     lattice_shape_ : tuple of int
         Shape of the lattice.
     n_features_in_ : int
@@ -122,6 +115,8 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     >>> IsingSampler(lattice_shape=(6,), coupling=0.0, couplings=[(1.0, triples)]).energy([[1, 1, 1, 1, 1, -1]])
     array([0.])
     """
+
+    _METHODS = ALGORITHMS
 
     def __init__(
         self,
@@ -197,11 +192,9 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_lattice_shape(lattice_of(self), X.shape[1])  # it may have changed since fit
         if (stray := first_stray(X)) is not None:
             row, column = stray
-            warnings.warn(
+            warn(
                 f"X holds {X[row, column]} in row {row}, column {column}, which is no spin (-1 or 1): "
                 "positive values are read as spin up, all others as spin down",
-                UserWarning,
-                stacklevel=3,  # past the wrapper of set_output
             )
         system = ising_system(self)
         pilot, moves = seed_sequence(self.random_state, "IsingSampler.transform").spawn(2)
@@ -230,40 +223,6 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             row, column = stray
             raise ValueError(f"X must hold spins -1 and 1, got {X[row, column]} in row {row}, column {column}")
         return energies(np.ascontiguousarray(X, dtype=np.int8), system)
-
-    def sample(self, temperature=None, n_samples=1, *, field=0.0, random_state=None):
-        """Draw configurations in equilibrium.
-
-        Rows of one chain stand together, so that folds without shuffling are all but independent. Needs no
-        `fit` where `lattice_shape` is given.
-
-        Parameters
-        ----------
-        temperature : float, default=None
-            Temperature; None is the sampler's own.
-        n_samples : int, default=1
-            Number of configurations.
-        field : float, default=0.0
-            Uniform field in addition to the sampler's own.
-        random_state : int, RandomState, Generator or None, default=None
-            Seed; None is the sampler's own `random_state`.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_sites), int8
-            Spins of -1 and 1.
-
-        Warns
-        -----
-        ConvergenceWarning
-            Chains have not forgotten their start within the time that a trial run is given (about 10 s).
-        """
-        temperature, n_samples, field, seed = check_request(self, temperature, n_samples, field, random_state)
-        plan, draws = self._planned_draws(temperature, n_samples, field, "auto", seed)
-        self.algorithm_ = plan.algorithm
-        tau, self.effective_sample_size_ = _chains.memory(draws.configurations, draws.energy, plan.n_sweeps)
-        self.tau_ = tau if math.isnan(plan.tau) else plan.tau
-        return draws.configurations.reshape(-1, draws.configurations.shape[2])[:n_samples]
 
     def iter_sample(self, temperature=None, n_samples=None, *, block_size=4096, field=0.0, random_state=None):
         """Return an iterator over configurations in equilibrium, for samples that memory does not hold.
@@ -297,7 +256,8 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         block_size = check_integer(block_size, "block_size", minimum=1)
         left = math.inf if n_samples is None else check_integer(n_samples, "n_samples")
-        T, n_first, field, seed = check_request(self, temperature, min(left, block_size), field, random_state)
+        request = self._request(temperature, max(1, min(left, block_size)), field, "auto", random_state, {})
+        T, n_first, field, _, seed = request
         plan, groups = self._start(T, min(left, 10**9), field, "auto", seed, n_first)
 
         def blocks(left):
@@ -314,22 +274,23 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """The values of a spin."""
         return np.array([-1, 1], dtype=np.int8)
 
-    def _draw(self, temperature, n_samples, *, field=0.0, method="auto", seed):
-        """Run independent chains and return at least `n_samples` configurations as Draws."""
-        return self._planned_draws(temperature, n_samples, field, method, seed)[1]
+    def _prepare(self):
+        check_parameters(self)
+        return math.prod(lattice_of(self))
 
-    def _planned_draws(self, temperature, n_samples, field, method, seed):
-        check_fit(self, n_samples)
+    def _draw(self, temperature, n_samples, field, method, seed):
         plan, groups = self._start(temperature, n_samples, field, method, seed)
         X = _chains.draw(groups, n_samples, plan.n_sweeps, temperature, self.n_jobs)
         energy = energies(X.reshape(-1, X.shape[2]), ising_system(self, field)).reshape(X.shape[:2])
-        return plan, Draws(X, energy)
+        tau, effective = _chains.memory(X, energy, plan.n_sweeps)
+        diagnostics = {"autocorrelation_time": tau if math.isnan(plan.tau) else plan.tau}
+        return Draws(X, energy, method=plan.algorithm, effective_sample_size=effective, **diagnostics)
 
     def _start(self, temperature, n_samples, field, method, seed, n_first=None):
         """Return how to sample, and groups of chains after their burn-in, no more chains than first draws."""
         system = ising_system(self, field)
         pilot, moves = seed.spawn(2)
-        algorithm = self.algorithm if check_choice(method, "method", ALGORITHMS) == "auto" else method
+        algorithm = self.algorithm if method == "auto" else method
         given = {name: getattr(self, name) for name in ("burn_in", "n_sweeps") if getattr(self, name) != "auto"}
         plan = self._plan(algorithm, system, temperature, n_samples, pilot, given)
         n_chains = _chains.suitable_number(plan.group, n_samples if n_first is None else n_first, self.n_chains)
@@ -338,11 +299,10 @@ class IsingSampler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _plan(self, algorithm, system, temperature, n_samples, seed, given):
         plan = _chains.plan(algorithm, system, temperature, n_samples, seed, **given)
         if not plan.converged:
-            warnings.warn(
+            warn(
                 f"chains remember their start after {plan.burn_in} sweeps at temperature {temperature}: configurations "
                 "are correlated, and perhaps not from equilibrium; give larger burn_in and n_sweeps",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         return plan
 

@@ -13,7 +13,6 @@ from .._utils.checks import (
     check_memory,
     check_number,
     check_temperature,
-    seed_sequence,
 )
 
 ALGORITHMS = ("auto", "heat-bath", "swendsen-wang", "parallel-tempering")
@@ -39,22 +38,6 @@ def check_parameters(sampler):
         shape = check_lattice_shape(sampler.lattice_shape)
         periodic_axes(sampler.boundary, len(shape))
         list(_coupling_tables(sampler.couplings, math.prod(shape)))
-
-
-def check_request(sampler, temperature, n_samples, field, random_state):
-    """Return the arguments of a sample after all checks: temperature, n_samples, field and seed."""
-    check_parameters(sampler)
-    temperature = check_temperature(sampler.temperature if temperature is None else temperature)
-    n_samples = check_integer(n_samples, "n_samples")
-    field = check_number(field, "field", include_low=False, include_high=False)
-    check_fit(sampler, n_samples)
-    seed = seed_sequence(sampler.random_state if random_state is None else random_state, "IsingSampler.sample")
-    return temperature, n_samples, field, seed
-
-
-def check_fit(sampler, n_samples):
-    """Raise MemoryError where so many configurations are absurd."""
-    check_memory((n_samples, *lattice_of(sampler)), np.int8, "an array of configurations")
 
 
 def lattice_of(sampler):

@@ -4,17 +4,30 @@ from functools import partial
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin, clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from .._montecarlo.draws import Draws
+from .._montecarlo.sampler import ThermalSampler
 from .._utils import sklearn_compat as _callbacks
-from .._utils.checks import check_flag, learn_states, validate_configurations
-from .fitting import calibrated, check_parameters, learn, plan_for, score
+from .._utils.checks import check_flag, check_integer, check_lattice_shape, learn_states, validate_configurations
+from .._utils.warn import warn
+from .fitting import calibrated, check_parameters, learn, plan_for, score, score_codes
 from .network import Network
 from .persistence import check_stored
-from .tempering_mixin import TemperingMixin
+from .sampling.chains import R_HAT_LIMIT, chain_draws
+from .sampling.resampling import (
+    equal_weight_codes,
+    independent_populations,
+    joint_log_weight,
+    parted_codes,
+    support,
+)
+
+_CHAINS = ("metropolis", "window", "independence", "parallel-tempering")
 
 
-class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMixin, BaseEstimator):
+class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMixin, BaseEstimator):
     r"""Hamiltonian of a lattice system, learned from raw configurations at one temperature.
 
     A masked autoregressive network (MADE) is fitted to the configurations by maximum likelihood; it
@@ -139,6 +152,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
     >>> made.sample(1.5, n_samples=5, random_state=1).shape
     (5, 16)
     """
+
+    _METHODS = ("auto", "tempered", *_CHAINS)
 
     def __init__(
         self,
@@ -319,6 +334,122 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
         """
         return float(np.mean(self.score_samples(X)))
 
+    def sample(
+        self,
+        temperature=None,
+        *,
+        n_samples=1,
+        field=0.0,
+        method="metropolis",
+        n_chains=256,
+        burn_in="auto",
+        n_sweeps=5,
+        random_state=None,
+    ):
+        r"""Draw configurations from :math:`\exp(-(H_\theta - h \sum_i s_i)/T)`.
+
+        At infinite temperature, and at T0 without a field, draws are independent and exact whatever the method;
+        those of a calibrated model are resampled from twice as many. Elsewhere chains start from tempered draws and
+        sweep over the lattice with heat-bath acceptance ("metropolis"); or they do so and are offered, besides, joint
+        changes of windows of two or three sites along each axis of `lattice_shape` ("window"); or, before every
+        configuration, a new tempered draw and the flip of the whole lattice ("independence"); or they change places,
+        after every sweep, with replicas at temperatures up to 2 T0 ("parallel-tempering", Hukushima and Nemoto, J.
+        Phys. Soc. Jpn. 65, 1604, 1996); or tempered draws are resampled by their weights ("tempered"), and one sweep
+        parts those that occur twice.
+
+        Single sites freeze where sites nearly determine each other, as overlapping blocks do; windows move. What is
+        offered to a window is a difference between two draws at T0 that agree around it, or its negative.
+
+        Parameters
+        ----------
+        temperature : float, default=None
+            Temperature T, ``inf`` included; None is T0.
+        n_samples : int, default=1
+            Number of configurations.
+        field : float, default=0.0
+            External field h on every site.
+        method : str, default="metropolis"
+            How to draw: "metropolis", "window", "independence", "parallel-tempering", "tempered" or "auto", which is
+            "tempered".
+        n_chains : int, default=256
+            Chains of Monte Carlo, at most `n_samples`.
+        burn_in : int or "auto", default="auto"
+            Sweeps of each chain before its first configuration; "auto" goes on until the chains agree, by
+            R-hat <= 1.05 of energy and order, for 2550 sweeps at most, and fewer where they are frozen for good.
+        n_sweeps : int, default=5
+            Sweeps of each chain between two configurations.
+        random_state : int, RandomState instance or None, default=None
+            None is the constructor's.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_sites)
+            Configurations; consecutive rows come from different chains.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the chains hardly move, or do not agree after the longest burn-in.
+        """
+        options = {"n_chains": n_chains, "burn_in": burn_in, "n_sweeps": n_sweeps}
+        request = {"n_samples": n_samples, "field": field, "method": method, "random_state": random_state}
+        return super().sample(temperature, **request, **options)
+
+    def _prepare(self, n_chains=256, burn_in="auto", n_sweeps=5):
+        check_is_fitted(self)
+        check_integer(n_chains, "n_chains", minimum=1)
+        check_integer(n_sweeps, "n_sweeps", minimum=1)
+        if not isinstance(burn_in, str) or burn_in != "auto":
+            check_integer(burn_in, "burn_in")
+        if self.lattice_shape is not None:
+            check_lattice_shape(self.lattice_shape, self.n_features_in_)
+        return self.n_features_in_
+
+    def _sample(self, temperature, n_samples, field, method, seed, **options):
+        exponent, tilt = self._tempering(temperature, field)
+        network = self._network()
+        if exponent in (0.0, 1.0) and not tilt.any():
+            return self.states_[equal_weight_codes(network, n_samples, exponent, tilt, seed)]
+        if method in ("tempered", "auto"):
+            return self.states_[parted_codes(network, n_samples, exponent, tilt, seed)]
+        draws = self._chains(temperature, n_samples, field, method, seed, **options)
+        _warn_of_chains(draws, temperature, method)
+        return self.states_[draws.codes.swapaxes(0, 1).reshape(-1, self.n_features_in_)]
+
+    def _draw(self, temperature, n_samples, field, method, seed, **options):
+        network = self._network()
+        if method in _CHAINS:
+            draws = self._chains(temperature, n_samples, field, method, seed, **options)
+            codes = draws.codes
+            log_p = score_codes(network, codes.reshape(-1, codes.shape[2])).reshape(codes.shape[:2])
+            known = {"acceptance": draws.acceptance, "frozen": draws.frozen}
+        else:
+            blocks = independent_populations(network, n_samples, *self._tempering(temperature, field), seed)
+            codes, log_p = np.stack([block.codes for block in blocks]), np.stack([block.log_prob for block in blocks])
+            log_partition = np.array([block.log_partition for block in blocks])
+            known = {"log_weight": joint_log_weight(blocks), "log_partition": log_partition}
+        X = self.states_[codes]
+        energy = -self.temperature_ * log_p - field * X.sum(axis=2, dtype=np.float64)
+        return Draws(X, energy, method=method if method in _CHAINS else "tempered", **known)
+
+    def _chains(self, temperature, n_samples, field, method, seed, n_chains=256, burn_in="auto", n_sweeps=5):
+        """Return the draws of Markov chains, as codes."""
+        n_chains = min(n_chains, n_samples)
+        plan = n_chains, -(-n_samples // n_chains), *self._tempering(temperature, field), burn_in, n_sweeps, seed
+        shape = self.lattice_shape if method == "window" else None
+        return chain_draws(self._network(), *plan, method, None if shape is None else tuple(shape))
+
+    def _tempering(self, temperature, field):
+        """Return the exponent T0/T of p and the logarithmic weight h s/T of every state."""
+        return self.temperature_ / temperature, field * self.states_.astype(np.float64) / temperature
+
+    def _support(self, temperature, field, seed):
+        return self.n_samples_seen_ * support(self._network(), *self._tempering(temperature, field), seed)
+
+    @property
+    def _data_temperature(self):
+        return float(self.temperature_)
+
     def _network(self):
         weights, biases = tuple(self.coefs_), tuple(self.intercepts_)
         network = Network(weights, biases, self.skip_coef_, self.ordering_, len(self.states_), self.activation_)
@@ -333,3 +464,21 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, TemperingMixin, DensityMi
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = True
         return tags
+
+
+def _warn_of_chains(draws, temperature, method):
+    if draws.frozen:
+        ways = [repr(way) for way in ("window", "tempered") if way != method]
+        message = (
+            f"The chains at temperature={temperature:g} are frozen: method={method!r} accepts "
+            f"{100 * draws.acceptance:.2g} % of its proposals, and energies are still those of the start "
+            f"(correlation {draws.memory:.2f}): choose method={' or '.join(ways)}"
+        )
+    elif draws.r_hat > R_HAT_LIMIT:
+        message = (
+            f"The chains at temperature={temperature:g} do not agree after the longest burn-in (r_hat = "
+            f"{draws.r_hat:.2f}, limit {R_HAT_LIMIT}): choose another method, or a larger burn_in"
+        )
+    else:
+        return
+    warn(message, ConvergenceWarning)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
-from .sampler import Draws, Estimate
+from .draws import Draws, Estimate
 
 _ENOUGH_UNITS = 16  # so many independent units tell their spread, and so an error, to 20 %
 _BLOCK_LENGTH = 5  # in integrated autocorrelation times: block means then have 90 % of their full variance

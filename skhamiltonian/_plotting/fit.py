@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
-from .._montecarlo.sampler import Estimate, with_error
+from .._montecarlo.draws import Estimate, with_error
 from .curves import new_axes
 
 

@@ -102,8 +102,10 @@ def seed_sequence(random_state, purpose):
     """Return the root of all random streams of one call.
 
     `random_state` is scikit-learn's (None, int, RandomState) or a numpy Generator. `purpose`
-    keeps apart the streams of two objects that were given the same seed.
+    keeps apart the streams of two objects that were given the same seed. A SeedSequence is such a root already.
     """
+    if isinstance(random_state, np.random.SeedSequence):
+        return random_state
     if isinstance(random_state, np.random.Generator):
         entropy = random_state.integers(2**32, size=4, dtype=np.uint32)
     else:

@@ -235,7 +235,7 @@ def test_draws_of_independent_sites_have_their_law(temperature, field):
     T = 1.5 if temperature is None else temperature
     log_p = (-sites.energy(everything) + field * everything.sum(axis=1)) / T
     p = np.exp(log_p - np.logaddexp.reduce(log_p))
-    drawn = sites.sample(temperature, 20_000, field=field)
+    drawn = sites.sample(temperature, n_samples=20_000, field=field)
     counts = np.array([(drawn == state).all(axis=1).sum() for state in everything])
     chi2 = ((counts - 20_000 * p) ** 2 / (20_000 * p)).sum()
     assert chi2 < 26 + 4 * np.sqrt(2 * 26)

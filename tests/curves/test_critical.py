@@ -6,7 +6,7 @@ import pytest
 from skhamiltonian._curves.critical import crossing_temperature, peak_temperature
 from skhamiltonian._curves.result import PhaseCurve
 from skhamiltonian._ising.exact import ising_exact
-from skhamiltonian._montecarlo.sampler import Estimate
+from skhamiltonian._montecarlo.draws import Estimate
 from skhamiltonian._utils.checks import enumerate_states
 
 PEAK_16 = 2.317514  # of Kaufman's heat capacity on 16 x 16

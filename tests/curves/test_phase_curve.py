@@ -11,11 +11,12 @@ from sklearn.preprocessing import FunctionTransformer
 from skhamiltonian._curves.phase_curve import phase_curve
 from skhamiltonian._curves.result import PhaseCurve
 from skhamiltonian._ising.exact import ising_exact
-from skhamiltonian._montecarlo.sampler import Draws
+from skhamiltonian._montecarlo.draws import Draws
+from skhamiltonian._montecarlo.sampler import ThermalSampler
 from skhamiltonian._utils.checks import enumerate_states
 
 
-class SmallIsing:
+class SmallIsing(ThermalSampler):
     """Enumerated 3 x 3 Ising torus. Its Markov chains stay with probability 3/4 (tau = 7), or are drawn anew."""
 
     temperature = 2.5
@@ -36,7 +37,7 @@ class SmallIsing:
         w = np.exp(-(H - H.min()) / T)
         return H, w / w.sum(), np.log(w.sum()) - H.min() / T
 
-    def _draw(self, temperature, n_samples, *, field=0.0, method="auto", seed):
+    def _draw(self, temperature, n_samples, field, method, seed):
         rng, shape = np.random.default_rng(seed), (self.n_chains, -(-n_samples // self.n_chains))
         H, p, _ = self.probabilities(temperature, field)
         state = rng.choice(len(p), p=p, size=shape)
@@ -44,9 +45,6 @@ class SmallIsing:
         for t in range(1, shape[1]):
             state[stays[:, t], t] = state[stays[:, t], t - 1]
         return Draws(self.configurations[state], H[state], acceptance=0.25)
-
-    def sample(self, temperature=None, n_samples=1, *, field=0.0, random_state=None):
-        return self._draw(temperature, n_samples, field=field, seed=random_state).configurations[0]
 
     def exact(self, T, field=0.0):
         H, p, log_z = self.probabilities(T, field)
@@ -67,7 +65,7 @@ class SmallIsing:
 class WeightedIsing(SmallIsing):
     """Populations drawn at T = 3.5 and weighted, with an estimate of ln Z from each."""
 
-    def _draw(self, temperature, n_samples, *, field=0.0, method="auto", seed):
+    def _draw(self, temperature, n_samples, field, method, seed):
         rng, shape = np.random.default_rng(seed), (self.n_chains, -(-n_samples // self.n_chains))
         H, proposal, log_z = self.probabilities(3.5, field)
         state = rng.choice(len(H), p=proposal, size=shape)
@@ -79,6 +77,10 @@ class WeightedIsing(SmallIsing):
 class LearnedIsing(SmallIsing):
     def _support(self, temperature, field, seed):
         return 1000 / temperature
+
+    @property
+    def _data_temperature(self):
+        return self.temperature
 
 
 class ForeignChain:
@@ -92,7 +94,7 @@ class ForeignChain:
         return "ForeignChain"
 
     def sample(self, temperature, n_samples, random_state=None):
-        return self._ising.sample(temperature, n_samples, random_state=random_state)
+        return self._ising.sample(temperature, n_samples=n_samples, random_state=random_state)
 
 
 CORNER = {"corner": lambda X: X.mean(axis=1) > 0.5}
@@ -208,7 +210,7 @@ def test_a_sampler_without_energy_has_no_thermal_observables():
 def test_a_foreign_field_is_passed_on_and_counted_in_the_energy():
     class Tilted(ForeignChain):
         def sample(self, temperature, n_samples, field=0.0, random_state=None):
-            return self._ising.sample(temperature, n_samples, field=field, random_state=random_state)
+            return self._ising.sample(temperature, n_samples=n_samples, field=field, random_state=random_state)
 
     curve, exact = (
         phase_curve(Tilted(), [2.5], field=0.3, n_samples=20_000, random_state=0),
@@ -227,8 +229,8 @@ class Network(LearnedIsing):
         super().__init__(n_chains=64)
         self._factor = 1 + disagreement * np.random.default_rng(seed).normal()
 
-    def _draw(self, temperature, n_samples, **options):
-        return super()._draw(temperature * self._factor, n_samples, **options)
+    def _draw(self, temperature, n_samples, *options):
+        return super()._draw(temperature * self._factor, n_samples, *options)
 
 
 @pytest.mark.parametrize("disagreement", [0.0, 0.03])
@@ -266,7 +268,7 @@ def test_a_curve_of_several_models_is_their_mean(tmp_path):
 def test_models_of_one_curve_must_belong_together():
     warm, small = LearnedIsing(), LearnedIsing()
     warm.temperature = 3.0
-    small._draw = lambda *args, **options: Draws(np.ones((4, 2000, 4)), np.zeros((4, 2000)))
+    small._draw = lambda *request: Draws(np.ones((4, 2000, 4)), np.zeros((4, 2000)))
     with pytest.raises(ValueError, match=r"learned at the same temperature, got \{(2.5, 3.0|3.0, 2.5)\}"):
         phase_curve([LearnedIsing(), warm], [2.0])
     with pytest.raises(ValueError, match=r"same number of sites, got \{(9, 4|4, 9)\}"):
@@ -295,7 +297,11 @@ def test_what_cannot_sample_is_refused(sampler):
         ({"observables": [len]}, TypeError, "observables must be a dict"),
         ({"observables": {"a": 3}}, TypeError, "'a': 3"),
         ({"observables": {"energy": len}}, ValueError, "'energy', which is measured already"),
-        ({"observables": {"sum": lambda X: X.sum()}}, ValueError, r"'sum' must return one number.*\(2000,\), got \(\)"),
+        (
+            {"observables": {"sum": lambda X: X.sum()}},
+            ValueError,
+            r"'sum' must return one number or array.*\(2000, ...\), got \(\)",
+        ),
         ({"observables": {"bad": lambda X: np.full(len(X), np.nan)}}, ValueError, "'bad' is not finite: nan"),
     ],
 )
@@ -305,7 +311,7 @@ def test_wrong_arguments_are_refused(arguments, error, message):
 
 
 def test_a_method_is_for_samplers_that_know_methods():
-    with pytest.raises(ValueError, match="method must be 'auto' for ForeignChain, got 'tempered'"):
+    with pytest.raises(ValueError, match="method must be one of 'auto', got 'tempered'"):
         phase_curve(ForeignChain(), [2.0], method="tempered")
 
 
@@ -320,14 +326,14 @@ def test_draws_too_few_for_their_error_bar_are_reported_with_the_way_out():
 
 
 class MixedLengths(SmallIsing):
-    def _draw(self, temperature, n_samples, **options):
-        return super()._draw(temperature, n_samples * (100 if temperature == 2.5 else 1), **options)
+    def _draw(self, temperature, n_samples, *options):
+        return super()._draw(temperature, n_samples * (100 if temperature == 2.5 else 1), *options)
 
 
 def test_chains_that_disagree_are_reported():
     class Stuck(SmallIsing):
-        def _draw(self, temperature, n_samples, **options):
-            cold, hot = (SmallIsing._draw(self, T, n_samples, **options) for T in (1.5, 4.0))
+        def _draw(self, temperature, n_samples, *options):
+            cold, hot = (SmallIsing._draw(self, T, n_samples, *options) for T in (1.5, 4.0))
             return Draws(*(np.concatenate([getattr(d, a) for d in (cold, hot)]) for a in ("configurations", "energy")))
 
     with pytest.warns(ConvergenceWarning, match="r_hat up to 1."):

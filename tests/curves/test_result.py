@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from skhamiltonian import IsingSampler, MADEHamiltonian, PhaseCurve, phase_curve
-from skhamiltonian._montecarlo.sampler import with_error
+from skhamiltonian._montecarlo.draws import with_error
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,12 @@ MAGNETIZATION = {
 }
 
 
+def drawn(ising, *temperature, n_samples):
+    """Return all rows of the draws, chain after chain, and the draws."""
+    draws = ising.draws(*temperature, n_samples=n_samples)
+    return draws.configurations.reshape(-1, draws.configurations.shape[2]), draws
+
+
 def estimate(sampler, X, function):
     """A function of the data and its error by leaving out one of 50 blocks; chains stand together in X."""
     blocks = np.array_split(np.arange(len(X)), 50)
@@ -63,7 +69,8 @@ def test_energy_and_heat_capacity_are_those_of_kaufman_on_every_lattice(length, 
 @pytest.mark.parametrize(("length", "temperature"), MAGNETIZATION)
 def test_magnetization_and_binder_cumulant_are_those_of_the_reference(length, temperature):
     ising = IsingSampler((length, length), temperature, random_state=2)
-    m = ising.sample(n_samples=8000).mean(axis=1, dtype=float)
+    X, draws = drawn(ising, n_samples=8000)
+    m = X.mean(axis=1, dtype=float)
 
     def moments(m):
         moment = np.array([np.mean(abs(m)), np.mean(m**2), np.mean(m**4)])
@@ -75,7 +82,7 @@ def test_magnetization_and_binder_cumulant_are_those_of_the_reference(length, te
     reference = np.array([abs_m, m2, m4, 1 - ratio])
     reference_error = np.array([abs_m_error, m2_error, m4_error, ratio * math.hypot(m4_error / m4, 2 * m2_error / m2)])
     assert (abs(value - reference) < 5 * np.hypot(error, reference_error)).all()
-    assert abs(m.mean()) < 5 * math.sqrt(m2 / ising.effective_sample_size_)
+    assert abs(m.mean()) < 5 * math.sqrt(m2 / draws.effective_sample_size)
 
 
 @pytest.mark.parametrize("algorithm", ["heat-bath", "swendsen-wang"])
@@ -88,10 +95,10 @@ def test_errors_by_the_effective_sample_size_are_honest(algorithm):
         ising = IsingSampler(
             (8, 8), temperature, algorithm=algorithm, n_sweeps=2, burn_in=300, n_chains=8, random_state=seed
         )
-        X = ising.sample(n_samples=8 * 500)
+        X, draws = drawn(ising, n_samples=8 * 500)
         for k, (x, mean) in enumerate(((ising.energy(X), U), (abs(X.mean(axis=1)), exact_m))):
-            z[seed, k] = (x.mean() - mean) / (x.std() / math.sqrt(ising.effective_sample_size_))
-        assert ising.effective_sample_size_ < 3500
+            z[seed, k] = (x.mean() - mean) / (x.std() / math.sqrt(draws.effective_sample_size))
+        assert draws.effective_sample_size < 3500
     spread = math.sqrt(2 / 50)
     assert (abs(z.mean(axis=0)) < 4 / math.sqrt(50)).all()
     assert 1 - 3.5 * spread < z.var(axis=0).max() < 1 + 3.5 * spread
@@ -138,10 +145,10 @@ def test_counts_and_energy_of_any_hamiltonian_are_those_of_enumeration(name, alg
     H = ising.energy(s)
     p = np.exp(-(H - H.min()) / T)
     p /= p.sum()
-    X = ising.sample(n_samples=n_samples)
-    E = ising.energy(X)
-    factor = n_samples / ising.effective_sample_size_
-    assert abs(E.mean() - p @ H) < 5 * math.sqrt((p @ H**2 - (p @ H) ** 2) / ising.effective_sample_size_)
+    X, draws = drawn(ising, n_samples=n_samples)
+    E, n_samples = ising.energy(X), len(X)
+    factor = n_samples / draws.effective_sample_size
+    assert abs(E.mean() - p @ H) < 5 * math.sqrt((p @ H**2 - (p @ H) ** 2) / draws.effective_sample_size)
 
     counts = np.bincount((X > 0) @ (1 << np.arange(12)[::-1]), minlength=4096)
     common = p * n_samples > 10
@@ -164,9 +171,10 @@ def glass(seed):
 
 def glass_p_value(ising, H, temperature):
     """A G-test of all states that are expected more than 50 times, the others together."""
-    n_samples, p = 20_000, np.exp(-(H - H.min()) / temperature)
-    X = ising.sample(temperature, n_samples=n_samples)
-    factor = n_samples / ising.effective_sample_size_
+    p = np.exp(-(H - H.min()) / temperature)
+    X, draws = drawn(ising, temperature, n_samples=20_000)
+    n_samples = len(X)
+    factor = n_samples / draws.effective_sample_size
     assert factor < 2
     expected = n_samples * p / p.sum()
     counts = np.bincount((X > 0) @ (1 << np.arange(16)[::-1]), minlength=2**16)
@@ -181,17 +189,17 @@ def glass_p_value(ising, H, temperature):
 def test_a_glass_is_drawn_from_all_its_valleys(seed, temperature):
     ising, H = glass(seed)
     assert glass_p_value(ising, H, temperature) > 1e-4
-    assert ising.algorithm_ == "parallel-tempering"
+    assert ising.draws(temperature).method == "parallel-tempering"
 
 
 def test_single_spins_alone_stay_in_the_valleys_of_a_glass():
     """The test above can fail: few chains fall into a high valley, none leaves it, and the trial run sees nothing."""
     ising, H = glass(9)
-    X = ising.set_params(algorithm="heat-bath").sample(0.4, n_samples=4000)
-    assert ising.tau_ < 10
+    X, draws = drawn(ising.set_params(algorithm="heat-bath"), 0.4, n_samples=4000)
+    assert draws.autocorrelation_time < 10
     p = np.exp(-(H - H.min()) / 0.4)
     mean = p @ H / p.sum()
-    error = math.sqrt((p @ (H - mean) ** 2 / p.sum()) / ising.effective_sample_size_)
+    error = math.sqrt((p @ (H - mean) ** 2 / p.sum()) / draws.effective_sample_size)
     assert abs(ising.energy(X).mean() - mean) > 10 * error
     X = ising.set_params(algorithm="auto").sample(0.4, n_samples=4000)
     assert abs(ising.energy(X).mean() - mean) < 5 * error
@@ -200,8 +208,7 @@ def test_single_spins_alone_stay_in_the_valleys_of_a_glass():
 def test_single_spins_are_tried_where_tempering_takes_too_long(monkeypatch):
     monkeypatch.setattr("skhamiltonian._ising.planning._NANOSECONDS_PER_PILOT", 1e9)
     ising = IsingSampler((24, 24), 2.8, next_nearest_coupling=-0.05, random_state=0)
-    ising.sample(n_samples=10)
-    assert ising.algorithm_ == "heat-bath"
+    assert ising.draws(n_samples=10).method == "heat-bath"
 
 
 def test_two_dimensions_with_double_bonds_by_hand():

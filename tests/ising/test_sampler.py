@@ -51,20 +51,18 @@ def test_transform_is_what_fit_transform_is():
 
 def test_auto_prefers_clusters_where_single_spins_are_slow():
     slow, fast = IsingSampler((64, 64), CRITICAL, random_state=0), IsingSampler((16, 16), 4.0, random_state=0)
-    slow.sample(n_samples=200)
-    fast.sample(n_samples=5000)
-    assert (slow.algorithm_, fast.algorithm_) == ("swendsen-wang", "heat-bath")
+    assert slow.draws(n_samples=200).method == "swendsen-wang"
+    assert fast.draws(n_samples=5000).method == "heat-bath"
 
 
 @pytest.mark.parametrize("algorithm", ["heat-bath", "swendsen-wang"])
 def test_draws_are_all_but_independent_by_default(algorithm):
     ising = IsingSampler((16, 16), 2.5, algorithm=algorithm, random_state=0)
-    ising.sample(n_samples=4000)
-    measured = ising.tau_
-    assert 0.8 < ising.effective_sample_size_ / 4000 <= 1
-    ising.set_params(n_sweeps=1, burn_in=500, n_chains=16).sample(n_samples=16 * 1000)
-    assert ising.tau_ == pytest.approx(measured, rel=0.4)
-    assert ising.effective_sample_size_ == pytest.approx(16_000 / ising.tau_)
+    thinned = ising.draws(n_samples=4000)
+    assert 0.8 < thinned.effective_sample_size / thinned.energy.size <= 1
+    draws = ising.set_params(n_sweeps=1, burn_in=500, n_chains=16).draws(n_samples=16 * 1000)
+    assert draws.autocorrelation_time == pytest.approx(thinned.autocorrelation_time, rel=0.4)
+    assert draws.effective_sample_size == pytest.approx(16_000 / draws.autocorrelation_time)
 
 
 @pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
@@ -194,7 +192,7 @@ def test_the_field_of_a_call_adds_to_the_field_of_the_system():
 
 def test_chains_of_a_draw_are_independent_and_carry_the_whole_energy():
     ising = IsingSampler((4, 4), 2.5, n_chains=32)
-    draws = ising._draw(2.0, 1000, field=0.2, seed=np.random.SeedSequence(0))
+    draws = ising.draws(2.0, n_samples=1000, field=0.2, random_state=0)
     assert draws.configurations.shape == (32, 32, 16)
     X = draws.configurations.reshape(-1, 16)
     np.testing.assert_allclose(draws.energy.ravel(), ising.energy(X) - 0.2 * X.sum(axis=1))

@@ -191,7 +191,7 @@ def test_bad_parameters_are_refused_with_their_value(X, name, value, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((-1.0,), "temperature must be a positive number, got -1.0"),
+        ((-1.0, 1), "temperature must be a positive number, got -1.0"),
         ((2.0, -1), "n_samples must be an integer >= 0, got -1"),
         ((2.0, 1.5), "n_samples must be an integer >= 0, got 1.5"),
         ((2.0, True), "n_samples must be an integer >= 0, got True"),
@@ -199,12 +199,20 @@ def test_bad_parameters_are_refused_with_their_value(X, name, value, message):
 )
 def test_bad_sample_arguments(made, arguments, message):
     with pytest.raises((ValueError, TypeError), match=message):
-        made.sample(*arguments)
+        made.sample(arguments[0], n_samples=arguments[1])
+
+
+def test_a_temperature_that_looks_like_a_number_is_noticed(made):
+    with pytest.warns(UserWarning, match=r"write sample\(n_samples=1000\)") as record:
+        assert made.sample(1000).shape == (1, made.n_features_in_)
+    assert record[0].filename == __file__
+    made.sample(1000.0)
+    made.sample(1000, n_samples=2)
 
 
 def test_absurd_sample_is_refused_before_allocation(made):
     with pytest.raises(MemoryError, match="GiB"):
-        made.sample(2.0, 10**15)
+        made.sample(2.0, n_samples=10**15)
 
 
 def test_unseen_state_names_value_row_and_column(made, X):

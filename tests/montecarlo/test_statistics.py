@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from skhamiltonian._montecarlo.sampler import Draws
+from skhamiltonian._montecarlo.draws import Draws
 from skhamiltonian._montecarlo.statistics import (
     autocorrelation_time,
     effective_sample_size,

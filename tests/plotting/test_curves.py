@@ -13,7 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skhamiltonian._curves.result import PhaseCurve
-from skhamiltonian._montecarlo.sampler import Draws, Estimate
+from skhamiltonian._montecarlo.draws import Draws, Estimate
+from skhamiltonian._montecarlo.sampler import ThermalSampler
 from skhamiltonian._plotting import curves as _display
 from skhamiltonian._plotting import fit as _display_fit
 from skhamiltonian._plotting.curves import PhaseCurveDisplay
@@ -127,15 +128,12 @@ def test_what_was_not_measured_is_refused_before_anything_is_drawn():
             PhaseCurveDisplay.from_curves(curves)
 
 
-class Spins(BaseEstimator):
+class Spins(ThermalSampler, BaseEstimator):
     """64 chains of 100 independent spins up with probability 3/4; its learned energy is 3 + 2 H + noise."""
 
-    def _draw(self, temperature, n_samples, *, field, method, seed):
+    def _draw(self, temperature, n_samples, field, method, seed):
         X = np.random.default_rng(seed).choice([-1, 1], p=[0.25, 0.75], size=(64, n_samples // 64, 100))
         return Draws(X, -X.sum(axis=2))
-
-    def sample(self, temperature, n_samples):
-        raise AssertionError("_draw comes first")
 
     def energy(self, X):
         return 3 - 2 * X.sum(axis=1)

@@ -1,0 +1,211 @@
+"""Estimates and diagnostics of one temperature, and how they become a curve."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._montecarlo.draws import Draws, Estimate
+from .._montecarlo.sampler import ThermalSampler
+from .._montecarlo.statistics import (
+    autocorrelation_time,
+    effective_sample_size,
+    jackknife,
+    leave_one_out,
+    log_mean_leave_one_out,
+    normalised_weights,
+    r_hat,
+    unit_starts,
+)
+from .._utils.checks import check_memory
+from .result import PhaseCurve
+
+_TOO_FEW_DRAWS = 10  # below, there is no error bar at all
+BUILT_IN = (
+    "magnetization",
+    "abs_magnetization",
+    "energy",
+    "susceptibility",
+    "heat_capacity",
+    "binder_cumulant",
+    "free_energy",
+    "entropy",
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be measured at every temperature."""
+
+    n_samples: int
+    field: float
+    method: str
+    functions: Mapping[str, Callable]
+
+
+@dataclass(frozen=True)
+class Point:
+    """What is known at one temperature."""
+
+    observables: dict[str, Estimate]
+    n_sites: int
+    effective_sample_size: float
+    r_hat: float
+    support: float
+    acceptance: float
+    frozen: bool
+    spread: dict | None = None
+
+
+def measure(sampler: ThermalSampler, T: float, request: Request, seed: np.random.SeedSequence) -> Point:
+    """Return estimates and diagnostics at one temperature."""
+    options = {"n_samples": request.n_samples, "field": request.field, "method": request.method}
+    draws = sampler.draws(T, random_state=seed, **options)
+    n_chains, n_draws, n_sites = draws.configurations.shape
+    weight = normalised_weights(draws)
+    series = _built_in_series(draws, weight, _largest_state(sampler, draws.configurations))
+    vectors = {name: _values(name, function, draws) for name, function in request.functions.items()}
+    scalars = {(name, i): x for name, values in vectors.items() for i, x in enumerate(_columns(values))}
+    slow = [x for name, x in series.items() if name in ("abs_m", "E")]  # <m> = 0 needs no chain to flip its sign
+    slow += scalars.values()
+    # A population shares ancestors and is never cut.
+    tau = math.inf if draws.log_partition is not None else max(autocorrelation_time(x) for x in slow)
+    starts = unit_starts(n_chains, n_draws, tau)
+    mean = {name: leave_one_out(x, weight, starts) for name, x in (series | scalars).items()}
+    if draws.log_partition is not None:
+        mean["log_z"] = log_mean_leave_one_out(np.asarray(draws.log_partition, dtype=float))
+    with np.errstate(invalid="ignore", divide="ignore"):  # F(T = inf), and the cumulant of m = 0
+        estimates = {name: jackknife(x) for name, x in _observables(mean, T, n_sites).items()}
+    for name, values in vectors.items():
+        each = [jackknife(mean[name, i]) for i in range(len(_columns(values)))]
+        estimates[name] = Estimate(*(np.reshape(part, values.shape[2:])[()] for part in zip(*each, strict=True)))
+    ess = min(effective_sample_size(x, weight, starts) for x in slow)
+    if not ess >= _TOO_FEW_DRAWS:
+        estimates = {name: Estimate(value, np.full_like(value, math.nan)[()]) for name, (value, _) in estimates.items()}
+    return Point(
+        estimates,
+        n_sites,
+        effective_sample_size=ess,
+        r_hat=max(r_hat(x, weight) for x in slow),
+        support=sampler._support(T, request.field, seed.spawn(1)[0]),
+        acceptance=draws.acceptance,
+        frozen=draws.frozen,
+    )
+
+
+def _largest_state(sampler, configurations):
+    states = getattr(sampler, "states_", None)
+    return np.max(np.abs(configurations if states is None else np.asarray(states, dtype=float))) or 1
+
+
+def _built_in_series(draws: Draws, weight: np.ndarray, largest_state: float) -> dict[str, np.ndarray]:
+    """Return what is averaged, each (n_chains, n_draws)."""
+    m = draws.configurations.mean(axis=2, dtype=float) / largest_state
+    series = {"m": m, "abs_m": np.abs(m), "m2": m**2, "m4": m**4}
+    if draws.energy is not None:
+        E = _finite("energy", np.asarray(draws.energy, dtype=float))
+        series |= {"E": E, "dE2": (E - (weight * E).sum()) ** 2}
+    return series
+
+
+def _values(name: str, function: Callable, draws: Draws) -> np.ndarray:
+    """Return an observable of every configuration, (n_chains, n_draws, ...)."""
+    n_chains, n_draws, n_sites = draws.configurations.shape
+    X = draws.configurations.reshape(-1, n_sites)
+    if X.dtype.kind in "iu":  # products of narrow integers overflow in silence
+        check_memory(X.shape, np.int64, "the configurations of an observable")
+        X = X.astype(np.int64)
+    values = np.asarray(function(X), dtype=float)
+    if values.ndim == 0 or len(values) != len(X):
+        raise ValueError(
+            f"observable {name!r} must return one number or array a configuration, "
+            f"shape ({len(X)}, ...), got {values.shape}"
+        )
+    return _finite(name, values.reshape(n_chains, n_draws, *values.shape[1:]))
+
+
+def _finite(name, values):
+    if not np.isfinite(values).all():
+        raise ValueError(f"observable {name!r} is not finite: {values[~np.isfinite(values)][0]} for some configuration")
+    return values
+
+
+def _columns(values):
+    """Return the numbers of an observable, each (n_chains, n_draws)."""
+    return np.moveaxis(values.reshape(*values.shape[:2], -1), 2, 0)
+
+
+def _observables(mean, T, N):
+    """Return the built-in observables as functions of the averages that are known."""
+    m, abs_m, m2, m4 = (mean[name] for name in ("m", "abs_m", "m2", "m4"))
+    values = {
+        "magnetization": m,
+        "abs_magnetization": abs_m,
+        "susceptibility": N * (m2 - abs_m**2) / T,
+        "binder_cumulant": 1 - m4 / (3 * m2**2),
+    }
+    if "E" in mean:
+        E, variance = mean["E"], mean["dE2"] - (mean["E"] - mean["E"][0]) ** 2
+        values |= {"energy": E / N, "heat_capacity": variance / N / T / T}  # T^2 may overflow
+    if "log_z" in mean:
+        log_z = mean["log_z"]
+        values |= {"free_energy": -T * log_z / N, "entropy": (log_z + E / T) / N}
+    return values
+
+
+def merge(points: list[Point]) -> Point:
+    """Return the point of the mean over models that were fitted independently: they are the units of its error."""
+    if len(points) == 1:
+        return points[0]
+    n_sites = {point.n_sites for point in points}
+    if len(n_sites) > 1:
+        raise ValueError(f"models of one curve must have the same number of sites, got {n_sites}")
+    observables, spread, n = {}, {}, len(points)
+    for name in points[0].observables:
+        value, error = (np.stack(part) for part in zip(*(point.observables[name] for point in points), strict=True))
+        mean = value.mean(axis=0)
+        others = (value.sum(axis=0) - value) / (n - 1)
+        between = np.reshape(
+            [jackknife(x).error for x in np.concatenate([[mean], others]).reshape(n + 1, -1).T], mean.shape
+        )
+        observables[name] = Estimate(mean, np.maximum(between, np.linalg.norm(error, axis=0) / n))
+        spread[name] = value.std(axis=0, ddof=1)
+    return Point(
+        observables,
+        n_sites.pop(),
+        effective_sample_size=sum(point.effective_sample_size for point in points),
+        r_hat=max(point.r_hat for point in points),
+        support=min(point.support for point in points),
+        acceptance=float(np.mean([point.acceptance for point in points])),
+        frozen=any(point.frozen for point in points),
+        spread=spread,
+    )
+
+
+def assemble(points: list[Point], temperatures, field: float, data_temperature: float | None) -> PhaseCurve:
+    """Turn the points into one PhaseCurve; what is not known at a temperature is nan."""
+    known = {name: value for point in points for name, (value, _) in point.observables.items()}
+    names = sorted(known, key=lambda name: BUILT_IN.index(name) if name in BUILT_IN else len(BUILT_IN))
+
+    def stack(each: list[dict], part: Callable) -> dict[str, np.ndarray]:
+        unknown = {name: np.full(np.shape(known[name]), math.nan) for name in names}
+        return {name: np.stack([part(one[name]) if name in one else unknown[name] for one in each]) for name in names}
+
+    value, error = (stack([point.observables for point in points], lambda pair, k=k: pair[k]) for k in (0, 1))
+    diagnostics = {
+        name: np.array([getattr(point, name) for point in points], dtype=float)
+        for name in ("effective_sample_size", "r_hat", "support", "acceptance")
+    }
+    spread = [point.spread for point in points if point.spread is not None]
+    return PhaseCurve(
+        temperatures,
+        {name: Estimate(value[name], error[name]) for name in names},
+        **diagnostics,
+        n_sites=points[0].n_sites,
+        field=field,
+        data_temperature=data_temperature,
+        spread=stack(spread, lambda x: x) if spread else None,
+    )

@@ -1,0 +1,84 @@
+"""What a sampler returns for one temperature, and an average with its error."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Estimate(NamedTuple):
+    """A value and its standard error: numbers, or arrays of the same shape.
+
+    Parameters
+    ----------
+    value : float or ndarray
+        The value.
+    error : float or ndarray
+        Its standard error.
+
+    Examples
+    --------
+    >>> from skhamiltonian import Estimate
+    >>> value, error = Estimate(0.71, 0.02)
+    """
+
+    value: np.ndarray | float
+    error: np.ndarray | float
+
+
+@dataclass(frozen=True)
+class Draws:
+    r"""What a sampler returns for one temperature: configurations, their energies and weights, and diagnostics.
+
+    Chains, along the first axis, are statistically independent of each other: independent starts, or independent
+    populations of weighted draws. Draws inside a chain may be correlated, or share ancestors.
+
+    Parameters
+    ----------
+    configurations : ndarray of shape (n_chains, n_draws, n_sites)
+        States of all sites.
+    energy : ndarray of shape (n_chains, n_draws), default=None
+        Total energy of each configuration, that of an external field included. None if it is unknown.
+    log_weight : ndarray of shape (n_chains, n_draws), default=None
+        Logarithm of the weight of each configuration, up to a constant. None if all weigh the same.
+    log_partition : ndarray of shape (n_chains,), default=None
+        Independent estimates of :math:`\ln \sum_s e^{-H(s)/T}`, one per chain. None if it is unknown.
+    acceptance : float, default=nan
+        Share of the proposals that were accepted.
+    frozen : bool, default=False
+        Whether the chains hardly move away from their start.
+    method : str, default=""
+        How the configurations were drawn.
+    autocorrelation_time : float, default=nan
+        Integrated autocorrelation time of the slowest of energy, magnetization and overlap, in sweeps (1: none).
+    effective_sample_size : float, default=nan
+        Number of independent configurations that the draws are worth.
+
+    Examples
+    --------
+    >>> from skhamiltonian import IsingSampler
+    >>> draws = IsingSampler(lattice_shape=(4, 4), temperature=2.5).draws(n_samples=100, random_state=0)
+    >>> draws.configurations.shape[2], draws.energy.shape == draws.configurations.shape[:2]
+    (16, True)
+    """
+
+    configurations: np.ndarray
+    energy: np.ndarray | None = None
+    log_weight: np.ndarray | None = None
+    log_partition: np.ndarray | None = None
+    acceptance: float = math.nan
+    frozen: bool = False
+    method: str = ""
+    autocorrelation_time: float = math.nan
+    effective_sample_size: float = math.nan
+
+
+def with_error(value, error):
+    """Return `value` with its error in units of the last digit, 0.6713(23); without one where it has none."""
+    if not (1e-9 * abs(value) < error < math.inf):  # none, or nothing but rounding
+        return f"{value:.5g}"
+    decimals = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{decimals}f}({error * 10**decimals:.0f})"
