@@ -251,6 +251,13 @@ HOSTILE = [
 ]  # fmt: skip
 ELSEWHERE = {"random_state", "n_jobs"}  # scikit-learn and joblib answer for theirs
 ENDLESS = {"max_iter", "burn_in", "n_sweeps", "n_iter_no_change"}  # 1e30 epochs are what was asked for
+
+
+def curve_of(sampler):
+    """The other entrance to a sampler."""
+    return phase_curve(sampler, [2.0], n_samples=500, random_state=0)["energy"].value
+
+
 ESTIMATORS = [
     (clone(MADE).set_params(lattice_shape=SHAPE), lambda m: m.fit(X).score(X)),
     (ISING, lambda m: m.sample(n_samples=3)),
@@ -258,6 +265,8 @@ ESTIMATORS = [
     (BLOCKS, lambda m: m.fit_transform(X)),
     (PAIRS, lambda m: m.fit(X).energy(X) + m.sample().sum()),
     (FREE, lambda m: m.fit(X).score(X) + m.sample().sum()),
+    (ISING, lambda m: curve_of(m)),
+    (clone(MADE).set_params(lattice_shape=SHAPE), lambda m: curve_of(m.fit(X))),
     (EXPANSION, lambda m: m.fit(X, ISING.energy).predict(X)),
     (DomainBinarizer(), lambda m: m.fit_transform(IMAGES)),
 ]

@@ -1,19 +1,29 @@
 """MADEHamiltonian: the energy function learned from configurations at one temperature."""
 
+import math
 from functools import partial
 
 import numpy as np
-from sklearn.base import BaseEstimator, DensityMixin, clone
+from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from .._montecarlo.draws import Draws
 from .._montecarlo.sampler import ThermalSampler
 from .._utils import sklearn_compat as _callbacks
-from .._utils.checks import check_flag, check_integer, check_lattice_shape, learn_states, validate_configurations
+from .._utils.checks import (
+    check_counts,
+    check_flag,
+    check_integer,
+    check_lattice_shape,
+    learn_states,
+    seed_sequence,
+    validate_configurations,
+)
 from .._utils.warn import warn
-from .fitting import calibrated, check_parameters, learn, plan_for, score, score_codes
-from .network import Network
+from .fitting import calibrated, learn, score
+from .network import Network, score_codes
+from .parameters import check_parameters, make_plan
 from .persistence import check_stored
 from .sampling.chains import R_HAT_LIMIT, chain_draws
 from .sampling.resampling import (
@@ -66,11 +76,13 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         leaves of it, by the data's own covariance. This ends in the weights and is no part of the fitted network.
         It is a large gain where sites nearly determine each other, as overlapping blocks do. "auto" is True for
         more than two states, where it costs little.
-    calibrate : bool or array-like of shape (n_sites,), default=True
+    calibrate : bool, default=True
         Whether to correct the learned law by a smooth function of its energy and of an order parameter, in
         which every such network is a little wrong far from typical configurations. The function is the log
-        density ratio of the data to the model's own draws. The order parameter is the leading principal
-        component of X; an array gives the weights of its sites instead (ones for the magnetization).
+        density ratio of the data to the model's own draws.
+    order_parameter : "auto" or array-like of shape (n_sites,), default="auto"
+        Weights of the sites in the order parameter of the calibration (ones for the magnetization). "auto" is the
+        leading principal component of X.
     batch_size : "auto" or int, default="auto"
         Configurations per minibatch, at most the number of rows. "auto" is 469, and fewer where rows are few
         and have no symmetries to multiply them.
@@ -168,6 +180,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         states="auto",
         whiten="auto",
         calibrate=True,
+        order_parameter="auto",
         batch_size="auto",
         learning_rate_init="auto",
         max_iter="auto",
@@ -192,6 +205,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         self.states = states
         self.whiten = whiten
         self.calibrate = calibrate
+        self.order_parameter = order_parameter
         self.batch_size = batch_size
         self.learning_rate_init = learning_rate_init
         self.max_iter = max_iter
@@ -207,7 +221,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         self.random_state = random_state
 
     @_callbacks.with_callbacks
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Learn the Hamiltonian from configurations.
 
         Parameters
@@ -217,6 +231,9 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             int8 array or memmap is read minibatch by minibatch and never copied whole.
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, integers >= 0: a histogram gives the same model as its rows. None counts
+            each row once.
 
         Returns
         -------
@@ -230,11 +247,11 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         ArithmeticError
             If the loss becomes NaN or infinite in the first epoch.
         """
-        goes_on = hasattr(self, "coefs_") and check_flag(self.warm_start, "warm_start")
-        return self._learn(X, ("loss_curve_", "n_iter_") if goes_on else ())
+        resume = hasattr(self, "coefs_") and check_flag(self.warm_start, "warm_start")
+        return self._learn(X, sample_weight, ("loss_curve_", "n_iter_") if resume else ())
 
     @_callbacks.with_callbacks
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X, y=None, sample_weight=None):
         """Go on learning from further configurations, for streams and data that no disk holds.
 
         Every call is one pass over X under a one-cycle learning rate, so that the model is at rest after each;
@@ -248,6 +265,9 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             Configurations at `temperature`.
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, integers >= 0: a histogram gives the same model as its rows. None counts
+            each row once.
 
         Returns
         -------
@@ -259,25 +279,34 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         ValueError, TypeError
             If a parameter is out of range, or X holds no configurations or a state not seen before.
         """
-        goes_on = ("loss_curve_", "n_iter_", "n_samples_seen_") if hasattr(self, "coefs_") else ()
+        added = ("loss_curve_", "n_iter_", "n_samples_seen_") if hasattr(self, "coefs_") else ()
         sparsity = 0.0 if isinstance(self.sparsity, str) else self.sparsity
-        return self._learn(X, goes_on, max_iter=1, sparsity=sparsity, calibrate=False, early_stopping=False)
+        return self._learn(
+            X, sample_weight, added, max_iter=1, sparsity=sparsity, calibrate=False, early_stopping=False
+        )
 
-    def _learn(self, X, goes_on, **parameters):
-        """Fit with some parameters changed and assign all that is learned at once; add up what `goes_on` names."""
-        seen = clone(self).set_params(**parameters)  # so that a failure, Ctrl-C too, leaves this object as it was
-        check_parameters(seen)
-        if goes_on:
-            vars(seen).update({name: value for name, value in vars(self).items() if name.endswith("_")})
-        X = validate_configurations(seen, X, reset=not goes_on)
-        states = learn_states(X, self.states_ if goes_on else self.states)
-        start = (self._network(), self.n_iter_) if goes_on else ()
-        context = _callbacks.begin(self, X, plan_for(seen, X, states).max_iter)
-        learned = learn(seen, X, states, partial(_callbacks.epoch_done, context, self), *start)
+    def _learn(self, X, sample_weight, added, **changed):
+        """Fit with some parameters changed. If there are attributes to be `added` to, training continues."""
+        p = self.get_params(deep=False) | changed
+        check_parameters(p)
+        trial = _twin(self)  # so that a failure, Ctrl-C too, leaves this object as it was
+        X = validate_configurations(trial, X, reset=not added)
+        counts = check_counts(sample_weight, len(X))
+        if counts is not None:
+            X, counts = X[counts > 0], counts[counts > 0]
+        states = learn_states(X, self.states_ if added else self.states)
+        n_iter, start = (self.n_iter_, self._network()) if added else (0, None)
+        plan = make_plan(p, len(X) if counts is None else int(counts.sum()), X.shape[1], states, n_iter)
+        seed = seed_sequence(self.random_state, f"MADEHamiltonian.fit {n_iter}" if n_iter else "MADEHamiltonian.fit")
+        context = _callbacks.begin(self, X, plan.schedule.max_iter)
+        epoch_done = partial(_callbacks.epoch_done, context, self)
+        learned = learn(plan, X, counts, self.ordering, seed, epoch_done, start)
         _callbacks.end(context, self)
-        learned |= {name: getattr(self, name) + learned[name] for name in goes_on}
+        if added:
+            learned["validation_scores_"] = _joined(self, learned)
+        learned |= {name: getattr(self, name) + learned[name] for name in added}
         vars(self).pop("feature_names_in_", None)
-        vars(self).update({name: value for name, value in vars(seen).items() if name.endswith("_")}, **learned)
+        vars(self).update(vars(trial), **learned)
         return self
 
     def energy(self, X):
@@ -464,6 +493,21 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = True
         return tags
+
+
+def _twin(estimator):
+    """Return another object with the same attributes."""
+    twin = object.__new__(type(estimator))
+    vars(twin).update(vars(estimator))
+    return twin
+
+
+def _joined(made, learned):
+    """Return the held-out scores of all epochs, nan for those without, so that they stand beside `loss_curve_`."""
+    before, after = made.validation_scores_, learned["validation_scores_"]
+    if before is None and after is None:
+        return None
+    return (before or [math.nan] * len(made.loss_curve_)) + (after or [math.nan] * len(learned["loss_curve_"]))
 
 
 def _warn_of_chains(draws, temperature, method):

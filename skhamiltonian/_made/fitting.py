@@ -1,37 +1,20 @@
-"""From an estimator's parameters and checked configurations to fitted attributes."""
+"""From a plan of training and checked configurations to fitted attributes."""
 
 import math
-import warnings
 from dataclasses import fields, replace
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from sklearn import get_config
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import gen_batches
 
-from .._lattice.symmetry import SYMMETRIES, images, symmetry_sampler
-from .._utils.checks import (
-    check_choice,
-    check_direction,
-    check_flag,
-    check_integer,
-    check_lattice_shape,
-    check_memory,
-    check_names,
-    check_number,
-    check_ordering,
-    check_temperature,
-    encode_states,
-    release_pages,
-    seed_sequence,
-)
+from .._lattice.symmetry import images, symmetry_sampler
+from .._utils.checks import check_ordering, encode, encode_states, release_pages
+from .._utils.warn import warn
 from .calibration import Calibration
 from .calibration_fit import calibrate, max_rows
-from .network import log_prob
-from .parameters import check_numbers, plan, whitens
+from .network import batches, log_prob, score_codes
 
 _N_COVARIANCE_ROWS = 20_000
 _LEAST_SHRINKAGE = 1e-6
@@ -39,83 +22,38 @@ _LEAST_SHRINKAGE = 1e-6
 _MIN_ROWS, _MIN_HELD_OUT, _MAX_HELD_OUT = 200, 100, 20_000
 
 
-def check_parameters(made):
-    """Check every parameter that needs no data."""
-    check_temperature(made.temperature, allow_infinite=False)
-    check_choice(made.activation, "activation", ("relu", "tanh", "logistic", "silu"))
-    for name in ("skip_connections", "early_stopping", "warm_start"):
-        check_flag(getattr(made, name), name)
-    check_integer(int(made.verbose) if isinstance(made.verbose, bool) else made.verbose, "verbose")
-    check_integer(made.n_iter_no_change, "n_iter_no_change", minimum=1)
-    check_numbers(made)
-    check_number(made.tol, "tol", low=0, include_high=False)
-    check_number(made.validation_fraction, "validation_fraction", low=0, high=1, include_low=False, include_high=False)
+def learn(plan, X, counts, ordering, seed, epoch_done, start=None):
+    """Return the fitted attributes of a MADEHamiltonian by name.
 
-
-def plan_for(made, X, states):
-    """Return the plan of training for these data."""
-    shape, names = _lattice(made, X.shape[1], states)
-    todo = plan(made, len(X), X.shape[1], shape, names)
-    for pair in pairwise((X.shape[1], *todo.hidden)):
-        check_memory(pair, np.float32, f"an array of weights of hidden_layer_sizes={made.hidden_layer_sizes!r},")
-    return todo
-
-
-def learn(made, X, states, epoch_done, start=None, n_iter=0):
-    """Return the fitted attributes of a MADEHamiltonian by name; `made` itself is only read.
-
-    `epoch_done()` is called after each epoch and returns whether to stop. Training goes on from the network
-    `start`, trained for `n_iter` epochs, if there is one.
+    `counts` says how often each row counts (None: once). `epoch_done()` is called after each epoch and returns whether
+    to stop. Training continues from the network `start` if there is one.
     """
-    from .training import DivergedError, MaskedNetwork, Whitening, train
+    from .training import DivergedError, MaskedNetwork, TrainingRows, Whitening, train
 
-    seed = seed_sequence(made.random_state, f"MADEHamiltonian.fit {n_iter}" if n_iter else "MADEHamiltonian.fit")
     weight_seed, batch_seed, other_seed = seed.spawn(3)
     rng = np.random.default_rng(other_seed)
-    ordering = check_ordering(made.ordering, X.shape[1], rng) if start is None else start.ordering
-    lattice = _lattice(made, X.shape[1], states)
-    symmetry, todo = symmetry_sampler(*lattice), plan(made, len(X), X.shape[1], *lattice, n_iter)
-    direction = check_direction(made.calibrate, X.shape[1])
-    rows, held_out = _split(made, len(X), rng)
-    take = partial(_take, X, states)
-    shape = (X.shape[1], len(states), todo.hidden, made.activation, made.skip_connections)
-    whitened = whitens(made, len(states))
-    whitening = Whitening(*_whitening(take, rows, states, ordering, symmetry, rng)) if whitened else None
+    ordering = check_ordering(ordering, plan.n_sites, rng) if start is None else start.ordering
+    split = _split(plan, np.arange(len(X)) if counts is None else np.repeat(np.arange(len(X)), counts), rng)
+    rows = TrainingRows(
+        partial(_take, X, plan.states), *split, ordering, symmetry_sampler(plan.lattice_shape, plan.symmetries)
+    )
+    shape = (plan.n_sites, len(plan.states), plan.hidden, plan.activation, plan.skip_connections)
+    whitening = Whitening(*_whitening(rows, plan.states, rng)) if plan.whiten else None
     network = MaskedNetwork(*shape, int(weight_seed.generate_state(1)[0]), whitening)
     if start is not None:
         _check_shape(start, shape)
         network.load(start)
-    network = _on(made.device, network)
+    network = _on(plan.device, network)
+    schedule = replace(plan.schedule, batch_size=min(plan.schedule.batch_size, len(rows.train)))
     try:
-        fitted, history = train(
-            network,
-            take,
-            rows,
-            held_out,
-            ordering=ordering,
-            symmetry=symmetry,
-            batch_size=min(todo.batch_size, len(rows)),
-            learning_rate=todo.learning_rate,
-            max_iter=todo.max_iter,
-            alpha=made.alpha,
-            sparsity=todo.sparsity,
-            patience=made.n_iter_no_change if made.early_stopping else None,
-            tol=made.tol,
-            seed=batch_seed,
-            report=partial(_report, made.verbose, todo.max_iter, epoch_done),
-        )
+        fitted, history = train(network, rows, schedule, batch_seed, partial(_report, plan, epoch_done))
     except DivergedError as error:
         raise DivergedError(f"the loss became NaN or infinite in {error}: lower learning_rate_init") from None
     if history.stopped:
         message = f"the loss became NaN or infinite in {history.stopped}: an earlier epoch is kept"
-        warnings.warn(f"{message}, lower learning_rate_init", ConvergenceWarning, stacklevel=3)
-    calibration = chosen = None
-    if made.calibrate is not False and len(X) >= _MIN_ROWS:
-        chosen = _calibration_rows(fitted, take, rows, held_out, symmetry, rng)
-    if chosen is not None:
-        seed, even = other_seed.spawn(1)[0], "spin-flip" in lattice[1]
-        calibration = calibrate(fitted, states, *chosen, direction, even, seed)
-    return _attributes(made, X, states, ordering, fitted, history, calibration)
+        warn(f"{message}, lower learning_rate_init", ConvergenceWarning)
+    calibration = _calibration(plan, fitted, rows, rng, other_seed)
+    return _attributes(plan, sum(map(len, split)), fitted, history, calibration)
 
 
 def _on(device, network):
@@ -125,12 +63,12 @@ def _on(device, network):
         raise ValueError(f"device must be one that torch has, such as 'cpu', got {device!r}: {error}") from error
 
 
-def _whitening(take, rows, states, ordering, symmetry, rng):
+def _whitening(rows, states, rng):
     """Return the values of the states, and the mean and the inverse Cholesky factor of the sites' covariance."""
     from sklearn.covariance import ledoit_wolf  # takes long to import
 
-    chosen = np.sort(rng.choice(rows, min(len(rows), _N_COVARIANCE_ROWS), replace=False))
-    codes = images(take(chosen), len(states), symmetry, rng, group=16)[:, ordering]
+    chosen = np.sort(rng.choice(rows.train, min(len(rows.train), _N_COVARIANCE_ROWS), replace=False))
+    codes = rows.minibatch(chosen, len(states), rng, 16)
     values = np.array([-1.0, 1.0]) if len(states) == 2 else states / np.abs(states).max()
     v = values[codes]
     covariance, shrinkage = ledoit_wolf(v)  # shrunk, so that few rows do
@@ -151,7 +89,18 @@ def _check_shape(network, shape):
         )
 
 
-def _calibration_rows(network, take, rows, held_out, symmetry, rng):
+def _calibration(plan, network, rows, rng, seed):
+    """Return the fitted calibration, None without one."""
+    if not plan.calibrate or len(rows.train) + len(rows.held_out) < _MIN_ROWS:
+        return None
+    chosen = _calibration_rows(network, rows, rng)
+    if chosen is None:
+        return None
+    even = "spin-flip" in plan.symmetries
+    return calibrate(network, plan.states, *chosen, plan.order_parameter, even, seed.spawn(1)[0])
+
+
+def _calibration_rows(network, rows, rng):
     """Return the rows for the calibration and their log p.
 
     These are all rows; but where those seen in training are more likely than those held back, by two standard
@@ -161,11 +110,11 @@ def _calibration_rows(network, take, rows, held_out, symmetry, rng):
 
     def choose(part, n):
         chosen = np.sort(rng.choice(part, min(len(part), n), replace=False))
-        codes = images(take(chosen), network.n_states, symmetry, rng, group=64)
+        codes = images(rows.take(chosen), network.n_states, rows.symmetry, rng, group=64)
         return codes, score_codes(network, codes)
 
-    unseen, unseen_log_p = choose(held_out, n_max // 2)
-    seen, log_p = choose(rows, n_max - len(unseen))
+    unseen, unseen_log_p = choose(rows.held_out, n_max // 2)
+    seen, log_p = choose(rows.train, n_max - len(unseen))
     error = math.hypot(log_p.std() / math.sqrt(len(log_p)), unseen_log_p.std() / math.sqrt(len(unseen)))
     if log_p.mean() - unseen_log_p.mean() > 2 * error:
         return (unseen, unseen_log_p) if len(unseen) >= _MIN_HELD_OUT else None
@@ -176,56 +125,46 @@ def _take(X, states, rows):
     """Return the codes of some rows. A memory-mapped X is read in blocks, since each row maps a whole neighbourhood."""
     codes = np.empty((len(rows), X.shape[1]), np.int8)
     for block in gen_batches(len(rows), 64):
-        codes[block] = encode_states(X[rows[block]], states)
+        codes[block] = encode(X[rows[block]], states)
         release_pages(X)
     return codes
 
 
-def _split(made, n_samples, rng):
+def _split(plan, rows, rng):
     """Return the rows to train on and those held back, for early stopping or to check the calibration."""
-    check_it = made.calibrate is not False and n_samples >= _MIN_ROWS
-    if not (made.early_stopping or check_it):
-        return np.arange(n_samples), np.arange(0)
-    n_held_out = math.ceil(made.validation_fraction * n_samples)
-    if not made.early_stopping:
+    early_stopping, n_samples = plan.schedule.patience is not None, len(rows)
+    if not (early_stopping or (plan.calibrate and n_samples >= _MIN_ROWS)):
+        return rows, rows[:0]
+    n_held_out = math.ceil(plan.validation_fraction * n_samples)
+    if not early_stopping:
         n_held_out = min(n_held_out, _MAX_HELD_OUT)
     if n_held_out >= n_samples:
         raise ValueError(
             f"early_stopping holds back {n_held_out} of n_samples={n_samples}, which leaves none to train on"
         )
-    rows = rng.permutation(n_samples)
+    rows = rng.permutation(rows)
     return rows[n_held_out:], rows[:n_held_out]
 
 
-def _attributes(made, X, states, ordering, fitted, history, calibration):
+def _attributes(plan, n_samples, fitted, history, calibration):
     return {
         "coefs_": list(fitted.weights),
         "intercepts_": list(fitted.biases),
         "skip_coef_": fitted.skip,
-        "ordering_": ordering,
-        "activation_": made.activation,
+        "ordering_": fitted.ordering,
+        "activation_": plan.activation,
         "calibration_": calibration,
-        "states_": states,
+        "states_": plan.states,
         "loss_curve_": history.loss,
         "validation_scores_": history.validation or None,
         "n_iter_": len(history.loss),
-        "temperature_": float(made.temperature),
-        "n_samples_seen_": len(X),
+        "temperature_": plan.temperature,
+        "n_samples_seen_": n_samples,
     }
 
 
-def _lattice(made, n_sites, states):
-    """Return the shape of the lattice, a chain if not given, and the names of its symmetries."""
-    names = check_names(made.symmetries, "symmetries", SYMMETRIES)
-    if names and made.lattice_shape is None and names != ("spin-flip",):
-        raise ValueError(f"symmetries={names} need lattice_shape, such as (16, 16), got None")
-    if "spin-flip" in names and not np.array_equal(states, -states[::-1]):
-        raise ValueError(f"'spin-flip' needs an alphabet symmetric about zero, got states {states.tolist()}")
-    shape = (n_sites,) if made.lattice_shape is None else check_lattice_shape(made.lattice_shape, n_sites)
-    return shape, names
-
-
-def _report(verbose, max_iter, epoch_done, epoch, history):
+def _report(plan, epoch_done, epoch, history):
+    verbose, max_iter = plan.verbose, plan.schedule.max_iter
     step = 1 if verbose > 1 else max(1, max_iter // 10)
     if verbose and ((epoch + 1) % step == 0 or epoch == 0):
         held_out = f", held-out log-likelihood {history.validation[-1]:.4f}" if history.validation else ""
@@ -234,21 +173,10 @@ def _report(verbose, max_iter, epoch_done, epoch, history):
 
 
 def score(network, X, states):
-    """Return log p of every row, in batches that respect scikit-learn's working memory."""
-    batches = _batches(network, len(X))
-    return np.concatenate([score_codes(network, encode_states(X[rows], states, rows.start)) for rows in batches])
-
-
-def score_codes(network, codes):
-    """Return log p of every row of codes, likewise."""
+    """Return log p of every row of X, or raise naming a value that is no state."""
     network = network.astype(np.float64)
-    return np.concatenate([log_prob(network, codes[rows]) for rows in _batches(network, len(codes))])
-
-
-def _batches(network, n_rows):
-    row_bytes = 8 * (4 * network.n_sites * network.n_channels + 2 * sum(map(len, network.biases)))
-    batch_size = min(4096, max(1, int(get_config()["working_memory"] * 2**20 / row_bytes)))
-    return gen_batches(n_rows, batch_size)
+    each = (encode_states(X[rows], states, rows.start) for rows in batches(network, len(X)))
+    return np.concatenate([log_prob(network, codes) for codes in each])
 
 
 def calibrated(network, calibration):

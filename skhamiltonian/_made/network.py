@@ -7,12 +7,14 @@ zero). Degrees ascend within a layer, so every masked weight matrix is block tri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import get_config
+from sklearn.utils import gen_batches
 
 from .calibration import Calibration
 
@@ -130,6 +132,18 @@ def log_prob(network: Network, codes: Codes) -> Array:
     r"""Return :math:`\log p(s) = \sum_d \log q(s_d | s_{<d})` of every row, in nats, calibrated."""
     log_p = uncalibrated_log_prob(network, codes)
     return log_p if network.calibration is None else log_p + network.calibration(log_p, codes)
+
+
+def score_codes(network: Network, codes: Codes) -> Array:
+    """Return log p of every row, in double precision and in batches that respect scikit-learn's working memory."""
+    network = network.astype(np.float64)
+    return np.concatenate([log_prob(network, codes[rows]) for rows in batches(network, len(codes))])
+
+
+def batches(network: Network, n_rows: int) -> Iterator[slice]:
+    """Return slices of rows whose arrays fit into scikit-learn's working memory."""
+    row_bytes = 8 * (4 * network.n_sites * network.n_channels + 2 * sum(map(len, network.biases)))
+    return gen_batches(n_rows, min(4096, max(1, int(get_config()["working_memory"] * 2**20 / row_bytes))))
 
 
 def uncalibrated_log_prob(network: Network, codes: Codes) -> Array:

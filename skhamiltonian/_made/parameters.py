@@ -1,77 +1,151 @@
-"""What "auto" means for the size of a network and the length of its training."""
+"""From the parameters of a MADEHamiltonian to its plan of training, with numbers in the place of every "auto"."""
 
 import math
 import numbers
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from .._lattice.symmetry import order
-from .._utils.checks import check_choice, check_integer, check_number
+from .._lattice.symmetry import SYMMETRIES, order
+from .._utils.checks import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_lattice_shape,
+    check_memory,
+    check_names,
+    check_number,
+    check_order_parameter,
+    check_ordering,
+    check_temperature,
+)
 
-# More updates brought little on 8 x 8 to 16 x 16 Ising and many-body data of 500 to 60 000 rows. On larger lattices
-# each costs more, and teaches more.
+# Updates of Adam, for 64 sites: fewer do not suffice, more bring little. On larger lattices each teaches more.
 _MIN_UPDATES, _MAX_UPDATES, _MANY_SITES = 2500, 8000, 64
 _BATCH_SIZE, _MIN_BATCH_SIZE = 469, 16
-# How often a row may be seen in one and the same image before the network knows it by heart, where rows are
-# fewer than pairs of sites.
+# Times that a row may be seen in the same form before the network memorises it, if rows are fewer than pairs of sites.
 _MAX_PASSES = 30
-# Standard errors of its gradient below which a weight vanishes: those of the updates' minibatches, of which another
-# run would draw others, and those of the data, where more than half would cost the weights that count too much.
+# Thresholds, in standard errors of the mean gradient: 2.6 for minibatch noise, 1.3 for sampling noise.
 _SIGNIFICANT_IN_UPDATES, _SIGNIFICANT_IN_DATA = 2.6, 1.3
-# Rows seen a weight, over all epochs, above which noise is no longer what limits the fit, and small weights count: with
-# 20 the 16 x 16 Ising model is 0.007 nats nearer at T0, and energies, entropies and heat capacities elsewhere farther.
+# Rows seen for each weight, over all epochs, above which small weights count and the threshold falls.
 _ENOUGH_ROWS_A_WEIGHT = 8
 # Adam moves a weight by one learning rate at most, and some of that must be left.
 _MAX_SPARSITY = 0.3
-# An update of Adam moves an output by the learning rate times the width of the layer below: 512 units stand 8e-3 on
-# 16 x 16, 1024 units half of that (many-body data). On 32 x 32 of 512 units 6e-3 is better than 8e-3.
+# An update of Adam moves an output by the learning rate times the width of the layer below.
 _MAX_LEARNING_RATE, _WIDE = 8e-3, 512
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Numbers in the place of every "auto"."""
+class Schedule:
+    """How the weights are updated."""
 
-    hidden: tuple[int, ...]
     batch_size: int
     learning_rate: float
     max_iter: int
-    sparsity: float
+    alpha: float = 0.0
+    sparsity: float = 0.0
+    patience: int | None = None
+    tol: float = 0.0
 
 
-def check_numbers(made):
-    """Check the parameters that may be "auto" and need no data."""
+@dataclass(frozen=True)
+class TrainingPlan:
+    """All that training needs to know beside the rows: made once, at the beginning of a fit."""
+
+    temperature: float
+    states: np.ndarray
+    lattice_shape: tuple[int, ...]
+    symmetries: tuple[str, ...]
+    hidden: tuple[int, ...]
+    activation: str
+    skip_connections: bool
+    whiten: bool
+    schedule: Schedule
+    validation_fraction: float
+    calibrate: bool
+    order_parameter: np.ndarray | None
+    device: str
+    verbose: int
+
+    @property
+    def n_sites(self):
+        """Number of sites."""
+        return math.prod(self.lattice_shape)
+
+
+def check_parameters(p):
+    """Check all parameters, a dict, as far as that needs no data."""
+    check_temperature(p["temperature"], allow_infinite=False)
+    check_choice(p["activation"], "activation", ("relu", "tanh", "logistic", "silu"))
+    for name in ("skip_connections", "early_stopping", "warm_start", "calibrate"):
+        check_flag(p[name], name)
+    check_integer(int(p["verbose"]) if isinstance(p["verbose"], bool) else p["verbose"], "verbose")
+    check_integer(p["n_iter_no_change"], "n_iter_no_change", minimum=1)
     for name in ("batch_size", "max_iter"):
-        _integer(made, name)
-    _hidden_layers(made.hidden_layer_sizes, 1)
-    check_number(made.alpha, "alpha", low=0, include_high=False)
-    if not _is_auto(made.learning_rate_init, "learning_rate_init", "a positive number"):
-        check_number(made.learning_rate_init, "learning_rate_init", low=0, include_low=False, include_high=False)
-    if not _is_auto(made.sparsity, "sparsity", "a non-negative number"):
-        check_number(made.sparsity, "sparsity", low=0, include_high=False)
-    if not isinstance(made.whiten, (bool, np.bool_)):
-        check_choice(made.whiten, "whiten", ("auto", True, False))
+        _integer(p, name)
+    _hidden_layers(p["hidden_layer_sizes"], 1)
+    check_number(p["alpha"], "alpha", low=0, include_high=False)
+    if not _is_auto(p["learning_rate_init"], "learning_rate_init", "a positive number"):
+        check_number(p["learning_rate_init"], "learning_rate_init", low=0, include_low=False, include_high=False)
+    if not _is_auto(p["sparsity"], "sparsity", "a non-negative number"):
+        check_number(p["sparsity"], "sparsity", low=0, include_high=False)
+    if not isinstance(p["whiten"], (bool, np.bool_)):
+        check_choice(p["whiten"], "whiten", ("auto", True, False))
+    check_number(p["tol"], "tol", low=0, include_high=False)
+    check_number(p["validation_fraction"], "validation_fraction", low=0, high=1, include_low=False, include_high=False)
+    names = check_names(p["symmetries"], "symmetries", SYMMETRIES)
+    if p["lattice_shape"] is not None:
+        check_lattice_shape(p["lattice_shape"])
+    elif names and names != ("spin-flip",):
+        raise ValueError(f"symmetries={names} need lattice_shape, such as (16, 16), got None")
+    if isinstance(p["ordering"], str):
+        check_ordering(p["ordering"], 1, np.random.default_rng(0))
 
 
-def plan(made, n_samples, n_sites, lattice_shape, symmetries, n_iter=0):
-    """Return the size and length of training for so many rows, each with as many images as there are symmetries.
+def make_plan(p, n_samples, n_sites, states, n_iter=0):
+    """Return the plan of training for so many rows, from checked parameters `p`, after `n_iter` earlier epochs."""
+    shape = (n_sites,) if p["lattice_shape"] is None else check_lattice_shape(p["lattice_shape"], n_sites)
+    names = check_names(p["symmetries"], "symmetries", SYMMETRIES)
+    if "spin-flip" in names and not np.array_equal(states, -states[::-1]):
+        raise ValueError(
+            f"'spin-flip' needs states symmetric about zero, got states {states.tolist()}: "
+            "two states become spins by X = 2 * (X == X.max()) - 1"
+        )
+    hidden = _hidden_layers(p["hidden_layer_sizes"], n_sites)
+    for pair in pairwise((n_sites, *hidden)):
+        check_memory(pair, np.float32, f"an array of weights of hidden_layer_sizes={p['hidden_layer_sizes']!r},")
+    return TrainingPlan(
+        temperature=float(p["temperature"]),
+        states=states,
+        lattice_shape=shape,
+        symmetries=names,
+        hidden=hidden,
+        activation=p["activation"],
+        skip_connections=bool(p["skip_connections"]),
+        whiten=len(states) > 2 if isinstance(p["whiten"], str) else bool(p["whiten"]),
+        schedule=_schedule(p, n_samples, n_sites, order(shape, names), hidden, n_iter),
+        validation_fraction=p["validation_fraction"],
+        calibrate=bool(p["calibrate"]),
+        order_parameter=check_order_parameter(p["order_parameter"], n_sites),
+        device=str(p["device"]),
+        verbose=int(p["verbose"]),
+    )
 
-    `n_iter` epochs have gone before.
-    """
-    n_images, n_pairs = order(lattice_shape, symmetries), n_sites**2
-    max_passes = int(_MAX_PASSES * n_images * max(1, n_samples / n_pairs))
-    batch_size = _integer(made, "batch_size")
+
+def _schedule(p, n_samples, n_sites, n_copies, hidden, n_iter):
+    """Return the schedule for rows of which each has `n_copies` under the symmetries."""
+    max_passes = int(_MAX_PASSES * n_copies * max(1, n_samples / n_sites**2))
+    batch_size = _integer(p, "batch_size")
     if batch_size is None:
         batch_size = min(_BATCH_SIZE, max(_MIN_BATCH_SIZE, max_passes * n_samples // _MIN_UPDATES))
     batch_size = min(batch_size, n_samples)
-    max_iter = _integer(made, "max_iter")
+    max_iter = _integer(p, "max_iter")
     if max_iter is None:
         n_updates = _MIN_UPDATES * math.sqrt(n_samples / 2000 * min(1, _MANY_SITES / n_sites))
         n_updates = min(_MAX_UPDATES, max(_MIN_UPDATES, n_updates))
         max_iter = min(max_passes, math.ceil(n_updates * batch_size / n_samples))
-    hidden, sparsity = _hidden_layers(made.hidden_layer_sizes, n_sites), made.sparsity
-    learning_rate = made.learning_rate_init
+    learning_rate, sparsity = p["learning_rate_init"], p["sparsity"]
     if isinstance(learning_rate, str):
         learning_rate = _MAX_LEARNING_RATE / max(1, max(hidden, default=1) / _WIDE, math.sqrt(n_sites / _WIDE))
     if isinstance(sparsity, str):
@@ -80,19 +154,15 @@ def plan(made, n_samples, n_sites, lattice_shape, symmetries, n_iter=0):
         n_weights = n_sites * (sum(hidden) + n_sites / 2)
         known = n_updates * batch_size / (_ENOUGH_ROWS_A_WEIGHT * n_weights)
         of_updates = _SIGNIFICANT_IN_UPDATES / math.sqrt(n_updates) / max(1, known)
-        of_data = _SIGNIFICANT_IN_DATA * math.sqrt(batch_size / (n_samples * n_images))
+        of_data = _SIGNIFICANT_IN_DATA * math.sqrt(batch_size / (n_samples * n_copies))
         sparsity = min(_MAX_SPARSITY, math.hypot(of_updates, of_data))
-    return Plan(hidden, batch_size, learning_rate, max_iter, sparsity)
+    patience = p["n_iter_no_change"] if p["early_stopping"] else None
+    return Schedule(batch_size, learning_rate, max_iter, p["alpha"], sparsity, patience, p["tol"])
 
 
-def whitens(made, n_states):
-    """Return whether innovations are inputs of the network: they are one input more than a site has anyway."""
-    return n_states > 2 if isinstance(made.whiten, str) else bool(made.whiten)
-
-
-def _integer(made, name):
+def _integer(p, name):
     """Return a parameter as an integer, or None for "auto"."""
-    value = getattr(made, name)
+    value = p[name]
     return None if _is_auto(value, name, "an integer >= 1") else check_integer(value, name, minimum=1)
 
 

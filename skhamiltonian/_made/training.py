@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy, linear, logsigmoid
 
 from .._lattice.symmetry import Symmetry, images
 from .network import Array, Codes, Network, channels, encode_ordered, masks
+from .parameters import Schedule
 
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "logistic": torch.sigmoid, "silu": torch.nn.functional.silu}
 # Blocks of a masked product: half of a matrix is zero, but small products are slow.
@@ -75,7 +76,7 @@ class MaskedNetwork(torch.nn.Module):
         n_inputs = channels(n_states) + (whitening is not None)
         every_mask = masks(n_sites, n_states, hidden, n_inputs)
         *layers, skip_mask = (torch.from_numpy(m.T.astype(np.float32)) for m in every_mask)
-        self.activation = ACTIVATIONS[activation]
+        self.activation, self.activation_name = ACTIVATIONS[activation], activation
         self.n_states = n_states
         self.whitening = whitening
         if whitening is not None:
@@ -151,8 +152,7 @@ class MaskedNetwork(torch.nn.Module):
             if skip is not None:
                 skip, shift = _without_innovations(skip, self.whitening)
                 biases[-1] = biases[-1] + shift
-        name = next(name for name, function in ACTIVATIONS.items() if function is self.activation)
-        return Network(tuple(weights), tuple(biases), skip, ordering, self.n_states, name)
+        return Network(tuple(weights), tuple(biases), skip, ordering, self.n_states, self.activation_name)
 
 
 Blocks = list[tuple[slice, slice]]
@@ -218,73 +218,81 @@ def _without_innovations(weight: Array, whitening: Whitening) -> tuple[Array, Ar
     return folded.reshape(-1, weight.shape[1]).astype(np.float32), -(whitening.mean @ on_values).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class TrainingRows:
+    """The rows of a fit: which are trained on, which are held out, and how a minibatch of them is read."""
+
+    take: Take
+    train: NDArray[np.intp]
+    held_out: NDArray[np.intp]
+    ordering: NDArray[np.intp]
+    symmetry: Symmetry
+
+    def minibatch(self, rows: NDArray[np.intp], n_states: int, rng: np.random.Generator, batch_size: int) -> Codes:
+        """Return the codes of some rows in drawing order, all seen through one random symmetry."""
+        return images(self.take(rows), n_states, self.symmetry, rng, batch_size)[:, self.ordering]
+
+
 def train(
     network: MaskedNetwork,
-    take: Take,
-    rows: NDArray[np.intp],
-    held_out: NDArray[np.intp],
-    *,
-    ordering: NDArray[np.intp],
-    symmetry: Symmetry,
-    batch_size: int,
-    learning_rate: float,
-    max_iter: int,
-    alpha: float,
-    sparsity: float,
-    patience: int | None,
-    tol: float,
+    rows: TrainingRows,
+    schedule: Schedule,
     seed: np.random.SeedSequence,
     report: Callable[[int, History], bool],
 ) -> tuple[Network, History]:
-    """Minimise -log p over `rows` by Adam with a soft threshold, under a one-cycle learning rate.
+    """Minimise -log p over the rows by Adam with a soft threshold, under a one-cycle learning rate.
 
     The weights returned are the last ones, or those of the epoch with the best likelihood of the rows
-    held out. Where `patience` is given, training stops after as many epochs without a gain of `tol`.
+    held out. With a `patience`, training stops after as many epochs without a gain of `tol`.
     `report` is called after each epoch and returns whether to stop.
     """
-    rng = np.random.default_rng(seed)
-    n_batches = math.ceil(len(rows) / batch_size)
-    total_steps = max(2, max_iter * n_batches) + 1
-    # Adam forgets the large gradients of the beginning within a tenth of the run. The schedule moves the first of the
-    # two, the momentum, between 0.95 and, where the rate is largest, 0.85.
-    betas = (0.9, max(0.9, 1 - 10 / total_steps))
-    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, betas=betas, weight_decay=alpha, fused=True)
-    warm_up = max(0.1, 2 / total_steps)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps, pct_start=warm_up)
-    history, best, best_score, waited = History(), network.to_numpy(ordering), -math.inf, 0
-    for epoch in range(max_iter):
+    rng, batch_size = np.random.default_rng(seed), schedule.batch_size
+    optimizer, rate = _optimizer(network, schedule, math.ceil(len(rows.train) / batch_size))
+    history, best, best_score, waited = History(), network.to_numpy(rows.ordering), -math.inf, 0
+    for epoch in range(schedule.max_iter):
         total = 0.0
-        for batch in _batches(rng.permutation(rows), batch_size):
-            codes = images(take(batch), network.n_states, symmetry, rng, batch_size)
-            total += len(batch) * _step(network, codes[:, ordering], optimizer, schedule, sparsity)
+        for batch in _batches(rng.permutation(rows.train), batch_size):
+            codes = rows.minibatch(batch, network.n_states, rng, batch_size)
+            total += len(batch) * _step(network, codes, optimizer, rate, schedule.sparsity)
             if not math.isfinite(total):
-                history.stopped = f"epoch {epoch + 1}, learning rate {schedule.get_last_lr()[0]:.3g}"
+                history.stopped = f"epoch {epoch + 1}, learning rate {rate.get_last_lr()[0]:.3g}"
                 if epoch == 0:
                     raise DivergedError(history.stopped)
                 return best, history
-        history.loss.append(total / len(rows))
+        history.loss.append(total / len(rows.train))
         score = -history.loss[-1]
-        if len(held_out):
-            score = -mean_loss(network, take, held_out, ordering, batch_size)
+        if len(rows.held_out):
+            score = -mean_loss(network, rows.take, rows.held_out, rows.ordering, batch_size)
             history.validation.append(score)
-        waited = 0 if score > best_score + tol else waited + 1
-        if not len(held_out) or score > best_score:
-            best = network.to_numpy(ordering)
+        waited = 0 if score > best_score + schedule.tol else waited + 1
+        if not len(rows.held_out) or score > best_score:
+            best = network.to_numpy(rows.ordering)
         best_score = max(score, best_score)
-        if report(epoch, history) or (patience is not None and waited >= patience):
+        if report(epoch, history) or (schedule.patience is not None and waited >= schedule.patience):
             break
     return best, history
 
 
-def _step(network: MaskedNetwork, codes: Codes, optimizer: Any, schedule: Any, sparsity: float) -> float:
+def _optimizer(network: MaskedNetwork, schedule: Schedule, n_batches: int) -> tuple[Any, Any]:
+    """Return Adam and its one-cycle learning rate."""
+    total_steps = max(2, schedule.max_iter * n_batches) + 1
+    # Adam forgets the large gradients of the beginning within a tenth of the run. The schedule moves the first of the
+    # two, the momentum, between 0.95 and, at the largest rate, 0.85.
+    betas, lr = (0.9, max(0.9, 1 - 10 / total_steps)), schedule.learning_rate
+    optimizer = torch.optim.AdamW(network.parameters(), lr=lr, betas=betas, weight_decay=schedule.alpha, fused=True)
+    warm_up = max(0.1, 2 / total_steps)
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps, pct_start=warm_up)
+
+
+def _step(network: MaskedNetwork, codes: Codes, optimizer: Any, rate: Any, sparsity: float) -> float:
     """Take one optimiser step on a minibatch in drawing order; return the loss before it."""
     loss = network.loss(codes)
     optimizer.zero_grad()
     loss.backward()
     network.mask_gradients()
     optimizer.step()
-    network.shrink(sparsity * schedule.get_last_lr()[0])
-    schedule.step()
+    network.shrink(sparsity * rate.get_last_lr()[0])
+    rate.step()
     return loss.item()
 
 

@@ -260,18 +260,22 @@ def _unique(X):
 
 def encode_states(X, states, first_row=0):
     """Return X as codes 0 ... n_states - 1 (int8), or raise naming the first value that is no state."""
-    if len(states) == 2:
-        codes = np.equal(X, states[1]).astype(np.int8)
-    else:
-        codes = np.minimum(np.searchsorted(states, X), len(states) - 1).astype(np.int8)
+    codes = encode(X, states)
     unseen = states[codes] != X
     if unseen.any():
         row, column = np.argwhere(unseen)[0]
         raise ValueError(
-            f"X holds {X[row, column]!r} (row {first_row + row}, column {column}), "
+            f"X holds {X[row, column].item()!r} (row {first_row + row}, column {column}), "
             f"which is none of the states {states.tolist()}"
         )
     return codes
+
+
+def encode(X, states):
+    """Return X, which has been checked, as codes 0 ... n_states - 1 (int8)."""
+    if len(states) == 2:
+        return np.equal(X, states[1]).astype(np.int8)
+    return np.minimum(np.searchsorted(states, X), len(states) - 1).astype(np.int8)
 
 
 def check_ordering(ordering, n_sites, rng):
@@ -285,16 +289,35 @@ def check_ordering(ordering, n_sites, rng):
     return permutation.astype(np.intp)
 
 
-def check_direction(calibrate, n_sites):
-    """Return the weights of the order parameter as floats, None where they are to be found."""
-    if isinstance(calibrate, (bool, np.bool_)):
+def check_order_parameter(order_parameter, n_sites):
+    """Return the weights of the order parameter as floats, None for "auto"."""
+    if isinstance(order_parameter, str) and order_parameter == "auto":
         return None
-    direction = _as_array(calibrate)
-    if direction.shape != (n_sites,) or direction.dtype.kind not in "iufb" or not np.isfinite(direction).all():
+    weights = _as_array(order_parameter)
+    if weights.shape != (n_sites,) or weights.dtype.kind not in "iufb" or not np.isfinite(weights).all():
         raise ValueError(
-            f"calibrate must be True, False or the {n_sites} finite weights of an order parameter, got {calibrate!r}"
+            f"order_parameter must be 'auto' or the {n_sites} finite weights of the sites, got {order_parameter!r}"
         )
-    return direction.astype(np.float64)
+    return weights.astype(np.float64)
+
+
+def check_counts(sample_weight, n_samples):
+    """Return how often each row counts, as integers; None if each counts once."""
+    if sample_weight is None:
+        return None
+    counts = _as_array(sample_weight)
+    if counts.shape != (n_samples,) or counts.dtype.kind not in "iufb":
+        raise ValueError(f"sample_weight must have shape ({n_samples},), got {counts.shape}: {sample_weight!r}")
+    bad = ~(np.isfinite(counts) & (counts >= 0) & (counts == np.round(counts)))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ValueError(
+            f"sample_weight must hold counts of rows, integers >= 0, got {counts[row].item()!r} in row {row}"
+        )
+    counts = counts.astype(np.intp)
+    if not counts.any():
+        raise ValueError("sample_weight leaves no rows: all counts are 0")
+    return counts
 
 
 def release_pages(X):

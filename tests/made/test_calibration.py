@@ -123,9 +123,9 @@ def test_a_harmful_correction_is_refused(random_network, monkeypatch):
 def test_user_names_the_order_parameter():
     X = IsingSampler(lattice_shape=(4, 4), temperature=2.5, random_state=0).sample(n_samples=500)
     weights = np.arange(16)
-    assert clone(POOR).set_params(calibrate=weights).fit(X).calibration_["direction"].tolist() == weights.tolist()
-    with pytest.raises(ValueError, match=r"the 16 finite weights of an order parameter, got \[1, 2\]"):
-        clone(POOR).set_params(calibrate=[1, 2]).fit(X)
+    assert clone(POOR).set_params(order_parameter=weights).fit(X).calibration_["direction"].tolist() == weights.tolist()
+    with pytest.raises(ValueError, match=r"the 16 finite weights of the sites, got \[1, 2\]"):
+        clone(POOR).set_params(order_parameter=[1, 2]).fit(X)
 
 
 def test_rows_seen_in_training_are_left_out_where_the_network_has_learned_them_by_heart():

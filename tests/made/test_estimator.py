@@ -18,7 +18,16 @@ SMALL = MADEHamiltonian(hidden_layer_sizes=(8,), max_iter=3, random_state=0)
 ALL_SYMMETRIES = ("translation", "point-group", "spin-flip")
 
 
-@parametrize_with_checks([SMALL, MADEHamiltonian(hidden_layer_sizes=(8,), max_iter=3, early_stopping=True)])
+REAL_NUMBERS = "X holds real numbers; test_counts_of_rows_are_rows asks the same of states"
+
+
+@parametrize_with_checks(
+    [SMALL, MADEHamiltonian(hidden_layer_sizes=(8,), max_iter=3, early_stopping=True)],
+    expected_failed_checks=lambda estimator: {
+        "check_all_zero_sample_weights_error": REAL_NUMBERS,
+        "check_sample_weight_equivalence_on_dense_data": REAL_NUMBERS,
+    },
+)
 def test_sklearn_contract(estimator, check):
     check(estimator)
 
@@ -354,3 +363,39 @@ def test_one_linear_layer_learns_pairs_but_no_three_spin_term():
             divergence[name, hidden] = law @ (np.log(law) - model.score_samples(states))
     assert divergence.pop(("product", ())) > 0.2
     assert max(divergence.values()) < 1e-3
+
+
+def test_held_out_scores_stand_beside_the_loss():
+    """After a warm start too; epochs without rows held back have none."""
+    X = IsingSampler((3, 3), 2.5, random_state=0).sample(n_samples=400)
+    model = MADEHamiltonian(2.5, hidden_layer_sizes=(8,), max_iter=3, warm_start=True, random_state=0).fit(X)
+    first = model.validation_scores_
+    model.fit(X)
+    assert model.validation_scores_[:3] == first
+    assert len(model.validation_scores_) == len(model.loss_curve_) == 6
+    model.set_params(calibrate=False).fit(X)
+    assert np.isnan(model.validation_scores_[6:]).all()
+    assert len(model.validation_scores_) == len(model.loss_curve_) == 9
+
+
+@pytest.mark.parametrize("make", [np.random.RandomState, np.random.default_rng])
+def test_a_shared_generator_advances(make):
+    X = IsingSampler((3, 3), 2.5, random_state=0).sample(n_samples=100)
+    rng = make(0)
+    models = [MADEHamiltonian(2.5, hidden_layer_sizes=(8,), max_iter=2, random_state=rng).fit(X) for _ in range(2)]
+    assert models[0].score(X) != models[1].score(X)
+
+
+def test_counts_of_rows_are_rows():
+    """A histogram gives the same bits as its rows, and a row that counts zero is absent."""
+    X = IsingSampler((3, 3), 2.5, random_state=0).sample(n_samples=300)
+    model = MADEHamiltonian(2.5, hidden_layer_sizes=(8,), max_iter=2, random_state=0)
+    counts = np.random.default_rng(0).integers(4, size=300)
+    weighted, repeated = clone(model).fit(X, sample_weight=counts), clone(model).fit(np.repeat(X, counts, axis=0))
+    assert weighted.score(X) == repeated.score(X)
+    assert weighted.n_samples_seen_ == counts.sum()
+    for bad, message in (([0.5] * 300, "integers >= 0, got 0.5 in row 0"), ([1, 2], r"shape \(300,\), got \(2,\)")):
+        with pytest.raises(ValueError, match=message):
+            clone(model).fit(X, sample_weight=bad)
+    with pytest.raises(ValueError, match="leaves no rows"):
+        clone(model).fit(X, sample_weight=np.zeros(300))

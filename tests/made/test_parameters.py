@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 
 from skhamiltonian import IsingSampler, MADEHamiltonian
-from skhamiltonian._made.parameters import plan
+from skhamiltonian._made.parameters import make_plan
 from skhamiltonian._utils.checks import enumerate_states
 
 SYMMETRIES = ("translation", "point-group", "spin-flip")
+
+
+def default_schedule(n_samples, L, symmetries):
+    parameters = MADEHamiltonian(lattice_shape=(L, L), symmetries=symmetries).get_params()
+    return make_plan(parameters, n_samples, L * L, np.array([-1, 1], np.int8)).schedule
 
 
 @pytest.mark.parametrize(
@@ -15,13 +20,13 @@ SYMMETRIES = ("translation", "point-group", "spin-flip")
     [(1000, 8, 2500), (2000, 8, 2500), (8000, 8, 5000), (60_000, 8, 8000), (60_000, 16, 6847), (60_000, 32, 3423)],
 )
 def test_updates_grow_with_the_root_of_the_rows_and_fall_with_that_of_the_sites(n_samples, L, expected):
-    todo = plan(MADEHamiltonian(), n_samples, L * L, (L, L), SYMMETRIES)
+    todo = default_schedule(n_samples, L, SYMMETRIES)
     assert todo.max_iter == np.ceil(expected * todo.batch_size / n_samples)
 
 
 def test_few_rows_of_many_sites_are_not_seen_more_often_than_known_by_heart():
-    assert plan(MADEHamiltonian(), 500, 256, (16, 16), ()).max_iter == 30
-    assert plan(MADEHamiltonian(), 500, 256, (16, 16), ("spin-flip",)).max_iter == 60
+    assert default_schedule(500, 16, ()).max_iter == 30
+    assert default_schedule(500, 16, ("spin-flip",)).max_iter == 60
 
 
 def test_the_default_units_learn_a_plaquette_early():

@@ -5,7 +5,7 @@ import pytest
 from sklearn.base import clone
 
 from skhamiltonian import IsingSampler, MADEHamiltonian
-from skhamiltonian._made.parameters import plan
+from skhamiltonian._made.parameters import make_plan
 from skhamiltonian._made.training import MaskedNetwork
 from skhamiltonian._utils.checks import enumerate_states
 
@@ -13,6 +13,10 @@ torch = pytest.importorskip("torch")
 
 CHAIN = IsingSampler(lattice_shape=(10,), temperature=1.5, boundary="open", random_state=0)
 RAW = MADEHamiltonian(1.5, hidden_layer_sizes=(32,), max_iter=100, calibrate=False, random_state=0)
+
+
+def schedule(model, n_samples, n_sites):
+    return make_plan(model.get_params(), n_samples, n_sites, np.array([-1, 1], np.int8)).schedule
 
 
 def test_shrinking_moves_towards_zero_and_not_beyond():
@@ -53,9 +57,10 @@ def test_sparse_training_is_nearer_to_the_truth(chains):
 
 
 def test_auto_is_the_noise_of_updates_and_of_data():
-    few_updates = plan(clone(RAW).set_params(max_iter=1), 100_000, 10, (10,), ())
-    many_updates = plan(clone(RAW).set_params(max_iter=10_000), 100_000, 10, (10,), ())
-    images = plan(clone(RAW).set_params(max_iter=10_000), 100_000, 10, (10,), ("translation",))
+    few_updates = schedule(clone(RAW).set_params(max_iter=1), 100_000, 10)
+    many_updates = schedule(clone(RAW).set_params(max_iter=10_000), 100_000, 10)
+    torus = clone(RAW).set_params(max_iter=10_000, lattice_shape=(10,), symmetries=("translation",))
+    images = schedule(torus, 100_000, 10)
     assert few_updates.sparsity > many_updates.sparsity > images.sparsity
     known = 2_140_000 * 469 / (8 * 10 * (32 + 5))  # rows seen a weight, over those that are enough
     assert images.sparsity == pytest.approx(np.hypot(2.6 / np.sqrt(2_140_000) / known, 1.3 * np.sqrt(469 / 1_000_000)))
@@ -64,8 +69,8 @@ def test_auto_is_the_noise_of_updates_and_of_data():
 @pytest.mark.parametrize(("hidden", "rate"), [((), 8e-3), ((180, 120), 8e-3), (512, 8e-3), ((64, 1024), 4e-3)])
 def test_wide_layers_learn_at_a_lower_rate(hidden, rate):
     auto = clone(RAW).set_params(hidden_layer_sizes=hidden, learning_rate_init="auto", max_iter=1)
-    assert plan(auto, 100, 10, (10,), ()).learning_rate == pytest.approx(rate)
-    assert plan(auto, 100, 8192, (8192,), ()).learning_rate == pytest.approx(2e-3)
+    assert schedule(auto, 100, 10).learning_rate == pytest.approx(rate)
+    assert schedule(auto, 100, 8192).learning_rate == pytest.approx(2e-3)
     X = CHAIN.sample(n_samples=20, random_state=0)
     given = clone(auto).set_params(learning_rate_init=rate).fit(X)
     assert np.array_equal(auto.fit(X).intercepts_[-1], given.intercepts_[-1])

@@ -8,7 +8,8 @@ import pytest
 
 from skhamiltonian._made import training as _training
 from skhamiltonian._made.network import encode_ordered, log_prob, masks
-from skhamiltonian._made.training import DivergedError, MaskedNetwork, Whitening, mean_loss, train
+from skhamiltonian._made.parameters import Schedule
+from skhamiltonian._made.training import DivergedError, MaskedNetwork, TrainingRows, Whitening, mean_loss, train
 
 torch = pytest.importorskip("torch")
 
@@ -17,16 +18,16 @@ def as_they_are(rng):
     return np.arange(6), False
 
 
-OPTIONS = {
-    "ordering": np.arange(6), "symmetry": as_they_are, "batch_size": 20, "learning_rate": 0.01, "max_iter": 3,
-    "alpha": 0.0, "sparsity": 0.0, "patience": None, "tol": 0.0, "report": lambda epoch, history: False,
-}  # fmt: skip
 CODES = np.random.default_rng(0).integers(2, size=(50, 6)).astype(np.int8)
 ROWS, NONE = np.arange(50), np.arange(0)
 
 
-def trained(network, take=CODES.__getitem__, rows=ROWS, held_out=NONE, **options):
-    return train(network, take, rows, held_out, seed=np.random.SeedSequence(0), **(OPTIONS | options))
+def trained(network, take=CODES.__getitem__, rows=ROWS, held_out=NONE, report=lambda epoch, history: False, **options):
+    """Train on rows in the order of the columns, without symmetries."""
+    reading = {name: options.pop(name) for name in ("ordering", "symmetry") if name in options}
+    reading = {"ordering": np.arange(6), "symmetry": as_they_are} | reading
+    schedule = Schedule(**({"batch_size": 20, "learning_rate": 0.01, "max_iter": 3} | options))
+    return train(network, TrainingRows(take, rows, held_out, **reading), schedule, np.random.SeedSequence(0), report)
 
 
 def arrays(network):
