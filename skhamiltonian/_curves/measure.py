@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from .._montecarlo.statistics import (
     unit_starts,
 )
 from .._utils.checks import check_memory
-from .result import PhaseCurve
 
 _TOO_FEW_DRAWS = 10  # below, there is no error bar at all
 BUILT_IN = (
@@ -54,26 +53,43 @@ class Point:
     n_sites: int
     effective_sample_size: float
     r_hat: float
-    support: float
-    acceptance: float
-    frozen: bool
+    support: float = math.nan
+    acceptance: float = math.nan
+    frozen: bool = False
     spread: dict | None = None
 
 
+def check_observables(observables):
+    if observables is None:
+        return {}
+    if not isinstance(observables, Mapping):
+        raise TypeError(f"observables must be a dict of names and functions of X, got {observables!r}")
+    for name, function in observables.items():
+        if not isinstance(name, str) or not callable(function):
+            raise TypeError(f"observables must map names to functions of X, got {name!r}: {function!r}")
+        if name in BUILT_IN:
+            raise ValueError(f"observables has {name!r}, which is measured already: choose another name")
+    return dict(observables)
+
+
 def measure(sampler: ThermalSampler, T: float, request: Request, seed: np.random.SeedSequence) -> Point:
-    """Return estimates and diagnostics at one temperature."""
+    """Return what is known of a sampler at one temperature."""
     options = {"n_samples": request.n_samples, "field": request.field, "method": request.method}
     draws = sampler.draws(T, random_state=seed, **options)
-    n_chains, n_draws, n_sites = draws.configurations.shape
+    support = sampler._support(T, request.field, seed.spawn(1)[0])
+    return replace(estimate(draws, request.functions, T, getattr(sampler, "states_", None)), support=support)
+
+
+def estimate(draws: Draws, functions: Mapping[str, Callable], T: float, states: np.ndarray | None = None) -> Point:
+    """Return the averages of draws, with errors and diagnostics."""
+    n_sites = draws.configurations.shape[2]
     weight = normalised_weights(draws)
-    series = _built_in_series(draws, weight, _largest_state(sampler, draws.configurations))
-    vectors = {name: _values(name, function, draws) for name, function in request.functions.items()}
+    series = _built_in_series(draws, weight, _largest_state(states, draws.configurations))
+    vectors = {name: _values(name, function, draws) for name, function in functions.items()}
     scalars = {(name, i): x for name, values in vectors.items() for i, x in enumerate(_columns(values))}
-    slow = [x for name, x in series.items() if name in ("abs_m", "E")]  # <m> = 0 needs no chain to flip its sign
-    slow += scalars.values()
-    # A population shares ancestors and is never cut.
-    tau = math.inf if draws.log_partition is not None else max(autocorrelation_time(x) for x in slow)
-    starts = unit_starts(n_chains, n_draws, tau)
+    # <m> = 0 needs no chain to flip its sign.
+    slow = [series[name] for name in ("abs_m", "E") if name in series] + list(scalars.values())
+    starts = _starts(draws, slow)
     mean = {name: leave_one_out(x, weight, starts) for name, x in (series | scalars).items()}
     if draws.log_partition is not None:
         mean["log_z"] = log_mean_leave_one_out(np.asarray(draws.log_partition, dtype=float))
@@ -85,19 +101,18 @@ def measure(sampler: ThermalSampler, T: float, request: Request, seed: np.random
     ess = min(effective_sample_size(x, weight, starts) for x in slow)
     if not ess >= _TOO_FEW_DRAWS:
         estimates = {name: Estimate(value, np.full_like(value, math.nan)[()]) for name, (value, _) in estimates.items()}
-    return Point(
-        estimates,
-        n_sites,
-        effective_sample_size=ess,
-        r_hat=max(r_hat(x, weight) for x in slow),
-        support=sampler._support(T, request.field, seed.spawn(1)[0]),
-        acceptance=draws.acceptance,
-        frozen=draws.frozen,
-    )
+    disagreement = max(r_hat(x, weight) for x in slow)
+    return Point(estimates, n_sites, ess, disagreement, acceptance=draws.acceptance, frozen=draws.frozen)
 
 
-def _largest_state(sampler, configurations):
-    states = getattr(sampler, "states_", None)
+def _starts(draws, slow):
+    """Return where independent units begin: chains, or blocks of chains; populations stay whole."""
+    n_chains, n_draws = draws.configurations.shape[:2]
+    tau = math.inf if draws.log_partition is not None else max(autocorrelation_time(x) for x in slow)
+    return unit_starts(n_chains, n_draws, tau)
+
+
+def _largest_state(states, configurations):
     return np.max(np.abs(configurations if states is None else np.asarray(states, dtype=float))) or 1
 
 
@@ -185,8 +200,8 @@ def merge(points: list[Point]) -> Point:
     )
 
 
-def assemble(points: list[Point], temperatures, field: float, data_temperature: float | None) -> PhaseCurve:
-    """Turn the points into one PhaseCurve; what is not known at a temperature is nan."""
+def assemble(points: list[Point], temperatures, field: float, data_temperature: float | None) -> dict:
+    """Turn the points into the fields of a PhaseCurve; what is not known at a temperature is nan."""
     known = {name: value for point in points for name, (value, _) in point.observables.items()}
     names = sorted(known, key=lambda name: BUILT_IN.index(name) if name in BUILT_IN else len(BUILT_IN))
 
@@ -200,12 +215,12 @@ def assemble(points: list[Point], temperatures, field: float, data_temperature: 
         for name in ("effective_sample_size", "r_hat", "support", "acceptance")
     }
     spread = [point.spread for point in points if point.spread is not None]
-    return PhaseCurve(
-        temperatures,
-        {name: Estimate(value[name], error[name]) for name in names},
+    return {
+        "temperatures": temperatures,
+        "observables": {name: Estimate(value[name], error[name]) for name in names},
         **diagnostics,
-        n_sites=points[0].n_sites,
-        field=field,
-        data_temperature=data_temperature,
-        spread=stack(spread, lambda x: x) if spread else None,
-    )
+        "n_sites": points[0].n_sites,
+        "field": field,
+        "data_temperature": data_temperature,
+        "spread": stack(spread, lambda x: x) if spread else None,
+    }

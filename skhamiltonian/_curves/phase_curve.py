@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -13,7 +12,8 @@ from sklearn.pipeline import Pipeline
 from .._montecarlo.sampler import ForeignSampler, ThermalSampler
 from .._utils.checks import check_integer, check_number, check_temperatures, seed_sequence
 from .._utils.warn import warn
-from .measure import BUILT_IN, Request, assemble, measure, merge
+from .measure import Request, assemble, check_observables, measure, merge
+from .result import PhaseCurve
 
 _ENOUGH_DRAWS = 50  # below, the error of the error bar is more than about 10 %
 _R_HAT_LIMIT = 1.05
@@ -104,7 +104,7 @@ def phase_curve(
         raise ValueError(f"there must be a temperature and a sampler, got temperatures={temperatures!r}, {sampler!r}")
     field = check_number(field, "field", include_low=False, include_high=False)
     n_samples = check_integer(n_samples, "n_samples", minimum=1)
-    request = Request(n_samples, field, method, _check_observables(observables))
+    request = Request(n_samples, field, method, check_observables(observables))
     for one in samplers:
         one._prepare()
     data_temperature = _data_temperature(samplers)
@@ -115,7 +115,7 @@ def phase_curve(
         for one, child in zip(samplers, seed.spawn(len(samplers)), strict=True)
     )
     points = [merge(points[i : i + len(samplers)]) for i in range(0, len(points), len(samplers))]
-    curve = assemble(points, temperatures, field, data_temperature)
+    curve = PhaseCurve(**assemble(points, temperatures, field, data_temperature))
     frozen = np.array([point.frozen for point in points])
     _warn_if_frozen(curve, frozen, method)
     _warn_if_too_short(curve, ~frozen, n_samples)
@@ -130,19 +130,6 @@ def as_sampler(sampler):
     if isinstance(last, type) or not callable(getattr(last, "sample", None)):
         raise TypeError(f"sampler must have a method sample(temperature, n_samples=...), got {last!r}")
     return ForeignSampler(last, set(inspect.signature(last.sample).parameters))
-
-
-def _check_observables(observables):
-    if observables is None:
-        return {}
-    if not isinstance(observables, Mapping):
-        raise TypeError(f"observables must be a dict of names and functions of X, got {observables!r}")
-    for name, function in observables.items():
-        if not isinstance(name, str) or not callable(function):
-            raise TypeError(f"observables must map names to functions of X, got {name!r}: {function!r}")
-        if name in BUILT_IN:
-            raise ValueError(f"observables has {name!r}, which is measured already: choose another name")
-    return dict(observables)
 
 
 def _data_temperature(samplers):

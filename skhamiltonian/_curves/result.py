@@ -3,12 +3,15 @@
 import contextlib
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
-from .._montecarlo.draws import Estimate, with_error
-from .._utils.checks import check_temperatures
+from .._montecarlo.draws import Draws, Estimate, with_error
+from .._utils.checks import check_temperatures, validate_configurations
+from .measure import assemble, check_observables, estimate
 
 _TABLE = ("abs_magnetization", "energy", "susceptibility", "heat_capacity")
 _DIAGNOSTICS = ("effective_sample_size", "r_hat", "support", "acceptance")
@@ -66,6 +69,46 @@ class PhaseCurve:
     data_temperature: float | None = None
     spread: dict | None = None
 
+    @classmethod
+    def from_samples(cls, samples, *, energy=None, observables=None):
+        """Return the averages of measured configurations, to be laid over a prediction.
+
+        Parameters
+        ----------
+        samples : dict of float to array-like of shape (n_samples, n_sites)
+            Configurations by temperature. The rows of each are taken as one Markov chain in their order, so that
+            errors count the correlation of neighbouring rows.
+        energy : callable, default=None
+            Function of X (n_samples, n_sites) that returns total energies (n_samples,), such as the method `energy`
+            of a model or a sampler.
+        observables : dict of str to callable, default=None
+            Further quantities, as in :func:`phase_curve`.
+
+        Returns
+        -------
+        PhaseCurve
+            The averages, with the errors of the rows.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a temperature is not positive, or X does not hold configurations.
+
+        Examples
+        --------
+        >>> from skhamiltonian import IsingSampler, PhaseCurve
+        >>> ising = IsingSampler(lattice_shape=(4, 4), temperature=2.0, random_state=0)
+        >>> measured = PhaseCurve.from_samples({2.0: ising.sample(n_samples=2000)}, energy=ising.energy)
+        >>> list(measured.observables)  # doctest: +NORMALIZE_WHITESPACE
+        ['magnetization', 'abs_magnetization', 'energy', 'susceptibility', 'heat_capacity', 'binder_cumulant']
+        """
+        if not isinstance(samples, Mapping) or not samples:
+            raise TypeError(f"samples must be a dict of temperatures and configurations, got {samples!r}")
+        temperatures = check_temperatures(sorted(samples), "samples", ndim=1)
+        functions = check_observables(observables)
+        points = [estimate(_rows(samples[T], energy), functions, float(T)) for T in sorted(samples)]
+        return cls(**assemble(points, temperatures, 0.0, None))
+
     def __getitem__(self, name):
         if name not in self.observables:
             raise KeyError(f"{name!r} was not measured; there are {', '.join(self.observables)}")
@@ -93,7 +136,8 @@ class PhaseCurve:
         -------
         pandas.DataFrame
             Columns ``temperature``, for an observable ``energy`` the columns ``energy``, ``energy_error`` and, for
-            several models, ``energy_spread``; then the diagnostics.
+            several models, ``energy_spread``; then the diagnostics. An observable ``a`` that is an array has the
+            columns ``a[0]``, ``a[1]`` and so on.
 
         Raises
         ------
@@ -105,10 +149,10 @@ class PhaseCurve:
         except ImportError as error:
             raise ImportError("PhaseCurve.to_frame needs pandas: pip install pandas") from error
         columns = {"temperature": self.temperatures}
-        for name, (value, error) in self.observables.items():
-            columns |= {name: value, f"{name}_error": error}
-            if self.spread is not None:
-                columns[f"{name}_spread"] = self.spread[name]
+        for name, values in self._arrays().items():
+            for index in np.ndindex(values.shape[1:]):
+                suffix = "".join(f"[{i}]" for i in index)
+                columns[name + suffix] = values[(slice(None), *index)]
         return pd.DataFrame(columns | {name: getattr(self, name) for name in _DIAGNOSTICS})
 
     def to_xarray(self):
@@ -130,16 +174,24 @@ class PhaseCurve:
             import xarray as xr
         except ImportError as error:
             raise ImportError("PhaseCurve.to_xarray needs xarray: pip install xarray") from error
-        columns = {name: getattr(self, name) for name in _DIAGNOSTICS}
-        for name, (value, error) in self.observables.items():
-            columns |= {name: value, f"{name}_error": error}
-            if self.spread is not None:
-                columns[f"{name}_spread"] = self.spread[name]
+        columns = {name: getattr(self, name) for name in _DIAGNOSTICS} | self._arrays()
         attrs = {"n_sites": self.n_sites, "field": self.field}
         if self.data_temperature is not None:
             attrs["data_temperature"] = self.data_temperature
-        variables = {name: ("temperature", column) for name, column in columns.items()}
+        variables = {
+            name: (("temperature", *(f"{name}_axis_{k}" for k in range(1, column.ndim))), column)
+            for name, column in columns.items()
+        }
         return xr.Dataset(variables, {"temperature": self.temperatures}, attrs)
+
+    def _arrays(self):
+        """Return value, error and spread of every observable by name."""
+        arrays = {}
+        for name, (value, error) in self.observables.items():
+            arrays |= {name: value, f"{name}_error": error}
+            if self.spread is not None:
+                arrays[f"{name}_spread"] = self.spread[name]
+        return arrays
 
     def save(self, path):
         """Write the curve to `path`, a NumPy ``.npz`` file without pickled objects.
@@ -149,20 +201,15 @@ class PhaseCurve:
         path : str or path-like
             File to write. An existing file is replaced once all is written, and stays where that fails.
         """
-        values, errors = np.transpose(list(self.observables.values()), (1, 0, 2))
-        spreads = [] if self.spread is None else [self.spread[name] for name in self.observables]
         T0 = math.nan if self.data_temperature is None else self.data_temperature
         arrays = {name: getattr(self, name) for name in ("temperatures", *_DIAGNOSTICS)}
+        for i, (name, (value, error)) in enumerate(self.observables.items()):
+            arrays |= {f"value_{i}": value, f"error_{i}": error}
+            if self.spread is not None:
+                arrays[f"spread_{i}"] = self.spread[name]
+        names = np.array(list(self.observables), dtype=str)
         with _replacing(path) as file:
-            np.savez(
-                file,
-                **arrays,
-                names=np.array(list(self.observables), dtype=str),
-                values=values,
-                errors=errors,
-                spreads=np.reshape(spreads, (-1, len(self.temperatures))),
-                scalars=np.array([self.n_sites, self.field, T0]),
-            )
+            np.savez(file, **arrays, names=names, scalars=np.array([self.n_sites, self.field, T0]))
 
     @classmethod
     def load(cls, path):
@@ -191,6 +238,12 @@ class PhaseCurve:
                 raise ValueError(f"{os.fspath(path)!r} is not a PhaseCurve file, or is damaged: {error}") from error
 
 
+def _rows(X, energy):
+    """Return measured configurations as Draws of one chain."""
+    X = validate_configurations(BaseEstimator(), X, reset=True)
+    return Draws(X[None], None if energy is None else np.reshape(energy(X), (1, -1)))
+
+
 @contextlib.contextmanager
 def _replacing(path):
     """Open a file that takes the name `path` when it is complete, so that a full disk or Ctrl-C leave the old one."""
@@ -215,21 +268,28 @@ def _checked(arrays):
     names = arrays["names"]
     if names.dtype.kind != "U" or names.ndim != 1 or len(set(names.tolist())) != len(names):
         raise ValueError(f"names must be different strings, got {names!r}")
-    shapes = dict.fromkeys(_DIAGNOSTICS, T.shape) | dict.fromkeys(("values", "errors"), (len(names), *T.shape))
-    shapes["spreads"] = (len(arrays["spreads"]) and len(names), *T.shape)  # no rows for a single model
-    for name, shape in shapes.items():
-        if arrays[name].dtype != np.float64 or arrays[name].shape != shape:
-            raise ValueError(f"{name} must be float64 of shape {shape}, got {arrays[name].dtype} {arrays[name].shape}")
+    for name in _DIAGNOSTICS:
+        _expect_floats(arrays, name, T.shape)
+    kinds = ("value", "error", "spread") if "spread_0" in arrays else ("value", "error")
+    for i in range(len(names)):
+        shape = (*T.shape, *arrays[f"value_{i}"].shape[1:])
+        for kind in kinds:
+            _expect_floats(arrays, f"{kind}_{i}", shape)
     n_sites, field, T0 = map(float, arrays["scalars"])
     if not (n_sites >= 1 and n_sites.is_integer() and math.isfinite(field) and (math.isnan(T0) or T0 > 0)):
         raise ValueError(f"n_sites, field and data_temperature cannot be {n_sites}, {field} and {T0}")
-    estimates = zip(arrays["values"], arrays["errors"], strict=True)
+    values, errors, *spreads = ([arrays[f"{kind}_{i}"] for i in range(len(names))] for kind in kinds)
     return {
         "temperatures": T,
-        "observables": {str(name): Estimate(*pair) for name, pair in zip(names, estimates, strict=True)},
+        "observables": dict(zip(names.tolist(), map(Estimate, values, errors), strict=True)),
         **{name: arrays[name] for name in _DIAGNOSTICS},
         "n_sites": int(n_sites),
         "field": field,
         "data_temperature": None if math.isnan(T0) else T0,
-        "spread": dict(zip(names.tolist(), arrays["spreads"], strict=True)) if len(arrays["spreads"]) else None,
+        "spread": dict(zip(names.tolist(), spreads[0], strict=True)) if spreads else None,
     }
+
+
+def _expect_floats(arrays, name, shape):
+    if arrays[name].dtype != np.float64 or arrays[name].shape != shape:
+        raise ValueError(f"{name} must be float64 of shape {shape}, got {arrays[name].dtype} {arrays[name].shape}")

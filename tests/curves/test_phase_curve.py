@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from skhamiltonian import IsingSampler
 from skhamiltonian._curves.phase_curve import phase_curve
 from skhamiltonian._curves.result import PhaseCurve
 from skhamiltonian._ising.exact import ising_exact
@@ -346,3 +347,54 @@ def test_chains_that_disagree_are_reported():
 def test_a_handful_of_draws_gets_no_error_bar(sampler):
     curve = phase_curve(sampler, [2.5], n_samples=8, random_state=0)
     assert all(np.isnan(error).all() and np.isfinite(value).all() for value, error in curve.observables.values())
+
+
+def test_an_observable_may_be_an_array(tmp_path):
+    """Each of its numbers has the value and the error that it has alone."""
+    both = {"moments": lambda X: np.stack([X.mean(axis=1) ** 2, X[:, 0] * X[:, 1]], axis=1)}
+    alone = {"m2": lambda X: X.mean(axis=1) ** 2, "bond": lambda X: X[:, 0] * X[:, 1]}
+    array, scalars = (
+        phase_curve(SmallIsing(), [2.0, 3.0], observables=o, n_samples=4000, random_state=0) for o in (both, alone)
+    )
+    for k, name in enumerate(alone):
+        np.testing.assert_array_equal(array["moments"].value[:, k], scalars[name].value)
+        np.testing.assert_array_equal(array["moments"].error[:, k], scalars[name].error)
+    np.testing.assert_array_equal(array.to_frame()["moments_error[1]"], scalars["bond"].error)
+    array.save(tmp_path / "curve.npz")
+    np.testing.assert_array_equal(PhaseCurve.load(tmp_path / "curve.npz")["moments"].value, array["moments"].value)
+    assert array.to_xarray()["moments"].shape == (2, 2)
+    ensemble = phase_curve([Network(i, 0.1) for i in range(3)], [2.0], observables=both, n_samples=4000, random_state=0)
+    assert ensemble.spread["moments"].shape == (1, 2)
+
+
+def test_products_of_observables_do_not_overflow():
+    """All 256 aligned spins of +-1: the sum of their products is 256, also for observables of narrow integers."""
+    ising = IsingSampler((16, 16), 0.5, random_state=0)
+    curve = phase_curve(ising, [0.5], n_samples=200, observables={"norm": lambda X: np.einsum("ni,ni->n", X, X)})
+    assert curve["norm"].value[0] == 256
+
+
+@pytest.mark.parametrize("temperature", [1e150, 1e160, 1e300, np.inf])
+def test_heat_capacity_vanishes_at_huge_temperatures(temperature):
+    curve = phase_curve(SmallIsing(), [temperature], n_samples=2000, random_state=0)
+    value, error = curve["heat_capacity"]
+    assert 0 <= value[0] < 1e-200
+    assert 0 <= error[0] < 1e-200
+
+
+def test_measured_rows_become_a_curve():
+    """Rows in the order of a Markov chain, whose correlation is counted in the errors: tau is 7."""
+    system = SmallIsing(n_chains=1)
+    z = []
+    for seed in range(60):
+        X = system.sample(2.0, n_samples=4000, random_state=seed)
+        measured = PhaseCurve.from_samples({2.0: X, 3.0: X}, energy=system.energy, observables=CORNER)
+        value, error = measured["energy"]
+        z.append((value[0] - system.exact(2.0)["energy"]) / error[0])
+    np.testing.assert_array_equal(measured.temperatures, [2.0, 3.0])
+    assert measured["corner"].value[0] == pytest.approx(system.exact(2.0)["corner"], abs=0.1)
+    assert 0.7 < np.std(z) < 1.3
+    assert abs(np.mean(z)) < 4 / np.sqrt(60)
+    for wrong, error in (({}, TypeError), ([X], TypeError), ({-1.0: X}, ValueError), ({2.0: X[0]}, ValueError)):
+        with pytest.raises(error):
+            PhaseCurve.from_samples(wrong)

@@ -57,8 +57,8 @@ def test_a_damaged_file_is_one_clear_error_or_the_same_curve(curve, tmp_path):
     [
         {"temperatures": np.array([2.0, -2.5, 3.0])},
         {"temperatures": np.array([2.0, 2.5])},
-        {"values": np.zeros((3, 3))},
-        {"errors": np.zeros((7, 3), dtype=np.float32)},
+        {"value_1": np.zeros((3, 3))},
+        {"error_1": np.zeros(3, dtype=np.float32)},
         {"names": np.array(["a"] * 7)},
         {"names": np.arange(7)},
         {"r_hat": np.zeros(4)},
@@ -66,7 +66,7 @@ def test_a_damaged_file_is_one_clear_error_or_the_same_curve(curve, tmp_path):
         {"scalars": np.array([9.0, np.nan, 2.5])},
         {"scalars": np.array([9.0, 0.0, -2.5])},
         {"scalars": np.array([9.0])},
-        {"spreads": np.zeros((7, 2))},
+        {"spread_0": np.zeros(2)},
         {"support": np.array([None, 1, 2])},
     ],
 )
