@@ -1,8 +1,13 @@
 """Sphinx configuration: `python -m sphinx -W docs docs/_build/html`."""
 
 import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import skhamiltonian
+
+sys.path.insert(0, str(Path(__file__).parent))  # gallery_order
 
 project = "skhamiltonian"
 copyright = "skhamiltonian developers"
@@ -14,6 +19,8 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
     "numpydoc",
+    "sphinx_copybutton",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
@@ -32,12 +39,15 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "write_computation_times": False,
     "parallel": os.cpu_count(),
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": "gallery_order.position",
 }
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skhamiltonian"
-html_static_path = ["_static"]
+# The site carries its own MathJax (one file with its fonts), so that formulas need no other server.
+mathjax = Path(find_spec("mathjax").submodule_search_locations[0], "static", "mathjax", "es5", "tex-svg.js")
+html_static_path = ["_static", str(mathjax)]
+mathjax_path = mathjax.name
 html_css_files = ["custom.css"]
 html_theme_options = {
     "show_toc_level": 2,
@@ -47,5 +57,7 @@ html_theme_options = {
     "navbar_persistent": ["search-button"],
 }
 # Only the gallery and the API have pages below them; elsewhere the empty sidebar would take a third of the width.
-html_sidebars = {page: [] for page in ("user_guide", "trust", "benchmarks", "migration")}
+html_sidebars = {page: [] for page in ("install", "user_guide", "trust", "migration")}
 html_show_sourcelink = False
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True

@@ -2,9 +2,9 @@ r"""
 What noise in the data does
 ===========================
 
-A detector that misreads a spin now and then, with a chance of 1 % or 5 %, does not measure the Boltzmann law of the
-system. The network learns the law of what it is shown, and the phase curve bends. It takes about a minute on one
-core.
+A detector that misreads a spin now and then, with a chance of 1 % or 5 %, does not
+measure the Boltzmann law of the system. The network learns the law of what it is shown,
+and the phase curve bends. It takes about a minute on one core.
 """
 
 import numpy as np
@@ -34,12 +34,17 @@ for chance in [0.0, 0.01, 0.05]:
     curve = phase_curve(made, T, random_state=0)
     curves[f"learned, {chance:.0%} of the spins misread"] = curve
     value, error = curve["abs_magnetization"]
-    print(f"{chance:4.0%} misread: <|m|> = {value[2]:.3f} +- {error[2]:.3f} at T = 2.0, {value[7]:.3f} at T0")
+    print(
+        f"{chance:4.0%} misread: <|m|> = {value[2]:.3f} +- {error[2]:.3f} at T = 2.0, "
+        f"{value[7]:.3f} at T0"
+    )
 
 # %%
-# A misread spin is one that disagrees with its neighbours without paying for it. At T0 the magnetization loses a
-# factor of :math:`1 - 2 \epsilon` and the correlation of two spins its square, so the learned couplings are weaker: the
-# whole curve moves to lower temperatures, as if the data had been warmer. One misread spin in a hundred is seen in the
-# second digit, five bend the curve by a tenth. Noise does not show as noise but as a shift: clean the images first.
+# A misread spin is one that disagrees with its neighbours without paying for it. At T0
+# the magnetization loses a factor of :math:`1 - 2 \epsilon` and the correlation of two
+# spins its square, so the learned couplings are weaker: the whole curve moves to lower
+# temperatures, as if the data had been warmer. One misread spin in a hundred is seen in
+# the second digit, five bend the curve by a tenth. Noise does not show as noise but as
+# a shift: clean the images first.
 
 PhaseCurveDisplay.from_curves(curves)

@@ -2,12 +2,13 @@ r"""
 One temperature in, all temperatures out
 ========================================
 
-Figure 3 of L. Wang, Y. Jiang, K. Zhou, "Neural Network Statistical Mechanics" (2020), from scratch: 60 000
-configurations of the 16 x 16 Ising model at :math:`T_0 = 2.5`, a network trained on them, and the magnetization
-that its Hamiltonian predicts at other temperatures, beside the true one.
+Figure 3 of L. Wang, Y. Jiang, K. Zhou, "Neural Network Statistical Mechanics" (2020),
+from scratch: 60 000 configurations of the 16 x 16 Ising model at :math:`T_0 = 2.5`, a
+network trained on them, and the magnetization that its Hamiltonian predicts at other
+temperatures, beside the true one.
 
-Two networks are shown: the paper's, and this library's default with the symmetries of the lattice. It takes
-about two minutes on two cores.
+Two networks are shown: the paper's, and this library's default with the symmetries of
+the lattice. It takes about two minutes on two cores.
 """
 
 import time
@@ -15,7 +16,14 @@ import time
 import joblib
 import numpy as np
 
-from skhamiltonian import EnergyDisplay, IsingSampler, MADEHamiltonian, PhaseCurveDisplay, ising_exact, phase_curve
+from skhamiltonian import (
+    EnergyDisplay,
+    IsingSampler,
+    MADEHamiltonian,
+    PhaseCurveDisplay,
+    ising_exact,
+    phase_curve,
+)
 
 started = time.perf_counter()
 
@@ -38,8 +46,9 @@ report(f"60 000 configurations at T = {T0}")
 # %%
 # Two networks
 # ------------
-# The entropy of the finite torus is known exactly, so the quality of a fit has an absolute scale: the mean of
-# :math:`\ln p(s) - \ln p_\theta(s)` over new configurations, which is zero for the perfect model.
+# The entropy of the finite torus is known exactly, so the quality of a fit has an
+# absolute scale: the mean of :math:`\ln p(s) - \ln p_\theta(s)` over new
+# configurations, which is zero for the perfect model.
 
 networks = {
     "network of the paper": MADEHamiltonian(
@@ -64,13 +73,15 @@ networks = {
 log_p = -ising.energy(X_new) / T0 - ising_exact(shape, T0).log_partition
 for label, network in networks.items():
     network.fit(X)
-    report(f"{label}: {np.mean(log_p - network.score_samples(X_new)):.3f} nats from the truth")
+    nats = np.mean(log_p - network.score_samples(X_new))
+    report(f"{label}: {nats:.3f} nats from the truth")
 
 # %%
 # Prediction
 # ----------
-# Nothing but the networks enters here. The paper takes Metropolis steps on the learned energy; tempered ancestral
-# sampling, the default, gives the same averages from independent draws, and Metropolis checks it at five temperatures.
+# Nothing but the networks enters here. The paper takes Metropolis steps on the learned
+# energy; tempered ancestral sampling, the default, gives the same averages from
+# independent draws, and Metropolis checks it at five temperatures.
 
 T = [1.0, 1.5, 1.75, 2.0, 2.1, 2.2, 2.3, 2.4, 2.5, 2.6, 2.75, 3.0, 3.5, 4.0]
 made = networks["MADEHamiltonian"]
@@ -80,19 +91,26 @@ with joblib.parallel_config(n_jobs=2):
     for label, network in networks.items():
         curves[label] = phase_curve(network, T, random_state=0)
         report(f"curve of {label}, by tempered sampling")
-    check = phase_curve(made, [1.5, 2.0, 2.3, T0, 3.0], method="metropolis", n_samples=1280, random_state=0)
+    check = phase_curve(
+        made,
+        [1.5, 2.0, 2.3, T0, 3.0],
+        method="metropolis",
+        n_samples=1280,
+        random_state=0,
+    )
     report("five points of it by Metropolis")
 
 print("\n<|m|> at T" + "".join(f"{label:>22}" for label in curves))
 for k, temperature in enumerate(T):
-    points = (f"{curve['abs_magnetization'].value[k]:.4f} +- {curve['abs_magnetization'].error[k]:.4f}"
-              for curve in curves.values())  # fmt: skip
+    means = (curve["abs_magnetization"] for curve in curves.values())
+    points = (f"{mean.value[k]:.4f} +- {mean.error[k]:.4f}" for mean in means)
     print(f"{temperature:10.2f}" + "".join(f"{point:>22}" for point in points))
 
 # %%
 # The figure
 # ----------
-# Pale points have next to no training configurations behind them: there, the network generalises.
+# Pale points have next to no training configurations behind them: there, the network
+# generalises.
 
 display = PhaseCurveDisplay.from_curves(curves | {"MADEHamiltonian, Metropolis": check})
 display.figure_.set_size_inches(7.5, 5)

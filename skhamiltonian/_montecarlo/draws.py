@@ -76,7 +76,7 @@ class Draws:
     effective_sample_size: float = math.nan
 
 
-def with_error(value, error):
+def with_error(value: float, error: float) -> str:
     """Return `value` with its error in units of the last digit, 0.6713(23); without one where it has none."""
     if not (1e-9 * abs(value) < error < math.inf):  # none, or nothing but rounding
         return f"{value:.5g}"

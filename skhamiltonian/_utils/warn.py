@@ -10,7 +10,7 @@ import sklearn
 _INSIDE = (str(Path(__file__).parents[1]), *(str(Path(package.__file__).parent) for package in (joblib, sklearn)))
 
 
-def warn(message, category=UserWarning):
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the innermost line that belongs neither to this package nor to scikit-learn or joblib."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):

@@ -134,7 +134,7 @@ def test_extremes_agree_with_enumeration_or_warn(made, method, temperature, fiel
     assert np.abs(X.mean(axis=1)).mean() == pytest.approx(exact["abs_magnetization"], abs=0.05)
     with warns():
         curve = phase_curve(made, [temperature], n_samples=2048, field=field, method=method, random_state=0)
-    for name in {"abs_magnetization", "energy"}:
+    for name in ("abs_magnetization", "energy"):
         value, error = curve[name]
         assert abs(value[0] - exact[name]) < 5 * error[0] + 1e-5 * max(1, abs(exact[name]))
 
