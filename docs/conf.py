@@ -2,7 +2,6 @@
 
 import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import skhamiltonian
@@ -44,10 +43,7 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skhamiltonian"
-# The site carries its own MathJax (one file with its fonts), so that formulas need no other server.
-mathjax = Path(find_spec("mathjax").submodule_search_locations[0], "static", "mathjax", "es5", "tex-svg.js")
-html_static_path = ["_static", str(mathjax)]
-mathjax_path = mathjax.name
+html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_theme_options = {
     "show_toc_level": 2,
