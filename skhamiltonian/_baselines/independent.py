@@ -3,17 +3,20 @@
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.utils import gen_batches
 from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_is_fitted
 
 from .._montecarlo.draws import Draws
 from .._montecarlo.sampler import ThermalSampler
 from .._utils.checks import (
+    check_counts,
     check_memory,
     check_number,
     check_temperature,
     encode_states,
     learn_states,
+    release_pages,
     validate_configurations,
 )
 
@@ -61,7 +64,7 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
         self.states = states
         self.random_state = random_state
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Count the states of every site.
 
         Parameters
@@ -70,6 +73,8 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
             Configurations at `temperature`.
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, integers >= 0. None counts each row once.
 
         Returns
         -------
@@ -79,8 +84,11 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
         T0 = check_temperature(self.temperature, allow_infinite=False)
         smoothing = check_number(self.smoothing, "smoothing", low=0, include_low=False, include_high=False)
         X = validate_configurations(self, X, reset=True)
+        weight = check_counts(sample_weight, len(X))
+        if weight is not None:
+            X, weight = X[weight > 0], weight[weight > 0]
         states = learn_states(X, self.states)
-        counts = np.stack([np.equal(X, state).sum(axis=0) for state in states], axis=1) + smoothing
+        counts = _counts(X, states, np.ones(len(X), np.intp) if weight is None else weight) + smoothing
         counts /= counts.max()  # whose sum is finite, however large the smoothing
         self.log_prob_ = np.log(counts / counts.sum(axis=1, keepdims=True))
         self.states_, self.temperature_ = states, T0
@@ -158,3 +166,13 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = True
         return tags
+
+
+def _counts(X, states, weight):
+    """Return how often each site is in each state, (n_sites, n_states)."""
+    counts = np.zeros((X.shape[1], len(states)))
+    for rows in gen_batches(len(X), 4096):
+        for code, state in enumerate(states):
+            counts[:, code] += weight[rows] @ np.equal(X[rows], state)
+        release_pages(X)
+    return counts

@@ -206,11 +206,13 @@ def learn_states(X, states="auto"):
         found = _unique(X)
         if np.any(found != np.round(found)):
             raise ValueError(
-                f"X holds {found[found != np.round(found)][0]!r}, which is no integer: pass states=, or make states of "
+                f"X holds {found[found != np.round(found)][0].item()!r}, which is no integer: pass states=, or make states of "
                 "continuous values with sklearn.preprocessing.KBinsDiscretizer or of images with a threshold"
             )
         if len(found) == 1:
-            raise ValueError(f"X holds one state only, {found[0]!r}: pass all a site may take, such as states=(-1, 1)")
+            raise ValueError(
+                f"X holds one state only, {found[0].item()!r}: pass all a site may take, such as states=(-1, 1)"
+            )
     else:
         found = np.unique(_as_array(states))
         if found.dtype.kind not in "iufb" or len(found) < 2 or not np.all(np.isfinite(found)):
@@ -316,7 +318,7 @@ def check_counts(sample_weight, n_samples):
         )
     counts = counts.astype(np.intp)
     if not counts.any():
-        raise ValueError("sample_weight leaves no rows: all counts are 0")
+        raise ValueError("Sample weights must contain at least one non-zero number.")  # scikit-learn's words
     return counts
 
 

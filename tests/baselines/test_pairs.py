@@ -51,7 +51,7 @@ SPINS_OF_INTEGERS = FunctionTransformer(Parity(), validate=True)
 
 
 @parametrize_with_checks(
-    [IndependentSites(), make_pipeline(SPINS_OF_INTEGERS, PseudolikelihoodIsing())],
+    [make_pipeline(SPINS_OF_INTEGERS, PseudolikelihoodIsing())],
     expected_failed_checks=expected_failures,
 )
 def test_sklearn_contract(estimator, check):

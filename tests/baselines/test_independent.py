@@ -1,0 +1,26 @@
+"""Sites without interaction: counts of rows."""
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skhamiltonian import IndependentSites
+
+
+@parametrize_with_checks(
+    [IndependentSites()],
+    expected_failed_checks=lambda estimator: {
+        "check_sample_weight_equivalence_on_dense_data": "X holds real numbers; the test below asks the same of states",
+    },
+)
+def test_sklearn_contract(estimator, check):
+    check(estimator)
+
+
+def test_counts_of_rows_are_rows():
+    rng = np.random.default_rng(0)
+    X, counts = rng.choice([0, 1, 3], (5000, 4)), rng.integers(3, size=5000)
+    weighted = IndependentSites().fit(X, sample_weight=counts)
+    repeated = clone(weighted).fit(np.repeat(X, counts, axis=0))
+    np.testing.assert_array_equal(weighted.log_prob_, repeated.log_prob_)
+    assert not np.array_equal(weighted.log_prob_, clone(weighted).fit(X).log_prob_)
