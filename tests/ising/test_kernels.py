@@ -17,7 +17,8 @@ from skhamiltonian._ising import multispin as _multispin
 from skhamiltonian._ising.chains import ClusterGroup, HeatBathGroup, MultiSpinGroup
 from skhamiltonian._ising.kernels import energies, swendsen_wang
 from skhamiltonian._ising.multispin import multispin_heat_bath, probability_bits, uniform_couplings
-from skhamiltonian._lattice.bonds import nearest_neighbours, spin_system
+from skhamiltonian._ising.terms import spin_system
+from skhamiltonian._lattice.bonds import nearest_neighbours
 from skhamiltonian._montecarlo.kernels import new_streams, next_word
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # unsigned words, uncompiled

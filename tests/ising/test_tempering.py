@@ -14,7 +14,8 @@ from skhamiltonian._ising import tempering as _parallel_tempering
 from skhamiltonian._ising.chains import tempered_group
 from skhamiltonian._ising.kernels import column_energies, energies, heat_bath
 from skhamiltonian._ising.tempering import ladder, temper
-from skhamiltonian._lattice.bonds import nearest_neighbours, spin_system
+from skhamiltonian._ising.terms import spin_system
+from skhamiltonian._lattice.bonds import nearest_neighbours
 from skhamiltonian._montecarlo.kernels import exchange, new_streams
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # unsigned words, uncompiled

@@ -6,8 +6,10 @@ import math
 import numpy as np
 import pytest
 
-from skhamiltonian._ising.kernels import energies, satisfying_state
-from skhamiltonian._lattice.bonds import nearest_neighbours, next_nearest_neighbours, plaquettes, spin_system
+from skhamiltonian._ising.ground_state import satisfying_state
+from skhamiltonian._ising.kernels import energies
+from skhamiltonian._ising.terms import spin_system
+from skhamiltonian._lattice.bonds import nearest_neighbours, next_nearest_neighbours, plaquettes
 
 
 def rolled(s, *terms):
