@@ -120,12 +120,14 @@ def torus(row: _Axis, column: _Axis, beta: NDArray[np.float64]) -> Jet:
 
         2 Z = (2\sinh 2L)^{nm/2} \Big[ \prod_{q\,odd} 2\cosh\tfrac{m\gamma_q}{2}
             + \prod_{q\,odd} 2\sinh\tfrac{m\gamma_q}{2} + \prod_{q\,even} 2\cosh\tfrac{m\gamma_q}{2}
-            + \prod_{q\,even} 2\sinh\tfrac{m\gamma_q}{2} \Big], \quad \sinh 2L \cosh\gamma_q = \cosh 2K \cosh 2L - \cos q \sinh 2K
+            + \prod_{q\,even} 2\sinh\tfrac{m\gamma_q}{2} \Big], \quad
+        \sinh 2L \cosh\gamma_q = \cosh 2K \cosh 2L - \cos q \sinh 2K
 
     (r odd, r even). The factor of q = 0, gamma_0 = 2K + ln tanh L, changes sign at Tc. Written out it is
 
     .. math:: (2\sinh 2L)^{m/2}\, 2\cosh\tfrac{m\gamma_0}{2} = P + Q, \quad
-              (2\sinh 2L)^{m/2}\, 2\sinh\tfrac{m\gamma_0}{2} = P - Q, \quad P = (2 e^K \sinh L)^m, \quad Q = (2 e^{-K} \cosh L)^m
+              (2\sinh 2L)^{m/2}\, 2\sinh\tfrac{m\gamma_0}{2} = P - Q, \quad
+              P = (2 e^K \sinh L)^m, \quad Q = (2 e^{-K} \cosh L)^m
 
     so that with A and B, the products of cosh and sinh of all other q, no term is negative:
 

@@ -129,7 +129,7 @@ class Trial(NamedTuple):
     tau: float  # integrated autocorrelation time of the slowest observable
     n_forget: float  # tau, or the mean time between arrivals from the hottest rung
     n_run: int  # length of the run that was looked at, after a burn-in as long
-    converged: bool  # n_run >= 10 n_forget, and spins flip
+    converged: bool  # n_run >= 10 n_forget, and no axis is rigid
 
 
 def _run_trial(engine: Engine, n_chains: int, budget: float, seed: np.random.SeedSequence) -> Trial:
@@ -138,7 +138,7 @@ def _run_trial(engine: Engine, n_chains: int, budget: float, seed: np.random.See
     Each stage is as long as all before it, which are its burn-in; chains that have to be cooled start anew, with a
     longer cooling.
     """
-    n, flips_rarely = _SHORTEST_TRIAL, _may_be_rigid(engine)
+    n, may_be_rigid = _SHORTEST_TRIAL, _may_be_rigid(engine)
     groups: list[ChainGroup] = []
     while True:
         if is_cooled(engine) or not groups:
@@ -146,8 +146,9 @@ def _run_trial(engine: Engine, n_chains: int, budget: float, seed: np.random.See
         observables, stride, flips = _records(groups[0], engine, n)
         tau = stride * max(map(autocorrelation_time, observables))
         n_forget = max(tau, groups[0].renewal_time())
-        converged = n >= 10 * n_forget and not (flips_rarely and flips < _RARE_FLIPS)
-        if converged or _trial_price(engine, n_chains, 2 * n) > budget:
+        is_rigid = may_be_rigid and flips < _RARE_FLIPS
+        converged = n >= 10 * n_forget and not is_rigid
+        if converged or is_rigid or _trial_price(engine, n_chains, 2 * n) > budget:
             return Trial(tau, n_forget, n, converged)
         n *= 2
 
