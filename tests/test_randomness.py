@@ -24,7 +24,7 @@ CALLS = {
     "rows that evolve": lambda state: ising(state).fit(SPINS).transform(SPINS),
     "draws of free sites": lambda state: IndependentSites(2.5, random_state=state).fit(SPINS).sample(n_samples=50),
     "draws of pairs": lambda state: PseudolikelihoodIsing(2.5, random_state=state).fit(SPINS).sample(n_samples=50),
-    "a curve": lambda state: phase_curve(ising(0), [2.0], n_samples=50, random_state=state)["energy"].value,
+    "a curve": lambda state: phase_curve(ising(0), [2.0], n_samples=999, random_state=state)["magnetization"].value,
 }
 
 
