@@ -30,7 +30,7 @@ def once_killed(marker):
 @pytest.mark.filterwarnings("ignore")  # those of dask and of its sockets
 @pytest.mark.parametrize("killed", [False, True], ids=["two workers", "one of them killed"])
 def test_dask_and_one_process_agree_to_the_last_bit(tmp_path, killed):
-    ising = IsingSampler((8, 8), 2.5, algorithm="heat-bath")
+    ising = IsingSampler((8, 8), 2.5, method="heat-bath")
     marker = str(tmp_path / "killed") if killed else ""
     options = {"n_samples": 2000, "random_state": 0}
     alone = phase_curve(ising, T, observables={"first": once_killed("")}, **options)

@@ -194,7 +194,7 @@ def test_a_file_is_replaced_through_a_link_and_nothing_is_left_beside_it(curve, 
 
 SAMPLE = """
 import skhamiltonian
-ising = skhamiltonian.IsingSampler((4, 4), 2.5, algorithm="heat-bath", n_sweeps=1, burn_in=1, random_state=0)
+ising = skhamiltonian.IsingSampler((4, 4), 2.5, method="heat-bath", n_sweeps=1, burn_in=1, random_state=0)
 print(skhamiltonian.__file__, ising.sample(n_samples=50).sum())
 """
 

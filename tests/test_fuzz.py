@@ -140,7 +140,7 @@ def ising_systems(draw):
         field=draw(strength),
         couplings=draw(st.none() | st.lists(st.tuples(strength, term), max_size=3)),
         boundary=tuple(draw(st.sampled_from(["periodic", "open"])) for _ in shape),
-        algorithm=draw(st.sampled_from(["heat-bath", "swendsen-wang", "parallel-tempering"])),
+        method=draw(st.sampled_from(["heat-bath", "swendsen-wang", "parallel-tempering"])),
         n_sweeps=1,
         burn_in=1,
         random_state=draw(st.integers(0, 99)),

@@ -1,12 +1,17 @@
-"""Exact answers: Kaufman's Ising torus, and every configuration of a small system."""
+"""Exact thermodynamics of the Ising torus (Kaufman), with one coupling per axis."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from .._lattice.checks import axis_couplings
 from .._utils.checks import check_lattice_shape, check_temperatures
+from .jets import Jet, log_sum_exp, stack
+
+_SMALLEST_COUPLING = 1e-30  # over T, in place of 0, whose logarithm is infinite
 
 
 class IsingThermodynamics(NamedTuple):
@@ -26,41 +31,46 @@ class IsingThermodynamics(NamedTuple):
         C = var(H) / T^2.
     """
 
-    log_partition: np.ndarray | float
-    free_energy: np.ndarray | float
-    energy: np.ndarray | float
-    entropy: np.ndarray | float
-    heat_capacity: np.ndarray | float
+    log_partition: NDArray[np.float64] | float
+    free_energy: NDArray[np.float64] | float
+    energy: NDArray[np.float64] | float
+    entropy: NDArray[np.float64] | float
+    heat_capacity: NDArray[np.float64] | float
 
 
-def ising_exact(lattice_shape, temperature):
+def ising_exact(
+    lattice_shape: tuple[int, int], temperature: ArrayLike, coupling: float | tuple[float, float] = 1.0
+) -> IsingThermodynamics:
     r"""Exact thermodynamics of the Ising model on a periodic L x M lattice.
 
-    The energy is :math:`H = -\sum_{\langle ij \rangle} s_i s_j` (J = 1, k_B = 1, no field), every
-    site with a bond to its right and to its lower neighbour on the torus. A length of 2 therefore
-    has double bonds and a length of 1 a constant energy of -1 a site, as ``numpy.roll`` counts them.
+    The energy is :math:`H = -J_1 \sum s_i s_j - J_2 \sum s_i s_k`: bonds along the first and along the second
+    axis, k_B = 1, no field. Axes are those of :class:`IsingSampler`: a periodic axis of two sites has each bond
+    twice, as ``numpy.roll`` counts them, and an axis of one site has no bond.
 
     Parameters
     ----------
     lattice_shape : tuple of 2 ints
         Lengths (L, M).
     temperature : float or array-like of floats
-        Positive temperatures in units of J; ``inf`` is allowed.
+        Positive temperatures in the unit of the couplings; ``inf`` is allowed.
+    coupling : float or tuple of 2 floats, default=1.0
+        Coupling of all bonds, or one per axis, (J_1, J_2); negative is antiferromagnetic.
 
     Returns
     -------
     IsingThermodynamics
         Named tuple of log_partition, free_energy, energy, entropy and heat_capacity: totals of the
         lattice, floats for one temperature and arrays for an array of them. Relative precision is
-        about 1e-12 for T >= 0.5. At lower temperatures the heat capacity, which decays like
-        exp(-8/T), loses relative (not absolute) precision.
+        about 1e-11 if T >= |J| / 2. At lower temperatures the heat capacity, which decays
+        exponentially, loses relative (not absolute) precision.
 
     Raises
     ------
     ValueError
-        If a temperature is not positive, or the lattice does not have two axes.
+        If a temperature is not positive, the lattice does not have two axes, there is not one coupling per axis, or
+        both axes have an odd length and a negative coupling (the sum for Z then cancels to nothing).
     TypeError
-        If a temperature is not a number, or a length not an integer.
+        If a temperature or a coupling is not a number, or a length not an integer.
 
     References
     ----------
@@ -72,97 +82,140 @@ def ising_exact(lattice_shape, temperature):
     >>> exact = ising_exact((16, 16), 2.5)
     >>> round(exact.free_energy, 6), round(exact.entropy, 5)
     (-563.072117, 109.38189)
+    >>> round(ising_exact((16, 16), 2.5, coupling=(2.0, 0.5)).heat_capacity, 4)
+    335.7626
     """
     shape = check_lattice_shape(lattice_shape)
     if len(shape) != 2:
         raise ValueError(f"lattice_shape must have 2 axes, such as (16, 16), got {lattice_shape!r}")
     T = check_temperatures(temperature, "temperature")
-    log_z, slope, curvature = kaufman(min(shape), max(shape), np.maximum(1 / T, 1e-30))  # K = 0 would be 0 times inf
-    values = (log_z, -T * log_z, -slope, log_z - slope / T, curvature / T**2)
+    axes = [_Axis.of(length, J) for length, J in zip(shape, axis_couplings(coupling, 2), strict=True)]
+    if all(axis.is_frustrated for axis in axes):
+        raise ValueError(
+            f"coupling must be positive along an axis at least if both lengths are odd, got {coupling!r} on {shape}"
+        )
+    row, column = sorted(axes, key=lambda axis: (not axis.is_frustrated, axis.length))
+    log_z = torus(row, column, 1 / T)
+    U = -log_z.d
+    values = (log_z.f, -T * log_z.f, U, log_z.f + U / T, log_z.dd / T**2)
     return IsingThermodynamics(*(value if np.ndim(T) else float(value) for value in values))
 
 
-def kaufman(n: int, m: int, K: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    r"""Return ln Z of the n x m torus at coupling K = J/T, and its first two derivatives by K.
+class _Axis(NamedTuple):
+    length: int
+    coupling: float  # not negative: that of an even axis changes its sign with every second site
+    is_frustrated: bool = False  # whether the bonds are antiferromagnetic and close an odd ring
+
+    @classmethod
+    def of(cls, length: int, coupling: float) -> _Axis:
+        return cls(length, abs(coupling) if length > 1 else 0.0, length > 1 and length % 2 == 1 and coupling < 0)
+
+
+def torus(row: _Axis, column: _Axis, beta: NDArray[np.float64]) -> Jet:
+    r"""Return ln Z with two derivatives by beta = 1/T; only the row may be frustrated.
+
+    With n sites in a row, m in a column, K = beta J_row, L = beta J_column and q = pi r / n for r = 0 ... 2n - 1
 
     .. math::
 
-        2 Z = (2 s)^{nm/2} \Big[ \prod_{q\,odd} 2\cosh\tfrac{m\gamma_q}{2} + \prod_{q\,odd} 2\sinh\tfrac{m\gamma_q}{2}
-            + \prod_{q\,even} 2\cosh\tfrac{m\gamma_q}{2} + \prod_{q\,even} 2\sinh\tfrac{m\gamma_q}{2} \Big]
+        2 Z = (2\sinh 2L)^{nm/2} \Big[ \prod_{q\,odd} 2\cosh\tfrac{m\gamma_q}{2}
+            + \prod_{q\,odd} 2\sinh\tfrac{m\gamma_q}{2} + \prod_{q\,even} 2\cosh\tfrac{m\gamma_q}{2}
+            + \prod_{q\,even} 2\sinh\tfrac{m\gamma_q}{2} \Big], \quad
+        \sinh 2L \cosh\gamma_q = \cosh 2K \cosh 2L - \cos q \sinh 2K
 
-    with s = sinh 2K, cosh gamma_q = s + 1/s - cos q and q = pi r / n for r = 0 ... 2n-1. The factor of
-    q = 0, gamma_0 = 2K + ln tanh K, changes sign at Tc. Written out it is
+    (r odd, r even). The factor of q = 0, gamma_0 = 2K + ln tanh L, changes sign at Tc. Written out it is
 
-    .. math:: (2s)^{m/2}\, 2\cosh\tfrac{m\gamma_0}{2} = P + Q, \quad (2s)^{m/2}\, 2\sinh\tfrac{m\gamma_0}{2} = P - Q,
-              \quad P = (e^{2K} - 1)^m, \quad Q = (1 + e^{-2K})^m
+    .. math:: (2\sinh 2L)^{m/2}\, 2\cosh\tfrac{m\gamma_0}{2} = P + Q, \quad
+              (2\sinh 2L)^{m/2}\, 2\sinh\tfrac{m\gamma_0}{2} = P - Q, \quad
+              P = (2 e^K \sinh L)^m, \quad Q = (2 e^{-K} \cosh L)^m
 
-    so that 2 Z is a sum of six smooth terms, of which only -Q prod sinh is negative and never large.
+    so that with A and B, the products of cosh and sinh of all other q, no term is negative:
+
+    .. math:: 2 Z = (A + B)_{odd} + P (A + B)_{even} + Q (A - B)_{even}
+
+    The bonds of a frustrated row have -K in place of K. As gamma_q(-K) = gamma_{pi-q}(K), odd and even change places:
+
+    .. math:: 2 Z = (A - B)_{odd} + P (A - B)_{even} + Q (A + B)_{even}
     """
-    K = np.asarray(K, dtype=float)
-    odd, even = np.pi * np.arange(1, 2 * n, 2) / n, np.pi * np.arange(2, 2 * n, 2) / n
-    (cosh_odd, sinh_odd), (cosh_even, sinh_even) = _log_products(odd, m, K), _log_products(even, m, K)
-    P, Q = _log_soft_mode(m, K)
-    terms = np.stack([cosh_odd, sinh_odd, P + cosh_even, Q + cosh_even, P + sinh_even, Q + sinh_even])
-    sign = np.array([1, 1, 1, 1, 1, -1]).reshape(6, *[1] * K.ndim)
-    log_term, slope, curvature = np.moveaxis(terms, 1, 0)
-    largest, reference = log_term.max(axis=0), slope[0]
-    weight = sign * np.exp(log_term - largest)
-    total = weight.sum(axis=0)
-    p, d = weight / total, slope - reference  # slopes are compared with one of them: N^2 would swamp the variance
-    mean = (p * d).sum(axis=0)
-    return (
-        largest + np.log(total) - np.log(2),
-        reference + mean,
-        (p * (curvature + (d - mean) ** 2)).sum(axis=0),
+    n, m = row.length, column.length
+    K, L = (Jet.linear(J, beta, _SMALLEST_COUPLING) for J in (row.coupling, column.coupling))
+    P = m * (K + L + (-(-2 * L).expm1()).log())
+    Q = m * (L - K + (1 + (-2 * L).exp()).log())
+    odd, even = (_products(np.pi * np.arange(first, 2 * n, 2) / n, m, K, L) for first in (1, 2))
+    sums, differences = ((odd[sign], even[sign]) for sign in (0, 1))
+    (first, by_P), (_, by_Q) = (differences, sums) if row.is_frustrated else (sums, differences)
+    return log_sum_exp(stack([first, P + by_P, Q + by_Q])) - np.log(2)
+
+
+def _products(q: NDArray[np.float64], m: int, K: Jet, L: Jet) -> tuple[Jet, Jet]:
+    r"""Return ln (A + B) and ln (A - B), where A = prod_q (2 sinh 2L)^{m/2} 2 cosh(m gamma_q / 2), B the same of sinh.
+
+    .. math::
+
+        A = \prod_q (2\sinh 2L\, e^{\gamma_q})^{m/2} (1 + e^{-m\gamma_q}), \quad B / A = e^{-w}, \quad
+        w = -\sum_q \ln\tanh\tfrac{m\gamma_q}{2}
+    """
+    shape = np.shape(K.f)
+    if not len(q):
+        return Jet.constant(np.log(2), shape), Jet.constant(-np.inf, shape)
+    log_factor, gamma = _modes(q.reshape(-1, *[1] * len(shape)), K, L)
+    log_A = (m / 2 * log_factor + (1 + (-m * gamma).exp()).log()).sum()
+    log_w = log_sum_exp(_log_minus_log_tanh(m / 2 * gamma))
+    return log_A + log_w.chain(*_log_one_plus(log_w.f)), log_A + log_w.chain(*_log_one_minus(log_w.f))
+
+
+def _modes(q: NDArray[np.float64], K: Jet, L: Jet) -> tuple[Jet, Jet]:
+    r"""Return ln(2 sinh 2L e^gamma) and gamma of every q.
+
+    With D = sinh 2L cosh gamma, S = sinh 2L and R = sqrt((D - S)(D + S)) = sinh 2L sinh gamma:
+
+    .. math::
+
+        2\sinh 2L\, e^{\gamma} = 2 (D + R), \quad e^{\gamma} = \frac{D + R}{S}, \quad
+        D - S = \frac{(1 - \sinh 2K \sinh 2L)^2}{\cosh 2K \cosh 2L + \sinh 2K + \sinh 2L} + 2 \sin^2\tfrac q2 \sinh 2K
+
+    in units of exp(2K + 2L) / 4, so that nothing overflows.
+    """
+    y, z = (-2 * K).exp(), (-2 * L).exp()
+    sinh_K, sinh_L = -(-4 * K).expm1(), -(-4 * L).expm1()  # 2 exp(-2K) sinh 2K, 2 exp(-2L) sinh 2L
+    soft = 4 * y * z - sinh_K * sinh_L
+    above = soft * soft / ((1 + y * y) * (1 + z * z) + 2 * sinh_K * z + 2 * sinh_L * y)
+    above = above + 4 * np.sin(q / 2) ** 2 * sinh_K * z  # D - S
+    S = 2 * sinh_L * y
+    more = above + (above * (above + 2 * S)).sqrt()  # D - S + R
+    D = (1 + y * y) * (1 + z * z) - 2 * np.cos(q) * sinh_K * z
+    log_sum = (D + (above * (above + 2 * S)).sqrt()).log()
+    large = log_sum + 2 * K - (2 * sinh_L).log()
+    with np.errstate(over="ignore", invalid="ignore"):  # if gamma is large
+        small = (more / (S + 1e-90)).log1p()
+    gamma = Jet(*np.where(large.f > 1, (large.f, large.d, large.dd), (small.f, small.d, small.dd)))
+    return 2 * (K + L) + log_sum - np.log(2), gamma
+
+
+def _log_minus_log_tanh(x: Jet) -> Jet:
+    """Return ln v, v = -ln tanh x: for large x it is ln 2 - 2x."""
+    small = np.minimum(x.f, 20.0)
+    v = np.log1p(2 / np.expm1(2 * small))
+    s = np.sinh(2 * small)
+    value, slope = np.log(v), -2 / (s * v)
+    curvature = 4 / (s**2 * v) * (np.cosh(2 * small) - 1 / v)
+    large = x.f > 20.0
+    return x.chain(
+        np.where(large, np.log(2) - 2 * x.f, value), np.where(large, -2.0, slope), np.where(large, 0.0, curvature)
     )
 
 
-def _log_products(q: np.ndarray, m: int, K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    r"""Return ln prod_q (2s)^{m/2} 2 cosh(m gamma_q / 2) and the same of sinh, each with two derivatives by K.
-
-    gamma does not change under s -> 1/s (duality). With t = min(s, 1/s), nothing overflows:
-
-    .. math:: e^{-\gamma} = r = t / S, \quad S = A + D, \quad A = 1 + t^2 - t \cos q, \quad D^2 = A^2 - t^2,
-              \quad 2s\, e^{\gamma} = 2 S \max(1, s^2)
-    """
-    q = q.reshape(-1, *[1] * K.ndim)
-    (t, dt, ddt), prefactor = _dual_coupling(K)
-    A, A_t, A_tt = 1 + t**2 - t * np.cos(q), 2 * t - np.cos(q), 2
-    D = np.sqrt(((1 - t) ** 2 + 2 * t * np.sin(q / 2) ** 2) * (1 + t**2 + 2 * t * np.sin(q / 2) ** 2))
-    D_t = (A * A_t - t) / D
-    D_tt = (A_t**2 + A * A_tt - 1 - D_t**2) / D
-    S, g_t, g_tt = A + D, (A_t + D_t) / (A + D), (A_tt + D_tt) / (A + D)
-    dg, ddg = g_t * dt, (g_tt - g_t**2) * dt**2 + g_t * ddt  # derivatives of ln S
-    r, dr = t / S, (dt - t * dg) / S
-    ddr = (ddt - dt * dg) / S - dr * dg - r * ddg
-    u, du = r**m, m * r ** (m - 1) * dr
-    ddu = m * (m - 1) * r ** max(m - 2, 0) * dr**2 + m * r ** (m - 1) * ddr
-    common = m / 2 * (np.stack([np.log(2 * S), dg, ddg]).sum(axis=1) + len(q) * prefactor)
-    return tuple(
-        common
-        + np.stack(
-            [np.log1p(sign * u), sign * du / (1 + sign * u), sign * ddu / (1 + sign * u) - (du / (1 + sign * u)) ** 2]
-        ).sum(axis=1)
-        for sign in (1, -1)
-    )
+def _log_one_plus(log_w):
+    """Return ln(1 + exp(-w)) with two derivatives by ln w."""
+    w = np.exp(np.minimum(log_w, 700.0))
+    p = 1 / (1 + np.exp(np.minimum(w, 700.0)))
+    return np.log1p(np.exp(-w)), -w * p, w * p * (w * (1 - p) - 1)
 
 
-def _dual_coupling(K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return t = min(s, 1/s) and ln max(1, s^2) for s = sinh 2K, each with two derivatives by K."""
-    critical = np.log1p(np.sqrt(2)) / 2
-    low, cold, hot = critical < K, np.maximum(K, critical), np.minimum(K, critical)
-    x = np.exp(-2 * cold)
-    t = np.where(low, 2 * x / (1 - x**2), np.sinh(2 * hot))
-    c = np.sqrt(1 + t**2)
-    jet = np.where(low, np.stack([t, -2 * t * c, 4 * t + 8 * t**3]), np.stack([t, 2 * c, 4 * t]))
-    log_s = np.stack([2 * cold + np.log((1 - x**2) / 2), 2 * c, -4 * t**2])
-    return jet, np.where(low, 2 * log_s, 0)
-
-
-def _log_soft_mode(m: int, K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return ln P = m ln(e^2K - 1) and ln Q = m ln(1 + e^-2K), each with two derivatives by K."""
-    x = np.exp(-2 * K)
-    bose, fermi = 1 / -np.expm1(-2 * K), 1 / (1 + x)
-    P = m * np.stack([2 * K + np.log(-np.expm1(-2 * K)), 2 * bose, -4 * x * bose**2])
-    Q = m * np.stack([np.log1p(x), -2 * x * fermi, 4 * x * fermi**2])
-    return P, Q
+def _log_one_minus(log_w):
+    """Return ln(1 - exp(-w)) with two derivatives by ln w."""
+    w = np.exp(np.minimum(log_w, 700.0))
+    bounded = np.clip(w, 1e-290, 700.0)
+    slope = bounded / np.expm1(bounded)
+    value = np.log(-np.expm1(-bounded) / bounded) + np.minimum(log_w, np.log(700.0))
+    return value, slope, slope * (1 - bounded - slope)

@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .._lattice.bonds import SpinSystem
 from .._montecarlo.kernels import next_word
 from .._utils.compile import kernel
+from .terms import SpinSystem
 
 _F = np.float32
 _LARGEST_EXPONENT = _F(80.0)  # exp(-80) is 0 beside random numbers of 31 bits, and exp(80) is still a float32
@@ -40,10 +40,12 @@ def column_energies(s: NDArray[np.int8], system: SpinSystem) -> NDArray[np.float
         for c in range(n):
             product[c] = np.int8(1)
         for position in range(system.term_start[k], system.term_start[k + 1]):
+            j = system.term_sites[position]
             for c in range(n):
-                product[c] *= s[system.term_sites[position], c]
+                product[c] *= s[j, c]
+        J = system.strength[k]
         for c in range(n):
-            total[c] -= system.strength[k] * product[c]
+            total[c] -= J * product[c]
     return total
 
 
@@ -100,8 +102,9 @@ def _local_field(
             if j != i:
                 for c in range(len(x)):
                     product[c] *= s[j, c]
+        J = strength[k]
         for c in range(len(x)):
-            x[c] += strength[k] * _F(product[c])
+            x[c] += J * _F(product[c])
     for c in range(len(x)):
         x[c] *= slope[c]
 
@@ -181,31 +184,3 @@ def _root(parent: NDArray[np.int32], i: int) -> int:
         parent[i] = parent[parent[i]]
         i = parent[i]
     return i
-
-
-@kernel
-def satisfying_state(system: SpinSystem) -> NDArray[np.int8]:
-    """Return a state that grows from its first site so as to satisfy every term, J_k prod s > 0, where it can."""
-    n_sites = len(system.site_start) - 1
-    s, queue = np.zeros(n_sites, np.int8), np.empty(n_sites, np.int32)
-    for first in range(n_sites):
-        if s[first] != 0:
-            continue
-        s[first], queue[0], n_done, n_queued = 1, first, 0, 1
-        while n_done < n_queued:
-            i = queue[n_done]
-            n_done += 1
-            for entry in range(system.site_start[i], system.site_start[i + 1]):
-                k = system.site_terms[entry]
-                product, open_sites, last_open = np.sign(system.strength[k]), 0, 0
-                for position in range(system.term_start[k], system.term_start[k + 1]):
-                    j = system.term_sites[position]
-                    if s[j] == 0:
-                        open_sites, last_open = open_sites + 1, j
-                    else:
-                        product *= s[j]
-                if open_sites == 1:
-                    s[last_open] = np.int8(product)
-                    queue[n_queued] = last_open
-                    n_queued += 1
-    return s

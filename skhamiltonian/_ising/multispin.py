@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from .._lattice.bonds import SpinSystem
 from .._montecarlo.kernels import next_word
 from .._utils.compile import kernel
+from .terms import SpinSystem
 
 _MOST_NEIGHBOURS = 12  # the work grows with its square
 _NO_BITS, _ALL_BITS = np.uint64(0), np.uint64(2**64 - 1)

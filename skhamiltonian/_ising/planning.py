@@ -1,280 +1,203 @@
-"""Chains from their start to their draws, spaced by how long they remember."""
+"""Which method draws a sample with the least work, and how many sweeps it needs: measured in trial runs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from itertools import pairwise
-from threading import Event
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
-from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.special import expit
 
-from .._lattice.bonds import SpinSystem
 from .._montecarlo.statistics import autocorrelation_time
-from .chains import ChainGroup, group_class
-from .kernels import energies, satisfying_state
+from .chains import is_cooled, start_chains
+from .ground_state import Landscape, landscape, satisfying_state
+from .groups import ChainGroup, Engine, new_engine
+from .kernels import energies
+from .multispin import uniform_couplings
 from .tempering import ladder
+from .terms import SpinSystem
 
-_NANOSECONDS_PER_PILOT = 1e10
-_SHARE_OF_TEMPERING = 0.3  # of that, where single spins are tried after it
-_SHORTEST_PILOT = 64  # sweeps
-_RECORDS = 256  # states looked at in a pilot run, however long it is
-_COOLING_STEPS = 32
-
-
-class Landscape(NamedTuple):
-    """What the terms say about where chains should start and which moves suit them."""
-
-    ground_state: NDArray[np.int8] | None  # where it satisfies all terms, and pair terms leave only its reversal
-    has_clusters: bool  # pairs and fields that do not compete
+_NANOSECONDS_PER_TRIAL = 1e10
+_SHARE_OF_TEMPERING = 0.3  # of that, if single spins are tried after it
+_SHORTEST_TRIAL = 64  # sweeps
+_RECORDS = 256  # states looked at in a trial, however long it is
+_CHAINS_PER_TRIAL = 4  # the sample has so many chains for each chain of a trial
+_RARE_FLIPS = 0.01  # per site and sweep
 
 
-def landscape(system: SpinSystem) -> Landscape:
-    """Look for a state that satisfies every term, and whether the pair terms leave no other."""
-    order, first = np.diff(system.term_start), system.term_start[:-1]
-    s = satisfying_state(system)
-    fields, pairs = order == 1, order == 2
-    if (system.strength[fields] * s[system.term_sites[first[fields]]]).sum() < 0:
-        s = -s
-    satisfied = bool(np.isclose(energies(s[None], system)[0], -np.abs(system.strength).sum()))
-    a, b = system.term_sites[first[pairs]], system.term_sites[first[pairs] + 1]
-    bonds = coo_array((np.ones(len(a)), (a, b)), shape=(system.n_sites, system.n_sites))
-    unique = satisfied and connected_components(bonds, directed=False, return_labels=False) == 1
-    return Landscape(
-        ground_state=s if unique else None,
-        has_clusters=satisfied and bool(pairs.any()) and system.largest_order <= 2,
-    )
+@dataclass(frozen=True)
+class Plan:
+    """How a sample is drawn: sweeps before the first draw and between two."""
 
-
-class Plan(NamedTuple):
-    """How a sample is drawn: sweeps before the first draw and between two, from the measured memory of a chain."""
-
-    algorithm: str
-    group: type[ChainGroup]
+    engine: Engine
     burn_in: int
     n_sweeps: int
-    tau: float  # integrated autocorrelation time in sweeps, the slowest of those looked at
+    tau: float  # integrated autocorrelation time in sweeps, of the slowest observable; nan if not measured
     converged: bool
 
+    @property
+    def method(self) -> str:
+        """The name of the method."""
+        return self.engine.method
 
-def plan(
-    algorithm: str,
-    system: SpinSystem,
-    temperature: float,
-    n_samples: int,
-    seed: np.random.SeedSequence,
-    *,
-    burn_in: int | None = None,
-    n_sweeps: int | None = None,
-) -> Plan:
-    """Return the plan of the algorithm with the least work for an independent draw, unless all is given.
 
-    Other algorithms are tried as long as the trial is cheap against the sample that the first would draw. Draws are
-    2 tau apart, so that consecutive ones are correlated by exp(-4) where one mode is all; burn-in is 8 tau, or eight
-    times what it takes a tempered chain to take up a state from the hottest rung.
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: a number of draws from a system at a temperature; None means measured sweeps."""
+
+    system: SpinSystem
+    temperature: float
+    n_samples: int
+    burn_in: int | None = None
+    n_sweeps: int | None = None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there is nothing to measure."""
+        return self.burn_in is not None and self.n_sweeps is not None
+
+
+def plan(method: str, request: Request, seed: np.random.SeedSequence) -> Plan:
+    """Return the plan with the least work for an independent draw, unless all sweeps are given.
+
+    Other methods are tried as long as their trial is cheap against the sample that the first would draw. Draws are
+    2 tau apart, so that consecutive ones are correlated by exp(-4) if there is one time scale. The burn-in is 8 tau,
+    or eight mean times between arrivals from the hottest rung.
     """
+    system, T = request.system, request.temperature
     scene = landscape(system)
-    given = burn_in is not None and n_sweeps is not None
-    names = _candidates(system, scene, temperature, given) if algorithm == "auto" else (algorithm,)
-    if burn_in is not None and n_sweeps is not None:
-        return Plan(names[0], group_class(names[0], system, temperature), burn_in, n_sweeps, math.nan, True)
+    names = _candidates(request, scene) if method == "auto" else (method,)
+    engines = [new_engine(name, system, T, scene.ground_state) for name in names]
+    if request.burn_in is not None and request.n_sweeps is not None:
+        return Plan(engines[0], request.burn_in, request.n_sweeps, math.nan, True)
     plans: list[tuple[bool, float, Plan]] = []
-    budget = _NANOSECONDS_PER_PILOT
-    for name in names:
-        group = group_class(name, system, temperature)
-        if plans and _pilot_price(group, system, _SHORTEST_PILOT) > budget:
+    budget = _NANOSECONDS_PER_TRIAL
+    for engine in engines:
+        if plans and _trial_price(engine, _trial_chains(engine, request), _SHORTEST_TRIAL) > budget:
             break
-        share = _SHARE_OF_TEMPERING if len(names) > 1 and name == "parallel-tempering" else 1.0
-        tau, forgotten, n, converged = _pilot(group, system, scene, temperature, share * budget, seed)
-        n_chains = suitable_number(group, n_samples, None)
-        n_draws = max(1, math.ceil(n_samples / n_chains))
-        trial = Plan(name, group, math.ceil(8 * forgotten), math.ceil(2 * tau), tau, True)
-        if not converged:  # tau is unknown: spend on the draws what the burn-in takes
-            trial = Plan(name, group, n, max(1, n // n_draws), tau, False)
-        price = (trial.burn_in + trial.n_sweeps * n_draws) * system.n_sites * group.nanoseconds(n_chains)
-        plans.append((not converged, price, trial))
-        budget = min(budget, 0.3 * price) if converged else budget
-        if converged and name == "parallel-tempering":
+        tempers = engine.method == "parallel-tempering"
+        share = _SHARE_OF_TEMPERING if len(names) > 1 and tempers else 1.0
+        made, price = _measured(engine, request, share * budget, seed)
+        plans.append((not made.converged, price, made))
+        budget = min(budget, 0.3 * price) if made.converged else budget
+        if made.converged and tempers:
             break
     best = min(plans, key=lambda each: each[:2])[2]
-    return best._replace(
-        burn_in=best.burn_in if burn_in is None else burn_in, n_sweeps=best.n_sweeps if n_sweeps is None else n_sweeps
+    return replace(
+        best,
+        burn_in=best.burn_in if request.burn_in is None else request.burn_in,
+        n_sweeps=best.n_sweeps if request.n_sweeps is None else request.n_sweeps,
     )
 
 
-def _candidates(system: SpinSystem, scene: Landscape, temperature: float, given: bool) -> tuple[str, ...]:
-    """Return the algorithms that "auto" may take, in the order of their trials.
+def _candidates(request: Request, scene: Landscape) -> tuple[str, ...]:
+    """Return the methods that "auto" may take, in the order of their trials.
 
-    Where couplings compete, chains are tempered, unless it is too hot for valleys: single spins do not see a valley
-    that few chains fall into and none leaves. They are believed on lattices too large to be tempered in time, where
-    all chains meet the same valleys.
+    Competing couplings call for tempering, except at high T: single-spin chains can miss rare metastable states, so
+    they are accepted only if tempering exceeds its budget.
     """
     if scene.has_clusters:
         return ("swendsen-wang", "heat-bath")
-    rough = scene.ground_state is None and len(ladder(system, temperature)) > 1
-    return ("parallel-tempering", "heat-bath") if rough and not given else ("heat-bath",)
+    rough = scene.ground_state is None and len(ladder(request.system, request.temperature)) > 1
+    return ("parallel-tempering", "heat-bath") if rough and not request.is_given else ("heat-bath",)
 
 
-def _pilot(
-    group: type[ChainGroup],
-    system: SpinSystem,
-    scene: Landscape,
-    temperature: float,
-    budget: float,
-    seed: np.random.SeedSequence,
-) -> tuple[float, float, int, bool]:
-    """Return tau, the sweeps in which a chain forgets, how long chains ran to tell, and whether that was ten times so.
-
-    Looked at are the energy, the magnetization, the overlap with a state of low energy and that with another chain,
-    all but the energy without their sign where H has none. Tempered chains forget by taking up a state from the
-    hottest rung, others in tau. Each trial is twice as long as the one before; half of it is burn-in.
-    """
-    direction = satisfying_state(system)
-    n, n_chains = _SHORTEST_PILOT, group.pilot_chains
-    while True:
-        [chains] = start(group, system, temperature, n_chains, n, seed.spawn(1)[0], scene=scene)
-        stride = max(1, n // _RECORDS)
-        E, m, q, r = np.empty((4, n_chains, n // stride))
-        for t in range(n // stride):
-            chains.advance(stride, temperature)
-            s = np.ascontiguousarray(chains.configurations())
-            E[:, t], m[:, t], q[:, t] = energies(s, system), s.mean(axis=1), (s * direction).mean(axis=1)
-            r[:, t] = (s * np.roll(s, 1, axis=0)).mean(axis=1)
-        if system.is_even:
-            m, q, r = np.abs(m), np.abs(q), np.abs(r)
-        tau = stride * max(map(autocorrelation_time, (E, m, q, r)))
-        forgotten = max(tau, chains.renewal_time())
-        if n >= 10 * forgotten or _pilot_price(group, system, 2 * n) > budget:
-            return tau, forgotten, n, n >= 10 * forgotten
-        n *= 2
-
-
-def _pilot_price(group: type[ChainGroup], system: SpinSystem, n: int) -> float:
-    """Return the nanoseconds of all trials up to that of n sweeps."""
-    return 4 * n * system.n_sites * group.nanoseconds(group.pilot_chains)
+def _measured(engine: Engine, request: Request, budget: float, seed: np.random.SeedSequence) -> tuple[Plan, float]:
+    """Return the plan by a trial run, and the nanoseconds of the sample."""
+    trial = _run_trial(engine, _trial_chains(engine, request), budget, seed)
+    n_chains = suitable_number(engine.group, request.n_samples, None)
+    n_draws = max(1, math.ceil(request.n_samples / n_chains))
+    burn_in, n_sweeps = math.ceil(8 * trial.n_forget), math.ceil(2 * trial.tau)
+    if not trial.converged:  # tau is unknown: the draws take as many sweeps as the burn-in
+        burn_in, n_sweeps = trial.n_run, max(1, trial.n_run // n_draws)
+    price = (burn_in + n_sweeps * n_draws) * engine.system.n_sites * engine.price.of(n_chains)
+    return Plan(engine, burn_in, n_sweeps, trial.tau, trial.converged), price
 
 
 def suitable_number(group: type[ChainGroup], n_samples: int, wanted: int | None) -> int:
-    """Return the number of chains: about eight draws to each where none is wanted, and never more than draws."""
+    """Return the number of chains: by default about eight draws to each, and never more than draws."""
     number = min(max(64, math.ceil(n_samples / 8)), group.enough_chains) if wanted is None else wanted
     return max(1, min(number, n_samples))
 
 
-def start(
-    cls: type[ChainGroup],
-    system: SpinSystem,
-    temperature: float,
-    n_chains: int,
-    burn_in: int,
-    seed: np.random.SeedSequence,
-    n_jobs: int | None = None,
-    scene: Landscape | None = None,
-) -> list[ChainGroup]:
-    """Return groups of chains after their burn-in.
+# ------------------------------------------------------------------ trial runs
 
-    Chains start from the ground state or its reversal, by their Boltzmann weights, where it is known: from
-    disorder they would freeze in stripes at low T. Otherwise those that freeze are cooled, from where nothing is
-    frozen, in as many sweeps as the burn-in has.
+
+class Trial(NamedTuple):
+    """What a trial run has measured, in sweeps."""
+
+    tau: float  # integrated autocorrelation time of the slowest observable
+    n_forget: float  # tau, or the mean time between arrivals from the hottest rung
+    n_run: int  # length of the run that was looked at, after a burn-in as long
+    converged: bool  # n_run >= 10 n_forget, and no axis is rigid
+
+
+def _run_trial(engine: Engine, n_chains: int, budget: float, seed: np.random.SeedSequence) -> Trial:
+    """Run chains until they have forgotten their start ten times, or the budget is spent.
+
+    Each stage is as long as all before it, which are its burn-in; chains that have to be cooled start anew, with a
+    longer cooling.
     """
-    scene = landscape(system) if scene is None else scene
-
-    def start_group(stop: Event, n: int, child: np.random.SeedSequence) -> ChainGroup:
-        starts, moves = child.spawn(2)
-        group = cls(_starting_states(n, system, scene, temperature, np.random.default_rng(starts)), system, moves)
-        group.stop = stop
-        if scene.ground_state is None and cls.freezes:
-            for T in _cooling(system, temperature):
-                group.advance(burn_in // _COOLING_STEPS, T)
-        group.advance(burn_in, temperature)
-        return group
-
-    sizes = [min(cls.most_chains, n_chains - first) for first in range(0, n_chains, cls.most_chains)]
-    return _in_parallel(start_group, zip(sizes, seed.spawn(len(sizes)), strict=True), n_jobs)
-
-
-def _starting_states(
-    n: int, system: SpinSystem, scene: Landscape, temperature: float, rng: np.random.Generator
-) -> NDArray[np.int8]:
-    if scene.ground_state is None:
-        return rng.choice(np.array([-1, 1], dtype=np.int8), (n, system.n_sites))
-    s = scene.ground_state
-    E, reversed_E = energies(np.stack([s, -s]), system)
-    return np.where(rng.random((n, 1)) < expit(np.nan_to_num((reversed_E - E) / temperature)), s, -s)
+    n, may_be_rigid = _SHORTEST_TRIAL, _may_be_rigid(engine)
+    groups: list[ChainGroup] = []
+    while True:
+        if is_cooled(engine) or not groups:
+            groups = start_chains(engine, n_chains, n, seed.spawn(1)[0])
+        observables, stride, flips = _records(groups[0], engine, n)
+        tau = stride * max(map(autocorrelation_time, observables))
+        n_forget = max(tau, groups[0].renewal_time())
+        is_rigid = may_be_rigid and flips < _RARE_FLIPS
+        converged = n >= 10 * n_forget and not is_rigid
+        if converged or is_rigid or _trial_price(engine, n_chains, 2 * n) > budget:
+            return Trial(tau, n_forget, n, converged)
+        n *= 2
 
 
-def _cooling(system: SpinSystem, temperature: float) -> NDArray[np.float64]:
-    """Return falling temperatures, from twice the largest field on a spin to `temperature`, or 1 % of the former."""
-    sites = np.repeat(np.arange(system.n_sites), np.diff(system.site_start))
-    hot = 2 * np.bincount(sites, np.abs(system.strength)[system.site_terms], minlength=system.n_sites).max()
-    return np.geomspace(hot, max(temperature, 0.01 * hot), _COOLING_STEPS) if hot > temperature else np.zeros(0)
+def _records(chains: ChainGroup, engine: Engine, n: int) -> tuple[list[np.ndarray], int, float]:
+    """Run n sweeps; return observables (n_chains, n_records), sweeps between records, and flips a site and sweep.
 
-
-def draw(
-    groups: list[ChainGroup], n_samples: int, n_sweeps: int, temperature: float, n_jobs: int | None
-) -> NDArray[np.int8]:
-    """Let all chains run on and return at least `n_samples` states, (n_chains, n_draws, n_sites).
-
-    Where H(-s) = H(s), every state is turned over with probability 1/2, which single spins would take long to do.
+    Looked at are the energy, the magnetization, the overlap with a state of low energy and that with another chain,
+    all but the energy without their sign if H has none.
     """
-    firsts = np.cumsum([0] + [group.n_chains for group in groups])
-    n_chains, n_sites = firsts[-1], groups[0].n_sites
-    draws = np.empty((n_chains, math.ceil(n_samples / n_chains), n_sites), dtype=np.int8)
-
-    def fill(stop: Event, group: ChainGroup, block: NDArray[np.int8]) -> None:
-        group.stop = stop
-        for t in range(block.shape[1]):
-            group.advance(n_sweeps, temperature)
-            block[:, t] = group.configurations()
-        if group.system.is_even:
-            block *= group.rng.choice(np.array([-1, 1], dtype=np.int8), (*block.shape[:2], 1))
-
-    blocks = [draws[a:b] for a, b in pairwise(firsts)]
-    _in_parallel(fill, zip(groups, blocks, strict=True), n_jobs)
-    return draws
-
-
-def evolved(
-    X: NDArray[Any],
-    cls: type[ChainGroup],
-    system: SpinSystem,
-    n_sweeps: int,
-    temperature: float,
-    seed: np.random.SeedSequence,
-    n_jobs: int | None,
-) -> NDArray[np.int8]:
-    """Return every row after `n_sweeps` sweeps, starting from the signs of its entries."""
-    result = np.empty(X.shape, dtype=np.int8)
-    firsts = range(0, len(X), cls.most_chains)
-
-    def evolve(stop: Event, first: int, child: np.random.SeedSequence) -> None:
-        rows = slice(first, first + cls.most_chains)
-        group = cls(np.where(X[rows] > 0, 1, -1).astype(np.int8), system, child)
-        group.stop = stop
-        group.advance(n_sweeps, temperature)
-        result[rows] = group.configurations()
-
-    _in_parallel(evolve, zip(firsts, seed.spawn(len(firsts)), strict=True), n_jobs)
-    return result
+    system = engine.system
+    direction = satisfying_state(system)
+    stride = max(1, n // _RECORDS)
+    E, m, q, r = np.empty((4, chains.n_chains, n // stride))
+    last, flips = np.ascontiguousarray(chains.configurations()), 0
+    for t in range(n // stride):
+        chains.advance(stride, engine.temperature)
+        s = np.ascontiguousarray(chains.configurations())
+        E[:, t], m[:, t], q[:, t] = energies(s, system), s.mean(axis=1), (s * direction).mean(axis=1)
+        r[:, t] = (s * np.roll(s, 1, axis=0)).mean(axis=1)
+        flips += np.count_nonzero(s != last)
+        last = s
+    if system.is_even:
+        m, q, r = np.abs(m), np.abs(q), np.abs(r)
+    return [E, m, q, r], stride, flips / (n * s.size)
 
 
-def memory(X: NDArray[np.int8], energy: NDArray[np.float64], n_sweeps: int) -> tuple[float, float]:
-    """Return the autocorrelation time in sweeps and the number of independent draws, by energy and magnetization."""
-    m = X.mean(axis=2)
-    tau = max(map(autocorrelation_time, (energy, m, np.abs(m)))) if energy.size else 1.0
-    return n_sweeps * tau, energy.size / tau
+def _may_be_rigid(engine: Engine) -> bool:
+    """Return whether single spins may see no motion at all although lines or clusters of them move.
+
+    That is so if strong bonds stand beside weak ones, or sites have two neighbours: a domain costs much to begin and
+    nothing to grow. A trial then proves nothing unless spins flip.
+    """
+    if engine.method != "heat-bath" or engine.ground_state is None:
+        return False
+    couplings = uniform_couplings(engine.system)
+    return couplings is None or int(np.diff(couplings.start).max(initial=0)) == 2
 
 
-def _in_parallel(function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]], n_jobs: int | None) -> list[Any]:
-    """Call function(stop, *each) in threads (kernels release the interpreter's lock); `stop` is set by Ctrl-C."""
-    stop = Event()
-    try:
-        return Parallel(n_jobs=n_jobs, require="sharedmem")(delayed(function)(stop, *each) for each in arguments)
-    except BaseException:
-        stop.set()
-        raise
+def _trial_chains(engine: Engine, request: Request) -> int:
+    """Return the number of chains of a trial: a fraction of those of the sample, unless they cost next to nothing."""
+    most = engine.group.trial_chains
+    if engine.price.fixed > engine.price.per_chain * most:
+        return most
+    n_chains = suitable_number(engine.group, request.n_samples, None)
+    return min(most, max(2, n_chains // _CHAINS_PER_TRIAL))
+
+
+def _trial_price(engine: Engine, n_chains: int, n: int) -> float:
+    """Return the nanoseconds of all stages up to that of n sweeps."""
+    stages = 4 if is_cooled(engine) else 2
+    return stages * n * engine.system.n_sites * engine.price.of(n_chains)

@@ -10,16 +10,19 @@ from sklearn.utils.validation import check_is_fitted
 from .._montecarlo.draws import Draws
 from .._montecarlo.sampler import ThermalSampler
 from .._utils.checks import (
+    check_choice,
     check_integer,
     check_lattice_shape,
+    check_temperature,
     first_stray,
     seed_sequence,
     validate_configurations,
 )
 from .._utils.warn import warn
-from . import planning as _chains
+from .chains import autocorrelation, draw_states, evolve_rows, start_chains
 from .kernels import energies
-from .system import ALGORITHMS, check_parameters, ising_system, lattice_of
+from .planning import Request, plan, suitable_number
+from .system import METHODS, check_count, check_couplings, lattice_system
 
 
 class IsingSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -27,10 +30,10 @@ class IsingSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, BaseE
 
     Spins ``s_i = +-1`` on a hypercubic lattice of any dimension, or on any graph, have the energy::
 
-        H(s) = - J  sum_<ij>     s_i s_j            nearest neighbours
+        H(s) = - J  sum_<ij>     s_i s_j            nearest neighbours, J_a along axis a
                - J' sum_<<ij>>   s_i s_j            diagonals of every unit square
                - K  sum_squares  s_i s_j s_k s_l    corners of every unit square
-               - h  sum_i        s_i                uniform field
+               - h  sum_i        s_i                field, h_i on site i
                - sum_t J_t prod_{i in t} s_i        any other terms
 
     and configurations follow the Boltzmann law ``exp(-H(s) / T) / Z`` (Boltzmann's constant is 1). Sites are
@@ -43,26 +46,27 @@ class IsingSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, BaseE
         Number of sites along each axis, any number of axes. None is a chain as long as the rows given to `fit`.
     temperature : float, default=1.0
         Temperature T in the unit of the couplings, positive; ``inf`` is allowed.
-    coupling : float, default=1.0
-        Coupling J of nearest neighbours; negative is antiferromagnetic.
+    coupling : float or tuple of float, default=1.0
+        Coupling J of nearest neighbours, or one per axis, (J_1, ..., J_d); negative is antiferromagnetic.
     next_nearest_coupling : float, default=0.0
         Coupling J' of next-nearest neighbours.
     plaquette_coupling : float, default=0.0
         Four-spin coupling K of every unit square.
-    field : float, default=0.0
-        Uniform field h.
+    field : float or array-like of shape (n_sites,), default=0.0
+        Field h, the same on every site, or one for each site.
     couplings : list of (float, array-like of int), default=None
         Further terms: a strength J_t, and the sites of one term or a table with the sites of a term in each row.
         With ``coupling=0.0`` they alone make the system, on any graph.
     boundary : {"periodic", "open"} or a tuple of these, one per axis, default="periodic"
         What is beyond the last site of an axis: the first one, or nothing.
-    algorithm : {"auto", "heat-bath", "swendsen-wang", "parallel-tempering"}, default="auto"
+    method : {"auto", "heat-bath", "swendsen-wang", "parallel-tempering"}, default="auto"
         "heat-bath" draws one spin after the other from its law given all others (Glauber's rule [1]_), in many
         chains at once. "swendsen-wang" turns over clusters of spins [2]_, for pair terms and fields only: slower for
-        each spin, but not slowed down near the critical temperature. "parallel-tempering" lets replicas at a ladder
-        of temperatures change places [4]_. "auto" tempers where couplings compete; otherwise it takes the one of the
-        others with less work for an independent configuration, by measured autocorrelation times. Where `n_sweeps`
-        and `burn_in` are given it takes clusters if the couplings do not compete, and single spins if they do.
+        each spin, but not slowed down near the critical temperature or along an axis with a strong coupling.
+        "parallel-tempering" exchanges replicas on a ladder of temperatures [4]_. "auto" tempers if couplings compete;
+        otherwise it takes the one of the others with less work for an independent configuration, by measured
+        autocorrelation times. If `n_sweeps` and `burn_in` are given, "auto" takes clusters if the couplings do not
+        compete, and single spins if they do.
     n_sweeps : int or "auto", default="auto"
         Sweeps between two draws of a chain, and sweeps that `transform` gives to every row. "auto" is twice
         the measured autocorrelation time in `sample`, and in `transform` the automatic `burn_in`: rows are forgotten.
@@ -71,7 +75,7 @@ class IsingSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, BaseE
         which a tempered chain takes up a state from the hottest rung.
     n_chains : int, default=None
         Number of independent chains that `sample` runs, at most one for each configuration asked for. None
-        leaves about eight draws to a chain, within limits that suit the algorithm.
+        leaves about eight draws to a chain, within limits that suit the method.
     n_jobs : int, default=None
         Number of threads over groups of chains; None is 1 unless in a ``joblib.parallel_config`` context, -1
         is all processors. Results do not depend on it.
@@ -116,7 +120,7 @@ class IsingSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, BaseE
     array([0.])
     """
 
-    _METHODS = ALGORITHMS
+    _METHODS = METHODS
 
     def __init__(
         self,
@@ -129,7 +133,7 @@ class IsingSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, BaseE
         field=0.0,
         couplings=None,
         boundary="periodic",
-        algorithm="auto",
+        method="auto",
         n_sweeps="auto",
         burn_in="auto",
         n_chains=None,
@@ -144,7 +148,7 @@ class IsingSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, BaseE
         self.field = field
         self.couplings = couplings
         self.boundary = boundary
-        self.algorithm = algorithm
+        self.method = method
         self.n_sweeps = n_sweeps
         self.burn_in = burn_in
         self.n_chains = n_chains
@@ -166,7 +170,7 @@ class IsingSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, BaseE
         self : IsingSampler
             The fitted sampler.
         """
-        check_parameters(self)
+        self._check_parameters()
         X = validate_configurations(self, X, reset=True)
         shape = (X.shape[1],) if self.lattice_shape is None else self.lattice_shape
         self.lattice_shape_ = check_lattice_shape(shape, X.shape[1])
@@ -187,20 +191,19 @@ class IsingSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, BaseE
             The configurations after `n_sweeps` sweeps.
         """
         check_is_fitted(self)
-        check_parameters(self)
+        system = self._system()
         X = validate_configurations(self, X, reset=False)
-        check_lattice_shape(lattice_of(self), X.shape[1])  # it may have changed since fit
+        check_lattice_shape(self._lattice(), X.shape[1])  # it may have changed since fit
         if (stray := first_stray(X)) is not None:
             row, column = stray
             warn(
                 f"X holds {X[row, column]} in row {row}, column {column}, which is no spin (-1 or 1): "
                 "positive values are read as spin up, all others as spin down",
             )
-        system = ising_system(self)
-        pilot, moves = seed_sequence(self.random_state, "IsingSampler.transform").spawn(2)
+        trial, moves = seed_sequence(self.random_state, "IsingSampler.transform").spawn(2)
         given = {} if self.n_sweeps == "auto" else {"burn_in": self.n_sweeps, "n_sweeps": self.n_sweeps}
-        plan = self._plan(self.algorithm, system, float(self.temperature), len(X), pilot, given)
-        return _chains.evolved(X, plan.group, system, plan.burn_in, float(self.temperature), moves, self.n_jobs)
+        made = self._plan(self.method, Request(system, float(self.temperature), len(X), **given), trial)
+        return evolve_rows(X, made.engine, made.burn_in, moves, self.n_jobs)
 
     def energy(self, X):
         """Return the total energy H(s) of every row.
@@ -215,10 +218,9 @@ class IsingSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, BaseE
         energy : ndarray of shape (n_samples,)
             Energies of the whole lattice, in the unit of the couplings.
         """
-        check_parameters(self)
-        system = ising_system(self)
+        system = self._system()
         X = validate_configurations(self, X, reset=False)
-        check_lattice_shape(lattice_of(self), X.shape[1])
+        check_lattice_shape(self._lattice(), X.shape[1])
         if (stray := first_stray(X)) is not None:
             row, column = stray
             raise ValueError(f"X must hold spins -1 and 1, got {X[row, column]} in row {row}, column {column}")
@@ -258,12 +260,13 @@ class IsingSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, BaseE
         left = math.inf if n_samples is None else check_integer(n_samples, "n_samples")
         request = self._request(temperature, max(1, min(left, block_size)), field, "auto", random_state, {})
         T, n_first, field, _, seed = request
-        plan, groups = self._start(T, min(left, 10**9), field, "auto", seed, n_first)
+        request = self._sampling_request(T, min(left, 10**9), field)
+        made, groups = self._start(request, "auto", seed, n_first)
 
         def blocks(left):
             while left > 0:
                 n = min(left, block_size)
-                X = _chains.draw(groups, n, plan.n_sweeps, T, self.n_jobs)
+                X = draw_states(groups, n, made.n_sweeps, T, self.n_jobs)
                 yield X.reshape(-1, X.shape[2])[:n]
                 left -= n
 
@@ -275,36 +278,65 @@ class IsingSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, BaseE
         return np.array([-1, 1], dtype=np.int8)
 
     def _prepare(self):
-        check_parameters(self)
-        return math.prod(lattice_of(self))
+        self._check_parameters()
+        return math.prod(self._lattice())
 
     def _draw(self, temperature, n_samples, field, method, seed):
-        plan, groups = self._start(temperature, n_samples, field, method, seed)
-        X = _chains.draw(groups, n_samples, plan.n_sweeps, temperature, self.n_jobs)
-        energy = energies(X.reshape(-1, X.shape[2]), ising_system(self, field)).reshape(X.shape[:2])
-        tau, effective = _chains.memory(X, energy, plan.n_sweeps)
-        diagnostics = {"autocorrelation_time": tau if math.isnan(plan.tau) else plan.tau}
-        return Draws(X, energy, method=plan.algorithm, effective_sample_size=effective, **diagnostics)
+        request = self._sampling_request(temperature, n_samples, field)
+        made, groups = self._start(request, method, seed, n_samples)
+        X = draw_states(groups, n_samples, made.n_sweeps, temperature, self.n_jobs)
+        energy = energies(X.reshape(-1, X.shape[2]), request.system).reshape(X.shape[:2])
+        tau, effective = autocorrelation(X, energy, made.n_sweeps)
+        diagnostics = {"autocorrelation_time": tau if math.isnan(made.tau) else made.tau}
+        return Draws(X, energy, method=made.method, effective_sample_size=effective, **diagnostics)
 
-    def _start(self, temperature, n_samples, field, method, seed, n_first=None):
-        """Return how to sample, and groups of chains after their burn-in, no more chains than first draws."""
-        system = ising_system(self, field)
-        pilot, moves = seed.spawn(2)
-        algorithm = self.algorithm if method == "auto" else method
+    def _sampling_request(self, temperature, n_samples, field):
         given = {name: getattr(self, name) for name in ("burn_in", "n_sweeps") if getattr(self, name) != "auto"}
-        plan = self._plan(algorithm, system, temperature, n_samples, pilot, given)
-        n_chains = _chains.suitable_number(plan.group, n_samples if n_first is None else n_first, self.n_chains)
-        return plan, _chains.start(plan.group, system, temperature, n_chains, plan.burn_in, moves, self.n_jobs)
+        return Request(self._system(field), temperature, n_samples, **given)
 
-    def _plan(self, algorithm, system, temperature, n_samples, seed, given):
-        plan = _chains.plan(algorithm, system, temperature, n_samples, seed, **given)
-        if not plan.converged:
+    def _start(self, request, method, seed, n_first):
+        """Return the plan, and groups of chains after their burn-in, no more chains than first draws."""
+        trial, moves = seed.spawn(2)
+        made = self._plan(self.method if method == "auto" else method, request, trial)
+        n_chains = suitable_number(made.engine.group, n_first, self.n_chains)
+        return made, start_chains(made.engine, n_chains, made.burn_in, moves, self.n_jobs)
+
+    def _plan(self, method, request, seed):
+        made = plan(method, request, seed)
+        if not made.converged:
             warn(
-                f"chains remember their start after {plan.burn_in} sweeps at temperature {temperature}: configurations "
-                "are correlated, and perhaps not from equilibrium; give larger burn_in and n_sweeps",
+                f"chains remember their start after {made.burn_in} sweeps at temperature {request.temperature}: "
+                "configurations are correlated, and perhaps not from equilibrium; give larger burn_in and n_sweeps, "
+                f"or another method than {made.method!r}",
                 ConvergenceWarning,
             )
-        return plan
+        return made
+
+    def _check_parameters(self):
+        """Check everything that needs no lattice; `_system` checks the rest."""
+        check_temperature(self.temperature)
+        check_couplings(self.coupling, self.next_nearest_coupling, self.plaquette_coupling, self.field)
+        check_choice(self.method, "method", METHODS)
+        check_count(self.n_sweeps, "n_sweeps", "auto", 1)
+        check_count(self.burn_in, "burn_in", "auto", 0)
+        check_count(self.n_chains, "n_chains", None, 1)
+        if self.lattice_shape is not None:
+            check_lattice_shape(self.lattice_shape)
+
+    def _lattice(self):
+        """Return the shape of the lattice, given or taken from data."""
+        if self.lattice_shape is not None:
+            return check_lattice_shape(self.lattice_shape)
+        if not hasattr(self, "lattice_shape_"):
+            raise ValueError("lattice_shape must be given, such as (16, 16), or taken from data by fit, got None")
+        return self.lattice_shape_
+
+    def _system(self, external_field=0.0):
+        """Return the terms of H with an external field added, after a check of all parameters."""
+        self._check_parameters()
+        field = self.field + external_field if np.ndim(self.field) == 0 else np.add(self.field, external_field)
+        strengths = (self.coupling, self.next_nearest_coupling, self.plaquette_coupling)
+        return lattice_system(self._lattice(), self.boundary, *strengths, field, self.couplings)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "lattice_shape_")

@@ -1,77 +1,82 @@
-"""From the parameters of IsingSampler to the terms of its energy."""
+"""The terms of H of an Ising model on a lattice, from couplings and fields as a user gives them."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .._lattice.bonds import nearest_neighbours, next_nearest_neighbours, plaquettes, spin_system
-from .._lattice.checks import check_sites, periodic_axes
-from .._utils.checks import (
-    check_choice,
-    check_integer,
-    check_lattice_shape,
-    check_memory,
-    check_number,
-    check_temperature,
-)
+from .._lattice.bonds import axis_bonds, next_nearest_neighbours, plaquettes
+from .._lattice.checks import axis_couplings, check_sites, periodic_axes
+from .._utils.checks import check_integer, check_memory, check_number
+from .terms import SpinSystem, spin_system
 
-ALGORITHMS = ("auto", "heat-bath", "swendsen-wang", "parallel-tempering")
-_STRENGTHS = {
-    "coupling": nearest_neighbours,
-    "next_nearest_coupling": next_nearest_neighbours,
-    "plaquette_coupling": plaquettes,
-}
-_COUNTS = {"n_sweeps": ("auto", 1), "burn_in": ("auto", 0), "n_chains": (None, 1)}  # default and smallest number
+METHODS = ("auto", "heat-bath", "swendsen-wang", "parallel-tempering")
 
 
-def check_parameters(sampler):
-    """Check everything that can be checked without data."""
-    check_temperature(sampler.temperature)
-    for name in (*_STRENGTHS, "field"):
-        check_number(getattr(sampler, name), name, include_low=False, include_high=False)
-    check_choice(sampler.algorithm, "algorithm", ALGORITHMS)
-    for name, (default, minimum) in _COUNTS.items():
-        value = getattr(sampler, name)
-        if value is not None if default is None else not isinstance(value, str) or value != default:
-            check_integer(value, name, minimum=minimum)
-    if sampler.lattice_shape is not None:
-        shape = check_lattice_shape(sampler.lattice_shape)
-        periodic_axes(sampler.boundary, len(shape))
-        list(_coupling_tables(sampler.couplings, math.prod(shape)))
-
-
-def lattice_of(sampler):
-    """Return the shape of the lattice, given or taken from data."""
-    if sampler.lattice_shape is not None:
-        return check_lattice_shape(sampler.lattice_shape)
-    if not hasattr(sampler, "lattice_shape_"):
-        raise ValueError("lattice_shape must be given, such as (16, 16), or taken from data by fit, got None")
-    return sampler.lattice_shape_
-
-
-def ising_system(sampler, field=0.0):
-    """Return the terms of H with an external field added."""
-    shape = lattice_of(sampler)
+def lattice_system(
+    shape: tuple[int, ...], boundary: Any, coupling: Any, diagonal: Any, plaquette: Any, field: Any, couplings: Any
+) -> SpinSystem:
+    """Check the couplings of a lattice and return the terms of H."""
     n_sites = math.prod(shape)
     check_memory((n_sites, 2 * len(shape)), np.int64, "the list of bonds")
-    periodic = periodic_axes(sampler.boundary, len(shape))
-    strengths = ((getattr(sampler, name), table) for name, table in _STRENGTHS.items())
-    on_lattice = [(strength, table(shape, periodic)) for strength, table in strengths if strength != 0.0]
-    fields = (sampler.field + field, np.arange(n_sites)[:, None])
-    return spin_system(n_sites, [*on_lattice, fields, *_coupling_tables(sampler.couplings, n_sites)])
+    periodic = periodic_axes(boundary, len(shape))
+    along_axes = axis_couplings(coupling, len(shape))
+    across = [
+        (_finite(diagonal, "next_nearest_coupling"), next_nearest_neighbours),
+        (_finite(plaquette, "plaquette_coupling"), plaquettes),
+    ]
+    fields = site_fields(field, n_sites)
+    others = list(coupling_tables(couplings, n_sites))
+    nearest = zip(along_axes, axis_bonds(shape, periodic), strict=True) if any(along_axes) else ()
+    rest = [(strength, table(shape, periodic)) for strength, table in across if strength]
+    return spin_system(n_sites, [*nearest, *rest, *fields, *others])
 
 
-def _coupling_tables(couplings, n_sites):
+def check_couplings(coupling: Any, diagonal: Any, plaquette: Any, field: Any) -> None:
+    """Check what can be checked of couplings and fields before the lattice is known."""
+    axis_couplings(coupling, len(coupling) if isinstance(coupling, (tuple, list)) else 1)
+    _finite(diagonal, "next_nearest_coupling")
+    _finite(plaquette, "plaquette_coupling")
+    site_fields(field, np.size(field) if np.ndim(field) else 1)
+
+
+def site_fields(field: Any, n_sites: int) -> list[tuple[float, NDArray[np.int64]]]:
+    """Return the terms of a field, given as one number or as one for each site."""
+    sites = np.arange(n_sites)[:, None]
+    if isinstance(field, str) or np.ndim(field) == 0:
+        return [(_finite(field, "field"), sites)]
+    h = np.asarray(field)
+    if h.shape != (n_sites,) or h.dtype.kind not in "iuf" or not np.isfinite(h).all():
+        raise ValueError(f"field must be a number or {n_sites} finite numbers, one for each site, got {field!r}")
+    values, which = np.unique(h.astype(float), return_inverse=True)
+    return [(float(value), sites[which == k]) for k, value in enumerate(values)]
+
+
+def coupling_tables(couplings: Any, n_sites: int) -> Iterator[tuple[float, NDArray[np.int64]]]:
     """Yield (strength, table of sites) of each entry of `couplings`."""
     if couplings is None:
         return
-    if isinstance(couplings, (str, bytes, dict)) or not np.iterable(couplings):
+    if not isinstance(couplings, (list, tuple, np.ndarray)):
         raise TypeError(f"couplings must be a list of (strength, sites), got {couplings!r}")
     for entry in couplings:
         if not isinstance(entry, (tuple, list)) or len(entry) != 2:
             raise TypeError(f"each of couplings must be (strength, sites), got {entry!r}")
-        strength = check_number(entry[0], "each strength in couplings", include_low=False, include_high=False)
+        strength = _finite(entry[0], "each strength in couplings")
         table = check_sites(entry[1], n_sites, "couplings")
         if (np.diff(np.sort(table, axis=1), axis=1) == 0).any():
             raise ValueError(f"the sites of a term in couplings must differ, got {entry[1]!r}")
         yield strength, table
+
+
+def check_count(value: Any, name: str, automatic: str | None, minimum: int) -> None:
+    """Check an integer, or what stands for an automatic choice."""
+    if value is not automatic and not (isinstance(value, str) and value == automatic):
+        check_integer(value, name, minimum=minimum)
+
+
+def _finite(value: Any, name: str) -> float:
+    return check_number(value, name, include_low=False, include_high=False)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from .._lattice.bonds import SpinSystem
 from .._montecarlo.kernels import exchange
 from .._utils.compile import kernel
 from .kernels import column_energies, heat_bath
+from .terms import SpinSystem
 
 _LARGEST_BETA = 1e30  # in units of the largest coupling, as in `heat_bath`
 
@@ -17,13 +19,13 @@ _LARGEST_BETA = 1e30  # in units of the largest coupling, as in `heat_bath`
 def ladder(system: SpinSystem, temperature: float) -> NDArray[np.float64]:
     r"""Return inverse temperatures, the coldest first, from that of `temperature` to one at which chains forget.
 
-    They forget where no spin hears too much of the others, for certain where
+    Single spins forget their start for certain if
 
     .. math:: \max_i \sum_{k \ni i} (|k| - 1) \tanh(\beta |J_k|) \le 1
 
     (Dobrushin's uniqueness condition). Steps are one standard deviation of the energy, as if all terms were
     independent, :math:`\Delta\beta = 1 / \sigma, \sigma^2 = \sum_k J_k^2 / \cosh^2(\beta J_k)`: about half of all
-    exchanges are then accepted (Kofke, J. Chem. Phys. 117, 6911, 2002). One rung is left where chains forget anyhow.
+    exchanges are then accepted (Kofke, J. Chem. Phys. 117, 6911, 2002). There is one rung if chains forget anyhow.
     """
     scale = np.abs(system.strength).max(initial=0.0) or 1.0
     J = np.abs(system.strength) / scale
@@ -45,22 +47,28 @@ def ladder(system: SpinSystem, temperature: float) -> NDArray[np.float64]:
     return np.array(betas[::-1]) / scale
 
 
+class Replicas(NamedTuple):
+    """Which spins s[:, column[chain, rung]] stand on each rung of each chain's ladder of inverse temperatures."""
+
+    ladder: NDArray[np.float64]
+    column: NDArray[np.int64]
+    from_hot: NDArray[np.bool_]  # replicas that have been on the hottest rung since they left the coldest
+
+
 @kernel
 def temper(
     s: NDArray[np.int8],
     n_sweeps: int,
     system: SpinSystem,
-    ladder: NDArray[np.float64],
-    column: NDArray[np.int64],
-    from_hot: NDArray[np.bool_],
+    replicas: Replicas,
     n_done: int,
     streams: NDArray[np.uint64],
 ) -> int:
-    """Make `n_sweeps` sweeps of all replicas s[:, column[chain, rung]], and an exchange in each chain after each.
+    """Make `n_sweeps` sweeps of all replicas, and an exchange in each chain after each sweep.
 
-    `n_done` sweeps have been made before. Return how many times a replica came to the coldest rung that had been at
-    the hottest since it was last there; `from_hot` remembers which have.
+    `n_done` sweeps have been made before. Return how many times a replica arrived at the coldest rung from the hottest.
     """
+    ladder, column, from_hot = replicas.ladder, replicas.column, replicas.from_hot
     n_chains, n_rungs = column.shape
     beta, arrivals = np.empty(s.shape[1]), 0
     for t in range(n_done, n_done + n_sweeps):

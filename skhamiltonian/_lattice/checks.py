@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._utils.checks import check_choice
+from .._utils.checks import check_choice, check_number
 
 
 def periodic_axes(boundary, n_axes):
@@ -23,3 +23,14 @@ def check_sites(sites, n_sites, name):
     if table.size and (table.min() < 0 or table.max() >= n_sites):
         raise ValueError(f"sites in {name} must be in 0 ... {n_sites - 1}, got {sites!r}")
     return table
+
+
+def axis_couplings(coupling, n_axes):
+    """Return the coupling of each axis, from one number for all or a tuple of one for each."""
+    if not isinstance(coupling, (tuple, list)):
+        if isinstance(coupling, np.ndarray) and coupling.ndim:
+            raise TypeError(f"coupling must be a number or a tuple of numbers, one per axis, got {coupling!r}")
+        return (check_number(coupling, "coupling", include_low=False, include_high=False),) * n_axes
+    if len(coupling) != n_axes:
+        raise ValueError(f"coupling must be a number or one for each of the {n_axes} axes, got {coupling!r}")
+    return tuple(check_number(J, "each coupling", include_low=False, include_high=False) for J in coupling)

@@ -23,7 +23,7 @@ class OurSampler:
     """Single spins, and all that `sample` does besides: starts, copies and energies."""
 
     def __init__(self, length):
-        self.ising = IsingSampler((length, length), TEMPERATURE, algorithm="heat-bath", n_chains=1024, random_state=0)
+        self.ising = IsingSampler((length, length), TEMPERATURE, method="heat-bath", n_chains=1024, random_state=0)
         self.n_sites = length**2
 
     def move(self, n_updates):

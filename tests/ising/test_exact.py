@@ -1,18 +1,21 @@
 """Kaufman's formula against enumeration, published digits and itself."""
 
+import math
+
 import numpy as np
 import pytest
 
+from skhamiltonian import IsingSampler
 from skhamiltonian._ising.exact import ising_exact
 from skhamiltonian._utils.checks import enumerate_states
 
 CRITICAL = 2 / np.log1p(np.sqrt(2))
 
 
-def enumerated(shape, temperature):
-    """ln Z, F, U, S and C from all configurations, every site bonded to its np.roll neighbours."""
-    s = enumerate_states((-1, 1), np.prod(shape)).reshape(-1, *shape)
-    H = -np.sum(s * np.roll(s, 1, axis=1) + s * np.roll(s, 1, axis=2), axis=(1, 2)).astype(float)
+def enumerated(shape, temperature, coupling=1.0):
+    """ln Z, F, U, S and C from all configurations."""
+    n_sites = math.prod(shape)
+    H = IsingSampler(shape, coupling=coupling).energy(enumerate_states((-1, 1), n_sites))
     w = np.exp(-(H - H.min()) / temperature)
     p = w / w.sum()
     log_z, U = np.log(w.sum()) - H.min() / temperature, p @ H
@@ -23,6 +26,40 @@ def enumerated(shape, temperature):
 @pytest.mark.parametrize("temperature", [0.5, 1.0, CRITICAL, 2.5, 10.0])
 def test_kaufman_is_enumeration(shape, temperature):
     np.testing.assert_allclose(ising_exact(shape, temperature), enumerated(shape, temperature), rtol=1e-11)
+
+
+SMALL = [(1, 1), (1, 3), (4, 1), (2, 2), (2, 3), (3, 2), (3, 3), (2, 6), (3, 5)]
+COUPLINGS = [(1, 0.05), (20, 1), (0, 1), (1, 0), (0, 0), (-1, 0.7), (0.7, -1), (-0.3, -2), (1e-3, 5)]
+
+
+@pytest.mark.parametrize("shape", SMALL)
+@pytest.mark.parametrize("coupling", COUPLINGS)
+def test_couplings_of_two_axes_are_enumeration(shape, coupling):
+    frustrated = [length > 1 and length % 2 == 1 and J < 0 for length, J in zip(shape, coupling, strict=True)]
+    for T in (0.2, 1.0, CRITICAL, 10.0, 1e6):
+        if all(frustrated):
+            with pytest.raises(ValueError, match="positive along an axis at least if both lengths are odd"):
+                ising_exact(shape, T, coupling)
+        else:
+            wanted = enumerated(shape, T, coupling)
+            np.testing.assert_allclose(ising_exact(shape, T, coupling), wanted, rtol=1e-10, atol=1e-10)
+
+
+def test_a_trotterised_chain_has_its_quantum_partition_sum():
+    """Transverse-field chain of 8 sites, H = -sum s^z s^z - sum s^x, in slices of 1/8; Z is a trace of matrices."""
+    step, n = 1 / 8, 8
+    s = enumerate_states((-1, 1), n)
+    diagonal = np.exp(step / 2 * (s * np.roll(s, 1, axis=1)).sum(axis=1))
+    kinetic = np.ones((1, 1))
+    for _ in range(n):
+        kinetic = np.kron(kinetic, [[np.cosh(step), np.sinh(step)], [np.sinh(step), np.cosh(step)]])
+    eigenvalues = np.linalg.eigvalsh(diagonal[:, None] * kinetic * diagonal)
+    coupling = (-np.log(np.tanh(step)) / 2, step)
+    for n_slices in (4, 8, 16, 32):
+        log_z = np.log(np.sum((eigenvalues / eigenvalues[-1]) ** n_slices)) + n_slices * np.log(eigenvalues[-1])
+        constant = n * n_slices * np.log(np.sinh(2 * step) / 2) / 2
+        exact = ising_exact((n_slices, n), 1.0, coupling).log_partition
+        assert exact + constant == pytest.approx(log_z, rel=1e-12)
 
 
 # Per site: ln Z, energy, entropy, heat capacity, from a 60-digit evaluation of Kaufman's formula.
@@ -69,8 +106,47 @@ def test_energy_and_heat_capacity_are_derivatives_of_ln_z(length):
     np.testing.assert_allclose(mid.heat_capacity, C, rtol=2e-3)
 
 
-def test_axes_commute():
-    np.testing.assert_allclose(ising_exact((5, 9), 2.2), ising_exact((9, 5), 2.2), rtol=1e-12)
+@pytest.mark.parametrize("coupling", [(20.0, 1.0), (1.0, 0.05), (0.3, -4.0)])
+@pytest.mark.parametrize("length", [4, 17, 32])
+def test_derivatives_hold_with_two_couplings(length, coupling):
+    if length % 2 and min(coupling) < 0:
+        length += 1
+    T = np.array([0.5, 1.0, 2.0, 5.0, 12.0]) * max(coupling) ** 0.5
+    step = 1e-4 * T
+    up, mid, down = (ising_exact((length, 2 * length), T + k * step, coupling) for k in (1, 0, -1))
+    U = -(up.log_partition - down.log_partition) / (1 / (T + step) - 1 / (T - step))
+    np.testing.assert_allclose(mid.energy, U, rtol=1e-5)
+    np.testing.assert_allclose(mid.heat_capacity, (up.energy - down.energy) / (2 * step), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("one", "two"), [(1, 1), (2, 0.1), (0.5, -3), (-1, 2)])
+def test_axes_commute(one, two):
+    for a, b in ((4, 6), (9, 4), (8, 5)):
+        if not (one < 0 and a % 2) and not (two < 0 and b % 2 and one < 0):
+            wanted = ising_exact((b, a), 2.2, (two, one))
+            np.testing.assert_allclose(ising_exact((a, b), 2.2, (one, two)), wanted, rtol=1e-11)
+
+
+def test_even_axes_do_not_know_the_sign_of_a_coupling():
+    wanted = ising_exact((6, 8), 1.3, (2.0, 0.5))
+    for coupling in [(-2.0, 0.5), (2.0, -0.5), (-2.0, -0.5)]:
+        np.testing.assert_array_equal(ising_exact((6, 8), 1.3, coupling), wanted)
+
+
+@pytest.mark.parametrize(
+    ("coupling", "error", "message"),
+    [
+        ((1.0,), ValueError, r"one for each of the 2 axes, got \(1.0,\)"),
+        (np.ones(2), TypeError, "a tuple of numbers, one per axis, got array"),
+        ("1", TypeError, "coupling must be a finite number, got '1'"),
+        ((1.0, math.nan), ValueError, "each coupling must be a finite number, got nan"),
+        ((1.0, None), TypeError, "each coupling must be a finite number, got None"),
+    ],
+)
+def test_couplings_that_are_none_are_refused(coupling, error, message):
+    for use in (lambda: ising_exact((4, 4), 2.5, coupling), lambda: IsingSampler((4, 4), coupling=coupling).sample()):
+        with pytest.raises(error, match=message):
+            use()
 
 
 @pytest.mark.parametrize("length", [4, 16, 64])

@@ -11,13 +11,14 @@ from scipy.sparse.csgraph import connected_components
 from scipy.special import expit
 from scipy.stats import chi2
 
-from skhamiltonian._ising import chains as _chain_groups
+from skhamiltonian._ising import groups as _groups
 from skhamiltonian._ising import kernels as _spin_kernels
 from skhamiltonian._ising import multispin as _multispin
-from skhamiltonian._ising.chains import ClusterGroup, HeatBathGroup, MultiSpinGroup
+from skhamiltonian._ising.groups import ClusterGroup, HeatBathGroup, MultiSpinGroup
 from skhamiltonian._ising.kernels import energies, swendsen_wang
 from skhamiltonian._ising.multispin import multispin_heat_bath, probability_bits, uniform_couplings
-from skhamiltonian._lattice.bonds import nearest_neighbours, spin_system
+from skhamiltonian._ising.terms import spin_system
+from skhamiltonian._lattice.bonds import nearest_neighbours
 from skhamiltonian._montecarlo.kernels import new_streams, next_word
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # unsigned words, uncompiled
@@ -311,7 +312,7 @@ FAULTS = {
 def test_faulty_kernels_are_rejected(monkeypatch, fault):
     name, old, new = FAULTS[fault]
     module = _multispin if fault.startswith("multispin") else _spin_kernels
-    monkeypatch.setattr(_chain_groups, name, getattr(mutant(module, old, new), name))
+    monkeypatch.setattr(_groups, name, getattr(mutant(module, old, new), name))
     p = g_test(GROUPS[fault.partition(":")[0]], SYSTEM, 2.5)
     assert p < 1e-6
 

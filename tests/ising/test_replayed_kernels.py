@@ -10,7 +10,8 @@ from scipy.special import expit
 
 from skhamiltonian._ising.kernels import heat_bath, swendsen_wang
 from skhamiltonian._ising.multispin import pack, uniform_couplings, unpack
-from skhamiltonian._lattice.bonds import nearest_neighbours, spin_system
+from skhamiltonian._ising.terms import spin_system
+from skhamiltonian._lattice.bonds import nearest_neighbours
 from skhamiltonian._montecarlo.kernels import new_streams, next_word
 
 pytestmark = [

@@ -20,13 +20,13 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import check_transformer_general, parametrize_with_checks
 
 from skhamiltonian import IsingSampler, ising_exact
-from skhamiltonian._ising import planning as _chains
+from skhamiltonian._ising import sampler as _sampler
 
 CRITICAL = 2 / np.log1p(np.sqrt(2))
 
 
 @parametrize_with_checks(
-    [IsingSampler(), IsingSampler(algorithm="heat-bath", n_sweeps=1, burn_in=0, n_chains=3, boundary="open")]
+    [IsingSampler(), IsingSampler(method="heat-bath", n_sweeps=1, burn_in=0, n_chains=3, boundary="open")]
 )
 @pytest.mark.filterwarnings("ignore:X holds:UserWarning")  # the checks feed 0, 1, 2, ...
 def test_scikit_learn_contract(estimator, check):
@@ -55,9 +55,9 @@ def test_auto_prefers_clusters_where_single_spins_are_slow():
     assert fast.draws(n_samples=5000).method == "heat-bath"
 
 
-@pytest.mark.parametrize("algorithm", ["heat-bath", "swendsen-wang"])
-def test_draws_are_all_but_independent_by_default(algorithm):
-    ising = IsingSampler((16, 16), 2.5, algorithm=algorithm, random_state=0)
+@pytest.mark.parametrize("method", ["heat-bath", "swendsen-wang"])
+def test_draws_are_all_but_independent_by_default(method):
+    ising = IsingSampler((16, 16), 2.5, method=method, random_state=0)
     thinned = ising.draws(n_samples=4000)
     assert 0.8 < thinned.effective_sample_size / thinned.energy.size <= 1
     draws = ising.set_params(n_sweeps=1, burn_in=500, n_chains=16).draws(n_samples=16 * 1000)
@@ -68,8 +68,8 @@ def test_draws_are_all_but_independent_by_default(algorithm):
 @pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
 def test_chains_that_do_not_decorrelate_are_reported(monkeypatch):
     """Pure plaquettes at low temperature have 2^15 ground states, between which single spins hardly move."""
-    monkeypatch.setattr("skhamiltonian._ising.planning._NANOSECONDS_PER_PILOT", 1e8)
-    frozen = IsingSampler((8, 8), 0.2, coupling=0.0, plaquette_coupling=1.0, algorithm="heat-bath", random_state=0)
+    monkeypatch.setattr("skhamiltonian._ising.planning._NANOSECONDS_PER_TRIAL", 1e8)
+    frozen = IsingSampler((8, 8), 0.2, coupling=0.0, plaquette_coupling=1.0, method="heat-bath", random_state=0)
     with pytest.raises(ConvergenceWarning, match=r"sweeps at temperature 0.2"):
         frozen.sample(n_samples=10)
 
@@ -101,13 +101,13 @@ def test_a_stream_holds_one_block():
 def test_a_stream_is_planned_as_a_whole(monkeypatch):
     """What clusters would draw sooner in one block, single spins draw sooner in many."""
     planned = []
-    plan = _chains.plan
-    monkeypatch.setattr(_chains, "plan", lambda *args, **kwargs: planned.append(plan(*args, **kwargs)) or planned[-1])
+    plan = _sampler.plan
+    monkeypatch.setattr(_sampler, "plan", lambda *args, **kwargs: planned.append(plan(*args, **kwargs)) or planned[-1])
     ising = IsingSampler((16, 16), 2.5, random_state=0)
     next(ising.iter_sample(n_samples=100, block_size=100))
     next(ising.iter_sample(n_samples=100_000, block_size=100))
     next(ising.iter_sample(block_size=100))
-    assert [one.algorithm for one in planned] == ["swendsen-wang", "heat-bath", "heat-bath"]
+    assert [one.method for one in planned] == ["swendsen-wang", "heat-bath", "heat-bath"]
 
 
 # ------------------------------------------------------------------ transformer
@@ -122,9 +122,9 @@ def test_transform_brings_any_row_to_equilibrium():
     assert (start == 1).all()
 
 
-@pytest.mark.parametrize("algorithm", ["heat-bath", "swendsen-wang"])
-def test_transform_keeps_equilibrium_and_moves_every_site(algorithm):
-    ising = IsingSampler((4, 4), 2.5, algorithm=algorithm, n_sweeps=1, random_state=0)
+@pytest.mark.parametrize("method", ["heat-bath", "swendsen-wang"])
+def test_transform_keeps_equilibrium_and_moves_every_site(method):
+    ising = IsingSampler((4, 4), 2.5, method=method, n_sweeps=1, random_state=0)
     X = ising.sample(n_samples=20_000)
     Y = ising.fit_transform(X)
     assert abs(ising.energy(Y).mean() - ising.energy(X).mean()) < 5 * math.sqrt(2 * ising.energy(X).var() / 20_000)
@@ -132,7 +132,7 @@ def test_transform_keeps_equilibrium_and_moves_every_site(algorithm):
 
 
 def test_rows_are_read_by_their_sign_with_a_warning():
-    ising = IsingSampler((2, 2), 1e-3, n_sweeps=1, algorithm="heat-bath", random_state=0).fit([[1, 1, 1, 1]])
+    ising = IsingSampler((2, 2), 1e-3, n_sweeps=1, method="heat-bath", random_state=0).fit([[1, 1, 1, 1]])
     with pytest.warns(UserWarning, match=r"X holds 0 in row 1, column 2"):
         evolved = ising.transform([[1, 1, 1, 1], [-1, -1, 0, -1], [1, 1, 2, 1]])
     np.testing.assert_array_equal(evolved, [[1] * 4, [-1] * 4, [1] * 4])
@@ -161,9 +161,9 @@ def test_a_chain_is_as_long_as_the_rows():
 
 
 def test_results_do_not_depend_on_n_jobs():
-    for algorithm, n_chains in (("heat-bath", 2100), ("swendsen-wang", 40)):
+    for method, n_chains in (("heat-bath", 2100), ("swendsen-wang", 40)):
         for extra in ({}, {"next_nearest_coupling": 0.1}):
-            ising = IsingSampler((4, 4), 2.5, algorithm=algorithm, n_chains=n_chains, random_state=0, **extra)
+            ising = IsingSampler((4, 4), 2.5, method=method, n_chains=n_chains, random_state=0, **extra)
             one = ising.sample(n_samples=5000)
             two = clone(ising).set_params(n_jobs=2).sample(n_samples=5000)
             np.testing.assert_array_equal(one, two)
@@ -211,8 +211,8 @@ def test_chains_of_a_draw_are_independent_and_carry_the_whole_energy():
         ({"coupling": math.inf}, ValueError, "coupling must be a finite number, got inf"),
         ({"plaquette_coupling": None}, TypeError, "plaquette_coupling must be a finite number, got None"),
         ({"field": "x"}, TypeError, "field must be a finite number, got 'x'"),
-        ({"algorithm": "wolff"}, ValueError, "got 'wolff'"),
-        ({"algorithm": "swendsen-wang", "plaquette_coupling": 1.0}, ValueError, "got a term of 4 spins"),
+        ({"method": "wolff"}, ValueError, "got 'wolff'"),
+        ({"method": "swendsen-wang", "plaquette_coupling": 1.0}, ValueError, "got a term of 4 spins"),
         ({"n_sweeps": 0}, ValueError, "n_sweeps must be an integer >= 1, got 0"),
         ({"n_sweeps": 1.5}, TypeError, "n_sweeps must be an integer >= 1, got 1.5"),
         ({"burn_in": -1}, ValueError, "burn_in must be an integer >= 0, got -1"),
@@ -276,11 +276,11 @@ def ctrl_c_interrupts():
 
 @pytest.mark.usefixtures("ctrl_c_interrupts")
 @pytest.mark.parametrize("n_jobs", [None, 2])
-@pytest.mark.parametrize("algorithm", ["heat-bath", "swendsen-wang"])
-def test_ctrl_c_is_heard_and_leaves_the_sampler_as_it_was(algorithm, n_jobs):
+@pytest.mark.parametrize("method", ["heat-bath", "swendsen-wang"])
+def test_ctrl_c_is_heard_and_leaves_the_sampler_as_it_was(method, n_jobs):
     """The median of three answers counts, as other tests may keep the processors busy."""
     ising = IsingSampler(
-        (64, 64), 2.5, algorithm=algorithm, burn_in=10**8, n_sweeps=1, n_chains=2048, n_jobs=n_jobs, random_state=0
+        (64, 64), 2.5, method=method, burn_in=10**8, n_sweeps=1, n_chains=2048, n_jobs=n_jobs, random_state=0
     )
     clone(ising).set_params(burn_in=1).sample(n_samples=2048)
     before, latencies = dict(vars(ising)), []

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from skhamiltonian._ising import chains as _chain_groups
-from skhamiltonian._ising import tempering as _parallel_tempering
-from skhamiltonian._ising.chains import tempered_group
+from skhamiltonian._ising import groups as _groups
+from skhamiltonian._ising import tempering as _tempering
+from skhamiltonian._ising.groups import TemperedGroup
 from skhamiltonian._ising.kernels import column_energies, energies, heat_bath
-from skhamiltonian._ising.tempering import ladder, temper
-from skhamiltonian._lattice.bonds import nearest_neighbours, spin_system
+from skhamiltonian._ising.tempering import Replicas, ladder, temper
+from skhamiltonian._ising.terms import spin_system
+from skhamiltonian._lattice.bonds import nearest_neighbours
+from skhamiltonian._montecarlo import kernels as _kernels
 from skhamiltonian._montecarlo.kernels import exchange, new_streams
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # unsigned words, uncompiled
@@ -105,9 +107,7 @@ def test_exchanges_leave_the_product_of_boltzmann_laws(monkeypatch, first):
     kernel = getattr(exchange, "py_func", exchange)
 
     def exchanged(random):
-        monkeypatch.setattr(
-            _parallel_tempering, "next_word", lambda streams, chain: np.uint64(int(random[chain]) << 11)
-        )
+        monkeypatch.setattr(_kernels, "next_word", lambda streams, chain: np.uint64(int(random[chain]) << 11))
         column = start.copy()
         kernel(column, H[states].ravel(), betas, first, np.zeros((4, 64), np.uint64))
         return column
@@ -146,8 +146,9 @@ def test_tempering_is_sweeps_and_exchanges_in_turn():
         np.testing.assert_allclose(column_energies(peer, system), energies(np.ascontiguousarray(peer.T), system))
         exchange(peer_column, column_energies(peer, system), betas, t % 2, peer_streams)
         history.append(np.argsort(peer_column.ravel()) % n_rungs)
-    arrivals = temper(s, 5, system, betas, column, from_hot, 0, streams)
-    arrivals += temper(s, n_sweeps - 5, system, betas, column, from_hot, 5, streams)
+    replicas = Replicas(betas, column, from_hot)
+    arrivals = temper(s, 5, system, replicas, 0, streams)
+    arrivals += temper(s, n_sweeps - 5, system, replicas, 5, streams)
     np.testing.assert_array_equal(s, peer)
     np.testing.assert_array_equal(column, peer_column)
     wanted = 0
@@ -162,13 +163,13 @@ def test_about_half_of_the_exchanges_are_accepted():
     bonds = nearest_neighbours((12, 12), (True, True))
     signs = np.random.default_rng(0).choice([-1.0, 1.0], len(bonds))
     system = spin_system(144, list(zip(signs, bonds[:, None], strict=True)))
-    group = tempered_group(system, 1.0)(np.ones((16, 144), np.int8), system, np.random.SeedSequence(0))
+    group = TemperedGroup(np.ones((16, 144), np.int8), system, np.random.SeedSequence(0), ladder(system, 1.0))
     group.advance(300, 1.0)
     n_rungs, accepted, n = len(group.ladder), 0, 0
     for _ in range(200):
-        before = group.column.copy()
+        before = group.replicas.column.copy()
         group.advance(1, 1.0)
-        accepted += (group.column != before).sum() / 2
+        accepted += (group.replicas.column != before).sum() / 2
         n += 16 * (n_rungs - 1) / 2
     assert 0.3 < accepted / n < 0.8
     assert n_rungs < group.renewal_time() < 20 * n_rungs**2
@@ -180,9 +181,9 @@ def test_about_half_of_the_exchanges_are_accepted():
 def g_test():
     """The p-value of the states at the coldest rung against the Boltzmann law; all replicas start with all spins up."""
     system, T = glass(), 0.8
-    cls = tempered_group(system, T)
-    assert len(cls.ladder) >= 4
-    group = cls(np.ones((512, 6), np.int8), system, np.random.SeedSequence(11))
+    betas = ladder(system, T)
+    assert len(betas) >= 4
+    group = TemperedGroup(np.ones((512, 6), np.int8), system, np.random.SeedSequence(11), betas)
     group.advance(300, T)
     counts = np.zeros(64)
     for _ in range(300):
@@ -208,12 +209,23 @@ FAULTS = {
 }  # fmt: skip
 
 
+def mutant(module, old, new, **names):
+    """The module with a fault planted in its source, and other names in it replaced first."""
+    source = inspect.getsource(module)
+    assert source.count(old) == (1 if old else source.count(old))
+    copy = types.ModuleType("skhamiltonian.mutants.mutant")
+    copy.__package__ = module.__package__
+    exec(compile(source.replace(old, new) if old else source, "mutant", "exec"), vars(copy))
+    vars(copy).update(names)
+    return copy
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faulty_tempering_is_rejected(monkeypatch, fault):
-    source, (old, new) = inspect.getsource(_parallel_tempering), FAULTS[fault]
-    assert source.count(old) == 1
-    mutant = types.ModuleType("skhamiltonian.mutant_of_tempering")
-    mutant.__package__ = "skhamiltonian"
-    exec(compile(source.replace(old, new), f"mutant: {fault}", "exec"), vars(mutant))
-    monkeypatch.setattr(_chain_groups, "temper", mutant.temper)
+    old, new = FAULTS[fault]
+    if old in inspect.getsource(_kernels):
+        faulty = mutant(_tempering, "", "", exchange=mutant(_kernels, old, new).exchange)
+    else:
+        faulty = mutant(_tempering, old, new)
+    monkeypatch.setattr(_groups, "temper", faulty.temper)
     assert g_test() < 1e-6

@@ -6,8 +6,10 @@ import math
 import numpy as np
 import pytest
 
-from skhamiltonian._ising.kernels import energies, satisfying_state
-from skhamiltonian._lattice.bonds import nearest_neighbours, next_nearest_neighbours, plaquettes, spin_system
+from skhamiltonian._ising.ground_state import satisfying_state
+from skhamiltonian._ising.kernels import energies
+from skhamiltonian._ising.terms import spin_system
+from skhamiltonian._lattice.bonds import axis_bonds, nearest_neighbours, next_nearest_neighbours, plaquettes
 
 
 def rolled(s, *terms):
@@ -70,3 +72,22 @@ def test_a_state_that_satisfies_every_term_is_found():
     terms = [(s[t].prod() * rng.uniform(0.5, 2), t[None]) for t in [*graph, *loops]]
     system = spin_system(12, terms)
     assert energies(satisfying_state(system)[None], system)[0] == pytest.approx(-np.abs(system.strength).sum())
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("strength", [np.nan, np.inf, -np.inf, 1e-320])
+def test_a_state_is_found_for_any_strength(strength):
+    ring = np.stack([np.arange(12), np.arange(1, 13) % 12], axis=1)
+    assert set(np.abs(satisfying_state(spin_system(12, [(strength, ring)])))) == {1}
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (1, 4), (3, 1, 2), (1,), (2,), (1, 1)])
+@pytest.mark.parametrize("periodic", [True, False])
+def test_bonds_of_each_axis_make_up_all_bonds(shape, periodic):
+    tables = axis_bonds(shape, (periodic,) * len(shape))
+    np.testing.assert_array_equal(np.concatenate(tables), nearest_neighbours(shape, (periodic,) * len(shape)))
+    for axis, table in enumerate(tables):
+        places = np.delete(np.array(np.unravel_index(table.T, shape)), axis, axis=0)
+        assert (places[:, 0] == places[:, 1]).all()
+        long = shape[axis] > 1
+        assert len(table) == long * math.prod(shape) * (1 if periodic else 1 - 1 / shape[axis])
