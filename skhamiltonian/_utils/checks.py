@@ -206,8 +206,8 @@ def learn_states(X, states="auto"):
         found = _unique(X)
         if np.any(found != np.round(found)):
             raise ValueError(
-                f"X holds {found[found != np.round(found)][0].item()!r}, which is no integer: pass states=, or make states of "
-                "continuous values with sklearn.preprocessing.KBinsDiscretizer or of images with a threshold"
+                f"X holds {found[found != np.round(found)][0].item()!r}, which is no integer: pass states=, or make "
+                "states of continuous values with sklearn.preprocessing.KBinsDiscretizer or of images with a threshold"
             )
         if len(found) == 1:
             raise ValueError(
