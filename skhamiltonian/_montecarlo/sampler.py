@@ -64,7 +64,8 @@ class ThermalSampler(ABC):
         method : str, default="auto"
             How to draw.
         random_state : int, RandomState, Generator or None, default=None
-            Seed; None is the sampler's own `random_state`.
+            Seed; None is the sampler's own `random_state`. The same integer gives the same rows at every call: a test
+            set needs another one.
         **options : dict
             Further arguments of the method, where the class has any.
 
