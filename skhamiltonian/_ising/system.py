@@ -12,6 +12,7 @@ from .._utils.checks import (
     check_lattice_shape,
     check_memory,
     check_number,
+    check_repeatable,
     check_temperature,
 )
 
@@ -65,6 +66,7 @@ def _coupling_tables(couplings, n_sites):
     """Yield (strength, table of sites) of each entry of `couplings`."""
     if couplings is None:
         return
+    check_repeatable(couplings, "couplings")
     if isinstance(couplings, (str, bytes, dict)) or not np.iterable(couplings):
         raise TypeError(f"couplings must be a list of (strength, sites), got {couplings!r}")
     for entry in couplings:
