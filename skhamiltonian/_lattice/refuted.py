@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -14,11 +13,12 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.stats import norm, t
 
 from .._utils.mapped import release_pages
+from .._utils.warn import warn
 
 Array = NDArray[np.floating]
 _SIGMAS = 5.0
-_MAX_ROWS, _MAX_VALUES, _MIN_ROWS = 4096, 2**22, 50
-_MAX_SITES = 128
+_MAX_ROWS, _MAX_VALUES, _MIN_ROWS = 2048, 2**22, 50
+_MAX_SITES = 64
 _SIGNIFICANT_CORRELATION = 4.0  # standard errors of an autocorrelation, below which it counts as zero
 
 
@@ -32,19 +32,17 @@ class Refutation:
     error: float
 
 
-def warn_of_refuted(X, shape, names, *, stacklevel=2):
+def warn_of_refuted(X, shape, names):
     """Warn once of all symmetries that the rows refute by more than five standard errors.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_sites)
-        Configurations, as numbers; at most 4096 rows are read.
+        Configurations, as numbers; at most 2048 rows are read.
     shape : tuple of int
         Shape of the lattice.
     names : collection of str
         Names of symmetries; others than "translation", "point-group" and "spin-flip" are not tested.
-    stacklevel : int
-        As in `warnings.warn`, counted from the caller of this function.
 
     Warns
     -----
@@ -54,11 +52,9 @@ def warn_of_refuted(X, shape, names, *, stacklevel=2):
     found = refuted(X, shape, names)
     if found:
         each = "; ".join(f"{r.name!r}: {r.what} is {r.value:.3g} +- {r.error:.2g} and must be 0" for r in found)
-        warnings.warn(
+        warn(
             f"the data refute what symmetries has ({each}): leave it out, or add the configurations that are missing, "
-            "such as those of the other phases",
-            UserWarning,
-            stacklevel=stacklevel + 1,
+            "such as those of the other phases"
         )
 
 

@@ -196,5 +196,5 @@ def test_rare_events_are_no_crossing(seed):
         flips = rng.poisson(n * N * np.exp(-8 / T))
         deficit = flips / n / N
         curves.append(curve(T, 2 / 3 - deficit, np.sqrt(flips) / n / N, "binder_cumulant"))
-    with pytest.raises(ValueError, match="must cross inside|no significant crossing"):
+    with pytest.raises(ValueError, match=r"must cross inside|no significant crossing"):
         crossing_temperature(*curves)
