@@ -10,24 +10,22 @@ from .sampling.resampling import equal_weight_codes
 _N_DRAWS = 1000
 
 
-def warn_of_doubts(X, states, lattice, network):
+def warn_of_doubts(X, plan, network):
     """Warn of symmetries that the data refute, and of conserved sums that the draws of the model do not conserve.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_sites)
         Configurations that the model was fitted to.
-    states : ndarray of shape (n_states,)
-        The alphabet.
-    lattice : tuple
-        The shape of the lattice, and the names of its symmetries.
+    plan : TrainingPlan
+        The plan of training, with the lattice, its symmetries and the alphabet.
     network : Network
         The model.
     """
-    shape, names = lattice
-    if names:
-        warn_of_refuted(X, shape, names)
-    laws = conserved(X, states, shape)
+    if plan.symmetries:
+        warn_of_refuted(X, plan.lattice_shape, plan.symmetries)
+    states = plan.states
+    laws = conserved(X, states, plan.lattice_shape)
     if laws:
         draws = states[equal_weight_codes(network, _N_DRAWS, 1.0, np.zeros(len(states)), np.random.SeedSequence(0))]
         leak = 1 - np.mean(np.all([law.holds(draws) for law in laws], axis=0))
