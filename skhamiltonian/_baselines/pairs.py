@@ -1,6 +1,5 @@
 """Pseudo-likelihood: pair couplings of spins by logistic regression, and a score for any energy."""
 
-import copy
 import math
 
 import numpy as np
@@ -14,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._ising.sampler import IsingSampler
 from .._montecarlo.sampler import ThermalSampler
 from .._utils.checks import check_number, check_temperature, first_stray, validate_configurations
+from .._utils.names import without_names
 
 _BLOCK = 2**22  # influences on all couplings in one block of rows: 32 MB
 
@@ -294,8 +294,7 @@ def pseudo_log_likelihood(estimator, X, y=None):
     named, X = X, validate_configurations(BaseEstimator(), X, reset=True)
     if hasattr(estimator, "feature_names_in_"):
         validate_data(estimator, named, reset=False, dtype=None, ensure_all_finite=False)
-        estimator = copy.copy(estimator)
-        del estimator.feature_names_in_  # an array has no names
+        estimator = without_names(estimator)
     log_weight = -np.asarray(estimator.energy(X)) / T0
     changed = X.astype(np.result_type(X, np.asarray(estimator.states_)))
     total = np.zeros(len(X))

@@ -11,7 +11,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils._chunking import get_chunk_n_rows
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from .._utils.checks import check_choice, check_integer, check_lattice_shape, validate_configurations
+from .._utils.checks import check_choice, check_integer, check_lattice_shape, check_repeatable, validate_configurations
 
 
 class BlockSpinTransformer(TransformerMixin, BaseEstimator):
@@ -193,7 +193,8 @@ class BlockSpinTransformer(TransformerMixin, BaseEstimator):
 
 
 def _check_per_axis(value, name, n_axes):
-    if not np.iterable(value) or isinstance(value, (str, bytes)):
+    check_repeatable(value, name)
+    if not np.iterable(value) or isinstance(value, (str, bytes, set, frozenset)):
         return (check_integer(value, name, minimum=1),) * n_axes
     sizes = tuple(check_integer(size, f"each length in {name}", minimum=1) for size in value)
     if len(sizes) != n_axes:

@@ -8,6 +8,7 @@ from numpy.polynomial import polynomial
 from .._montecarlo.draws import Estimate
 
 _N_POINTS = 6
+_SIGNIFICANT = 3.0  # standard errors by which two curves differ on either side of a crossing
 _PEAK_HEIGHT = 0.8  # the part of a peak above this fraction of its height is a quartic to about 1e-3 in T
 
 
@@ -34,7 +35,8 @@ def peak_temperature(curve, observable="heat_capacity"):
     Raises
     ------
     ValueError
-        If the curve has fewer than 6 points with error bars, or its largest value at one of its ends.
+        If the curve has fewer than 6 points with error bars, its largest value at one of its ends, or no peak that
+        stands out of its errors.
 
     Examples
     --------
@@ -50,6 +52,13 @@ def peak_temperature(curve, observable="heat_capacity"):
     top = int(np.argmax(y)) if len(y) else 0
     if len(T) < _N_POINTS or top in (0, len(T) - 1):
         raise ValueError(f"{observable} must have a peak inside at least {_N_POINTS} temperatures, got {_text(T, y)}")
+    gain = _peak_gain(y, _floored(sigma, y))
+    # 99 % of flat curves gain less, of 6 to 41 points, with errors known to 20 degrees of freedom.
+    if not gain > (limit := 8 + len(T) / 2):
+        raise ValueError(
+            f"{observable} has no significant peak, got {_text(T, y)}: a rise and a fall fit it better than either "
+            f"alone by chi^2 = {gain:.1f} only (limit {limit:.1f}): draw more configurations"
+        )
     low = np.flatnonzero(y < _PEAK_HEIGHT * y[top])
     start, stop = np.max(low[low < top], initial=-1) + 1, np.min(low[low > top], initial=len(T))
     spacing = (T[top + 1] - T[top - 1]) / 2 if stop - start < _N_POINTS else 0
@@ -87,7 +96,8 @@ def crossing_temperature(curve, other, observable="binder_cumulant"):
     Raises
     ------
     ValueError
-        If a curve has fewer than 6 points with error bars, or the curves do not cross.
+        If a curve has fewer than 6 points with error bars, or the curves do not cross: on both sides of the
+        crossing they must differ by 3 standard errors and more.
 
     Examples
     --------
@@ -100,7 +110,7 @@ def crossing_temperature(curve, other, observable="binder_cumulant"):
     True
     """
     points = [_points(one, observable) for one in (curve, other)]
-    (T, y, _), (T_other, y_other, _) = points
+    (T, y, sigma), (T_other, y_other, sigma_other) = points
     low, high = np.min(T_other, initial=np.inf), np.max(T_other, initial=-np.inf)
     common = np.clip(T, low, high) == T
     d = y[common] - np.interp(T[common], T_other, y_other) if common.any() else np.zeros(1)
@@ -110,6 +120,16 @@ def crossing_temperature(curve, other, observable="binder_cumulant"):
         raise ValueError(
             f"{observable} must cross inside a common range of at least {_N_POINTS} temperatures each, "
             f"got {_text(T, y)} and {_text(T_other, y_other)}"
+        )
+    sigma_other = np.interp(T[common], T_other, _floored(sigma_other, y_other))
+    sigma_d = np.hypot(_floored(sigma, y)[common], sigma_other)
+    sides = _contrast(d[k::-1], sigma_d[k::-1]), _contrast(d[k + 1 :], sigma_d[k + 1 :])
+    z = max(min(before, after) for before, after in zip(sides[0], sides[1][::-1], strict=True))
+    if z < _SIGNIFICANT:
+        raise ValueError(
+            f"{observable} has no significant crossing, got {_text(T, y)} and {_text(T_other, y_other)}: before or "
+            f"after it the curves differ by {max(z, 0):.1f} standard errors (limit {_SIGNIFICANT:g}): "
+            "draw more configurations, or measure farther from the crossing"
         )
     center = T[common][k : k + 2].mean()
     near = [
@@ -126,6 +146,42 @@ def _points(curve, observable):
     order = np.argsort(curve.temperatures)
     order = order[np.isfinite(value[order]) & np.isfinite(error[order])]
     return curve.temperatures[order], value[order], error[order]
+
+
+def _floored(sigma, y):
+    """Return errors for a test of significance: a point at which nothing was seen to vary has the least of the others.
+
+    Its own error, zero up to rounding, only says that a rare event has not happened yet.
+    """
+    rounding = 1e-12 * np.max(np.abs(y))
+    return np.maximum(sigma, np.min(sigma[sigma > rounding], initial=np.max(np.abs(y)) or 1.0))
+
+
+def _peak_gain(y, sigma):
+    """Return by how much chi^2 falls where a rise and then a fall are fitted to points instead of either alone."""
+    rise = _rising_misfit(y, sigma)
+    fall = _rising_misfit(y[::-1], sigma[::-1])[::-1]
+    return min(rise[-1], fall[0]) - np.min(rise + fall)
+
+
+def _rising_misfit(y, sigma):
+    """Return chi^2 of the best non-decreasing fit to the first 0, 1, ... n points, by pooling adjacent violators."""
+    blocks, misfit = [], [0.0]
+    for value, weight in zip(y.tolist(), (1 / sigma**2).tolist(), strict=True):
+        cost = 0.0
+        while blocks and blocks[-1][0] > value:
+            mean, w, c = blocks.pop()
+            cost += c + w * weight / (w + weight) * (mean - value) ** 2
+            value, weight = (w * mean + weight * value) / (w + weight), w + weight
+        blocks.append((value, weight, cost))
+        misfit.append(sum(c for *_, c in blocks))
+    return np.array(misfit)
+
+
+def _contrast(d, sigma):
+    """Return by how many errors d lies above and below zero, each over the next points that show it best."""
+    z = np.cumsum(d) / np.sqrt(np.cumsum(sigma**2))
+    return z.max(), -z.min()
 
 
 def _text(T, y):

@@ -6,7 +6,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
 from .._ising.sampler import IsingSampler
-from .._utils.checks import check_lattice_shape, validate_configurations
+from .._utils.checks import check_lattice_shape, check_repeatable, validate_configurations
 from .operators import operator_sums
 from .problem import check_parameters, energies_of, problem
 from .regression import expand
@@ -142,9 +142,10 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
             If a parameter is out of range, or X and y are not configurations and their energies.
         """
         symmetries = check_parameters(self)
-        X = validate_configurations(self, X, reset=True)
+        check_repeatable(y, "y")
+        rows, X = X, validate_configurations(self, X, reset=True)
         shape = (X.shape[1],) if self.lattice_shape is None else check_lattice_shape(self.lattice_shape, X.shape[1])
-        operators, values, estimate, rounding = problem(self, shape, symmetries, X, y)
+        operators, values, estimate, rounding = problem(self, shape, symmetries, X, y, rows)
         expanded = expand(values, estimate, rounding, self.sparse)
         self.lattice_shape_, self.states_, self.operators_ = shape, np.unique(X), operators
         self.coef_, self.intercept_, self.coef_std_ = expanded
@@ -164,7 +165,9 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
             Energies in the unit of those given to `fit`.
         """
         check_is_fitted(self)
-        X = validate_configurations(self, X, reset=False)
+        return self._energies(validate_configurations(self, X, reset=False))
+
+    def _energies(self, X):
         needed = np.flatnonzero(self.coef_)
         return self.intercept_ - operator_sums(X, [self.operators_[k] for k in needed]) @ self.coef_[needed]
 
@@ -198,8 +201,9 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
         score : float
             R^2; 1 - R^2 is left unexplained.
         """
-        predicted = self.predict(X)
-        return float(r2_score(energies_of(y, X).mean(axis=1), predicted))
+        check_is_fitted(self)
+        rows, X = X, validate_configurations(self, X, reset=False)
+        return float(r2_score(energies_of(y, X, rows).mean(axis=1), self._energies(X)))
 
     def to_sampler(self, temperature=1.0, *, n_jobs=None, random_state=None):
         """Return the Ising system that has these couplings.

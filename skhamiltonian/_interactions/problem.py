@@ -9,7 +9,8 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 from .._lattice.checks import check_sites, periodic_axes
 from .._lattice.symmetry import SYMMETRIES
 from .._montecarlo.statistics import log_sum_exp
-from .._utils.checks import check_choice, check_flag, check_memory, check_names, check_number
+from .._utils.checks import check_choice, check_flag, check_memory, check_names, check_number, check_repeatable
+from .._utils.names import rows_for, without_names
 from .operators import FAMILIES, Geometry, Operator, lattice_operators, operator_sums
 from .regression import contrast, project
 
@@ -17,14 +18,14 @@ _LARGEST_POWER = 4
 _ROUNDING = 1e-7  # an operator whose share in the energy is smaller counts as absent
 
 
-def projection(operators, X, y):
+def projection(operators, X, y, rows):
     """Return the operators on X, how to fit their couplings to the energy there, and what counts as zero."""
-    energies = energies_of(y, X)
+    energies = energies_of(y, X, rows)
     rounding = _ROUNDING * energies.mean(axis=1).std()
     return operator_sums(X, operators), partial(project, energies=energies), rounding
 
 
-def contrastive(operators, X, y):
+def contrastive(operators, X, y, rows):
     """Return the operators on X and on as many draws of the models, how to tell the two apart, and what is zero."""
     models = list(y) if isinstance(y, (list, tuple)) else [y]
     for model in models:
@@ -37,7 +38,8 @@ def contrastive(operators, X, y):
     (T0,) = temperatures
     draws = np.concatenate([model.sample(n_samples=-(-len(X) // len(models))) for model in models])
     both = np.concatenate([X, draws])
-    log_q = log_sum_exp(np.stack([model.score_samples(both) for model in models]), axis=0) - math.log(len(models))
+    log_p = [[m.score_samples(rows_for(m, rows, X)), without_names(m).score_samples(draws)] for m in models]
+    log_q = log_sum_exp(np.stack([np.concatenate(parts) for parts in log_p]), axis=0) - math.log(len(models))
     options = {"log_q": log_q, "from_data": np.arange(len(both)) < len(X), "temperature": T0}
     return operator_sums(both, operators), partial(contrast, **options), _ROUNDING * T0 * log_q.std()
 
@@ -45,18 +47,21 @@ def contrastive(operators, X, y):
 _METHODS = {"projection": projection, "contrastive": contrastive}
 
 
-def problem(expansion, shape, symmetries, X, y):
-    """Return the operators, their values on configurations, how to fit their couplings, and what counts as zero."""
+def problem(expansion, shape, symmetries, X, y, rows):
+    """Return the operators, their values on configurations, how to fit their couplings, and what counts as zero.
+
+    `rows` are the configurations X as the user has them, with the names of the sites.
+    """
     n_states = len(np.unique(X))
     operators = operators_of(expansion, shape, symmetries, min(max(n_states - 1, 1), _LARGEST_POWER))
     check_memory((len(X), len(operators)), np.float64, "the table of operators")
-    return operators, *_METHODS[expansion.method](operators, X, y)
+    return operators, *_METHODS[expansion.method](operators, X, y, rows)
 
 
-def energies_of(y, X):
+def energies_of(y, X, rows):
     """Return the energies of X by every model, (n_samples, n_models)."""
     several = isinstance(y, (list, tuple)) and len(y) > 0 and all(map(_is_model, y))
-    energies = [_energy(one, X) if _is_model(one) else one for one in (y if several else [y])]
+    energies = [_energy(one, X, rows) if _is_model(one) else one for one in (y if several else [y])]
     columns = [column_or_1d(energy, dtype=np.float64, warn=True) for energy in energies]
     check_consistent_length(X, *columns)
     for column in columns:
@@ -70,8 +75,9 @@ def _is_model(y):
     return callable(y) or callable(getattr(y, "energy", None))
 
 
-def _energy(model, X):
-    return model.energy(X) if callable(getattr(model, "energy", None)) else model(X)
+def _energy(model, X, rows):
+    energy = model.energy if callable(getattr(model, "energy", None)) else model
+    return energy(rows_for(energy, rows, X))
 
 
 def check_parameters(expansion):
@@ -93,6 +99,7 @@ def check_parameters(expansion):
 def operators_of(expansion, shape, symmetries, n_powers):
     """Return the operators by the parameters of the estimator."""
     on_lattice, entries = expansion.lattice_shape is not None, expansion.operators
+    check_repeatable(entries, "operators")
     if isinstance(entries, str) and entries == "auto":
         entries = FAMILIES if on_lattice else FAMILIES[:2]
     if isinstance(entries, (str, bytes, dict)) or not np.iterable(entries):

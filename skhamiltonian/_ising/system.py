@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .._lattice.bonds import axis_bonds, next_nearest_neighbours, plaquettes
 from .._lattice.checks import axis_couplings, check_sites, periodic_axes
-from .._utils.checks import check_integer, check_memory, check_number
+from .._utils.checks import check_integer, check_memory, check_number, check_repeatable
 from .terms import SpinSystem, spin_system
 
 METHODS = ("auto", "heat-bath", "swendsen-wang", "parallel-tempering")
@@ -60,6 +60,7 @@ def coupling_tables(couplings: Any, n_sites: int) -> Iterator[tuple[float, NDArr
     """Yield (strength, table of sites) of each entry of `couplings`."""
     if couplings is None:
         return
+    check_repeatable(couplings, "couplings")
     if not isinstance(couplings, (list, tuple, np.ndarray)):
         raise TypeError(f"couplings must be a list of (strength, sites), got {couplings!r}")
     for entry in couplings:

@@ -16,11 +16,14 @@ from .._utils.checks import (
     check_flag,
     check_integer,
     check_lattice_shape,
+    check_parameters_repeatable,
     learn_states,
     seed_sequence,
     validate_configurations,
 )
+from .._utils.torch_state import plain_torch
 from .._utils.warn import warn
+from .doubts import warn_of_doubts
 from .fitting import calibrated, learn, score
 from .network import Network, score_codes
 from .parameters import check_parameters, make_plan
@@ -287,6 +290,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
 
     def _learn(self, X, sample_weight, added, **changed):
         """Fit with some parameters changed. If there are attributes to be `added` to, training continues."""
+        check_parameters_repeatable(self)
         p = self.get_params(deep=False) | changed
         check_parameters(p)
         trial = _twin(self)  # so that a failure, Ctrl-C too, leaves this object as it was
@@ -300,13 +304,16 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         seed = seed_sequence(self.random_state, f"MADEHamiltonian.fit {n_iter}" if n_iter else "MADEHamiltonian.fit")
         context = _callbacks.begin(self, X, plan.schedule.max_iter)
         epoch_done = partial(_callbacks.epoch_done, context, self)
-        learned = learn(plan, X, counts, self.ordering, seed, epoch_done, start)
+        with plain_torch():
+            learned = learn(plan, X, counts, self.ordering, seed, epoch_done, start)
         _callbacks.end(context, self)
         if added:
             learned["validation_scores_"] = _joined(self, learned)
         learned |= {name: getattr(self, name) + learned[name] for name in added}
         vars(self).pop("feature_names_in_", None)
         vars(self).update(vars(trial), **learned)
+        if not added:
+            warn_of_doubts(X, plan, self._network())
         return self
 
     def energy(self, X):

@@ -85,7 +85,7 @@ class MaskedNetwork(torch.nn.Module):
         self.blocks = [_blocks(mask) for mask in layers]
         self.skip_blocks = _blocks(skip_mask)
         self.weights = torch.nn.ParameterList(_initial(mask, generator) for mask in layers)
-        self.biases = torch.nn.ParameterList(torch.zeros(len(mask)) for mask in layers)
+        self.biases = torch.nn.ParameterList(torch.zeros(len(mask), dtype=torch.float32) for mask in layers)
         self.skip = torch.nn.Parameter(torch.zeros_like(skip_mask)) if skip else None
         for index, mask in enumerate(layers):
             self.register_buffer(f"mask{index}", mask)
@@ -202,7 +202,8 @@ def _blocks(mask: torch.Tensor) -> Blocks:
 def _initial(mask: torch.Tensor, generator: torch.Generator) -> torch.nn.Parameter:
     """Return uniform weights of variance 1/(3 fan-in), the fan-in counted after masking."""
     bound = mask.sum(1, keepdim=True).clamp(min=1).rsqrt()
-    return torch.nn.Parameter((2 * torch.rand(mask.shape, generator=generator) - 1) * bound * mask)
+    uniform = torch.rand(mask.shape, generator=generator, dtype=torch.float32)
+    return torch.nn.Parameter((2 * uniform - 1) * bound * mask)
 
 
 def _transposed(parameter: torch.Tensor) -> Array:

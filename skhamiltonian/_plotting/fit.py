@@ -5,6 +5,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from .._montecarlo.draws import Estimate, with_error
+from .._utils.names import rows_for
 from .curves import new_axes
 
 
@@ -88,11 +89,11 @@ class EnergyDisplay:
         EnergyDisplay
             The display, plotted.
         """
-        true = energy(X) if callable(energy) else energy
+        true = energy(rows_for(energy, X)) if callable(energy) else energy
         if isinstance(estimator, Pipeline):
             X = estimator[:-1].transform(X) if len(estimator) > 1 else X
             estimator = estimator[-1]
-        return cls.from_predictions(true, estimator.energy(X), ax=ax, **scatter_kw)
+        return cls.from_predictions(true, estimator.energy(rows_for(estimator, X)), ax=ax, **scatter_kw)
 
     def plot(self, ax=None, **scatter_kw):
         """Scatter at most 2000 of the configurations, and draw the line fitted to all.

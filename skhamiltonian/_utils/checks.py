@@ -1,14 +1,17 @@
 """The door: every public argument is checked here, before any arithmetic."""
 
 import math
-import mmap
 import numbers
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 from scipy import sparse
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
+
+from .mapped import release_pages
 
 
 def check_number(value, name, *, low=-math.inf, high=math.inf, include_low=True, include_high=True):
@@ -71,8 +74,21 @@ def check_flag(value, name):
     return bool(value)
 
 
+def check_repeatable(value, name):
+    """Raise TypeError for what can be read only once, such as a generator: the second reader would find it empty."""
+    if isinstance(value, Iterator):
+        raise TypeError(f"{name} must be a list or a tuple, got {value!r}, which can be read only once")
+
+
+def check_parameters_repeatable(estimator):
+    """Raise TypeError if a parameter of an estimator can be read only once."""
+    for name, value in estimator.get_params(deep=False).items():
+        check_repeatable(value, name)
+
+
 def check_names(value, name, choices):
     """Return one name or several as a tuple of names out of `choices`."""
+    check_repeatable(value, name)
     names = (value,) if isinstance(value, str) else value
     if not np.iterable(names) or isinstance(names, bytes):
         raise TypeError(f"{name} must be a tuple out of {', '.join(map(repr, choices))}, got {value!r}")
@@ -81,7 +97,8 @@ def check_names(value, name, choices):
 
 def check_lattice_shape(lattice_shape, n_sites=None, name="lattice_shape"):
     """Return `lattice_shape` as a tuple of ints, whose product is `n_sites` where that is given."""
-    if isinstance(lattice_shape, (str, bytes)) or not np.iterable(lattice_shape):
+    check_repeatable(lattice_shape, name)
+    if isinstance(lattice_shape, (str, bytes, set, frozenset)) or not np.iterable(lattice_shape):
         raise TypeError(f"{name} must be a tuple of positive integers, such as (16, 16), got {lattice_shape!r}")
     shape = tuple(check_integer(length, f"each length in {name}", minimum=1) for length in lattice_shape)
     if not shape:
@@ -116,9 +133,12 @@ def seed_sequence(random_state, purpose):
 def validate_configurations(estimator, X, *, reset):
     """Return configurations as a 2-D, C-ordered, native array of integers or floats.
 
-    Nothing is copied where X is such an array already (a memmap stays on disk). Raises
-    TypeError or ValueError, naming the way out, for everything that is not a table of numbers.
+    Nothing is copied where X is such an array already (a memmap stays on disk). An estimator that was never fitted
+    has no names to compare with. Raises TypeError or ValueError, naming the way out, for everything that is not a
+    table of numbers.
     """
+    if not reset and not hasattr(estimator, "n_features_in_"):
+        estimator, reset = BaseEstimator(), True
     X = unwrap_tensor(X)
     _refuse_what_would_be_misread(X)
     X = validate_data(estimator, X, reset=reset, dtype=None, order="C", ensure_all_finite=False)
@@ -320,15 +340,6 @@ def check_counts(sample_weight, n_samples):
     if not counts.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")  # scikit-learn's words
     return counts
-
-
-def release_pages(X):
-    """Give back the pages of a memory-mapped X read so far, so that reading it whole does not fill the memory."""
-    base = X
-    while isinstance(base, np.ndarray):
-        base = base.base
-    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
-        base.madvise(mmap.MADV_DONTNEED)
 
 
 def enumerate_states(states: np.ndarray, n_sites: int) -> np.ndarray:

@@ -4,9 +4,11 @@ import sys
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from skimage import filters
 
 from skhamiltonian import DomainBinarizer, IsingSampler, extract_windows
+from skhamiltonian._coarse.binarizer import count_modes, separation
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,8 @@ def test_spins_come_back_from_noise_and_a_tilted_illumination(spins, threshold):
 
 
 def test_without_its_background_an_image_is_misread(spins):
-    found = DomainBinarizer(200.0, pixels_per_site=3).fit_transform(micrograph(spins, 1, 60))
+    with pytest.warns(UserWarning, match=r"are not kept apart: .* differ by 2\.\d times"):
+        found = DomainBinarizer(200.0, pixels_per_site=3).fit_transform(micrograph(spins, 1, 60))
     assert np.mean(found != spins) > 0.05
 
 
@@ -41,7 +44,7 @@ def test_gaussian_background_takes_out_what_no_plane_is(spins):
     y = np.linspace(-1, 1, 192)
     images = micrograph(spins, 5, 0) + 70 * (y**2 + y[:, None] ** 2)
     plain = DomainBinarizer(background="plane", pixels_per_site=3)
-    with pytest.warns(UserWarning, match="has one mode"):
+    with pytest.warns(UserWarning, match="are not kept apart"):
         wrong = np.mean(plain.fit_transform(images) != spins)
     blurred = DomainBinarizer(background="gaussian", background_sigma=12, pixels_per_site=3)
     assert np.mean(blurred.fit_transform(images) != spins) < 0.25 * wrong
@@ -66,7 +69,8 @@ def test_a_background_is_taken_out_up_to_its_mean(spins, background):
 def test_otsu_lies_half_way_between_two_levels_and_li_is_that_of_scikit_image(spins):
     assert DomainBinarizer().fit(10.0 * (spins > 0)).threshold_ == 5
     skewed = np.random.default_rng(0).gamma(2.0, size=(64, 64)) + 3 * (spins[0] > 0)
-    assert DomainBinarizer("li").fit(skewed).threshold_ == filters.threshold_li(skewed)
+    with pytest.warns(UserWarning, match="are not kept apart"):
+        assert DomainBinarizer("li").fit(skewed).threshold_ == filters.threshold_li(skewed)
 
 
 def test_a_single_reversed_spin_is_a_mode_of_an_image_of_two_levels():
@@ -86,7 +90,8 @@ def test_spins_from_tiff_files_are_those_of_the_arrays(spins, tmp_path):
 
 
 def test_a_quantile_prescribes_the_up_fraction(spins):
-    binarizer = DomainBinarizer("quantile", quantile=0.7).fit(micrograph(spins, 10, 0))
+    with pytest.warns(UserWarning, match="are not kept apart"):
+        binarizer = DomainBinarizer("quantile", quantile=0.7).fit(micrograph(spins, 10, 0))
     assert abs(binarizer.up_fraction_.mean() - 0.3) < 1e-4
 
 
@@ -98,7 +103,8 @@ def test_the_threshold_is_common_so_images_may_be_magnetized(spins):
 def test_local_threshold_is_that_of_a_neighbourhood(spins):
     image = micrograph(spins, 0, 500)[0]
     binarizer = DomainBinarizer("local", block_size=61, pixels_per_site=3)
-    found = binarizer.fit_transform(image)
+    with pytest.warns(UserWarning, match="are not kept apart"):
+        found = binarizer.fit_transform(image)
     assert np.mean(found != spins[0]) < 0.2
     level = image.reshape(64, 3, 64, 3).mean(axis=(1, 3))
     np.testing.assert_array_equal(found == 1, level > filters.threshold_local(level, 61))
@@ -106,7 +112,7 @@ def test_local_threshold_is_that_of_a_neighbourhood(spins):
 
 def test_one_mode_is_reported():
     image = np.random.default_rng(0).normal(size=(128, 128))
-    with pytest.warns(UserWarning, match="has one mode"):
+    with pytest.warns(UserWarning, match="are not kept apart"):
         assert DomainBinarizer().fit(image).n_modes_ == 1
 
 
@@ -158,6 +164,8 @@ def test_windows_are_those_of_a_loop(stride):
         ({"block_size": 4}, np.eye(4), "block_size must be odd, got 4"),
         ({"pixels_per_site": 5}, np.eye(4), "pixels_per_site=5 exceeds"),
         ({}, np.ones((4, 4)), "one intensity only"),
+        ({"pixels_per_site": 2}, np.indices((8, 8)).sum(axis=0) % 2, "pixels_per_site=2 hold one intensity only"),
+        ({"pixels_per_site": "big"}, np.eye(4), "pixels_per_site must be 'auto' or an integer >= 1, got 'big'"),
         ({}, np.ones((9, 9, 3)), "seem to have colours: use skimage.color.rgb2gray"),
         ({}, [], "at least one image"),
         ({}, np.ones(4), r"image 0 must be a 2-D array of grey levels, got shape \(4,\)"),
@@ -185,3 +193,106 @@ def test_without_scikit_image_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage", None)
     with pytest.raises(ImportError, match="pip install scikit-image"):
         DomainBinarizer().fit(np.eye(4))
+
+
+def discs(seed, contrast=32, noise=23, n_discs=60, shape=(512, 672)):
+    """8-bit picture of dark discs on a bright field, as noisy as a Kerr micrograph, and where the discs are."""
+    rng = np.random.default_rng(seed)
+    y, x = np.indices(shape)
+    centres, dark = [], np.zeros(shape, dtype=bool)
+    while len(centres) < n_discs:
+        place = rng.uniform((10, 10), (shape[0] - 10, shape[1] - 10))
+        if all(np.hypot(*(place - other)) > 30 for other in centres):
+            centres.append(place)
+            dark |= (y - place[0]) ** 2 + (x - place[1]) ** 2 < rng.uniform(8, 12) ** 2
+    grey = 129 - contrast * gaussian_filter(dark.astype(float), 1.5) + noise * rng.normal(size=shape)
+    return np.clip(np.round(grey), 0, 255).astype(np.uint8), dark, np.array(centres)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_defaults_find_dark_discs_in_a_noisy_picture(seed):
+    """At least 97 % of the discs are found, and at most 2 % of the background misread."""
+    image, dark, centres = discs(seed)
+    binarizer = DomainBinarizer()
+    found = binarizer.fit_transform(image) < 0
+    n = binarizer.pixels_per_site_
+    pixels = np.kron(found, np.ones((n, n), dtype=bool))
+    background = ~dark[: pixels.shape[0], : pixels.shape[1]]
+    assert np.mean([found[tuple((centre // n).astype(int))] for centre in centres]) >= 0.97
+    assert pixels[background].mean() <= 0.02
+    assert binarizer.separation_ > 4
+
+
+@pytest.mark.parametrize("contrast", [0, 4])
+def test_discs_that_cannot_be_found_are_said(contrast):
+    image, _, _ = discs(0, contrast, shape=(256, 256), n_discs=20)
+    with pytest.warns(UserWarning, match=r"are not kept apart: .* differ by [23]\.\d times the noise"):
+        binarizer = DomainBinarizer().fit(image)
+    assert binarizer.pixels_per_site_ == 1
+
+
+def test_the_comb_of_grey_levels_is_no_mode():
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        image = np.round(rng.normal(120, rng.uniform(3, 30), (300, 300))).astype(np.uint8)
+        assert count_modes(image.ravel().astype(float)) == 1
+    image = np.round(np.concatenate([rng.normal(80, 8, 50_000), rng.normal(150, 8, 50_000)]))
+    assert count_modes(image) == 2
+
+
+def test_separation_is_that_of_two_normal_classes():
+    rng = np.random.default_rng(0)
+    margin = np.concatenate([rng.normal(5, 1, 10**5), rng.normal(-5, 1, 10**5)])
+    assert separation(margin) == pytest.approx(10, abs=0.05)
+    assert separation(rng.normal(size=10**5)) == pytest.approx(2 / np.sqrt(np.pi / 2 - 1), abs=0.02)
+    assert separation(np.array([1.0, -1.0])) == np.inf
+    assert separation(np.ones(3)) == 0
+
+
+def overlaid(spins, kind):
+    """Domains at 900 and 1100, with what belongs to none."""
+    rng = np.random.default_rng(0)
+    images = (1000 + 100 * spins.astype(int) + rng.normal(0, 15, spins.shape)).astype(np.uint16)
+    if kind == "scale bar":
+        images[:, 58:62, 40:60] = 4095
+    elif kind == "strip":
+        images[:, 56:] = 0
+    elif kind == "hot pixel":
+        images[0, 3, 5] = 65535
+    elif kind == "hot pixels":
+        images.reshape(-1)[rng.integers(0, images.size, 40)] = rng.integers(3000, 65535, 40)
+    elif kind == "both ends":
+        images[:, :2], images[:, 2:4] = 0, 65535
+    return images
+
+
+@pytest.mark.parametrize("background", [None, "plane", "gaussian"])
+@pytest.mark.parametrize("kind", ["scale bar", "strip", "hot pixel", "hot pixels", "both ends"])
+def test_what_is_no_domain_does_not_own_the_threshold(spins, kind, background):
+    images = overlaid(spins, kind)
+    binarizer = DomainBinarizer(background=background, background_sigma=20)
+    with pytest.warns(UserWarning, match="% of the pixels are outside .*mask these"):
+        found = binarizer.fit_transform(images)
+    domains = (images > 700) & (images < 1300)
+    assert abs(binarizer.threshold_ - 1000) < 20
+    assert np.mean((found == spins)[domains]) > 0.99
+    np.testing.assert_array_equal(binarizer.intensity_range_, [images[domains].min(), images[domains].max()])
+
+
+def test_masked_overlays_are_not_mentioned(spins):
+    images = np.ma.masked_equal(overlaid(spins, "scale bar"), 4095)
+    found = DomainBinarizer().fit_transform(images)
+    np.testing.assert_array_equal(found.filled(9), np.where(found.mask, 9, spins))
+
+
+def test_a_domain_of_one_level_is_no_overlay(spins):
+    """A camera that clips the dark domain to zero."""
+    images = np.where(spins > 0, np.random.default_rng(0).normal(200, 10, spins.shape), 0)
+    np.testing.assert_array_equal(DomainBinarizer().fit_transform(images), spins)
+
+
+def test_a_third_mode_is_said(spins):
+    images = overlaid(spins, "none").astype(float)
+    images[:, :16] = np.random.default_rng(1).normal(1600, 15, (4, 16, 64))
+    with pytest.warns(UserWarning, match="has 3 modes, and up and down are two: mask what"):
+        DomainBinarizer().fit(images)

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from sklearn.isotonic import isotonic_regression
 
-from skhamiltonian._curves.critical import crossing_temperature, peak_temperature
+from skhamiltonian._curves.critical import _rising_misfit, crossing_temperature, peak_temperature
 from skhamiltonian._curves.result import PhaseCurve
 from skhamiltonian._ising.exact import ising_exact
 from skhamiltonian._montecarlo.draws import Estimate
@@ -125,5 +126,75 @@ def test_curves_that_do_not_cross_are_refused(shift):
 
 def test_noise_that_hides_a_peak_is_said():
     T = np.linspace(1, 2, 7)
-    with pytest.raises(ValueError, match="too noisy or too far apart"):
+    with pytest.raises(ValueError, match="has no significant peak"):
         peak_temperature(curve(T, [0, 3, 0, 0, 0, 0, 2], [1, 1, 1e-3, 1, 1e-3, 1, 1e-3]))
+
+
+SHAPES = {  # what has neither a peak nor, from the same shape and a constant away, a crossing
+    "flat": lambda T: np.ones_like(T),
+    "rising": lambda T: 1 + 0.02 * T,
+    "falling": lambda T: 1 - 0.02 * T,
+}
+
+
+@pytest.mark.parametrize("n_points", [7, 11, 31])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_noise_has_no_critical_temperature(shape, n_points):
+    """At most 5 % of 200 curves of noise have a peak, or cross; errors known to 20 degrees of freedom."""
+    rng, T = np.random.default_rng(n_points), np.linspace(1, 2, n_points)
+
+    def draw(offset):
+        noise = 0.05 * rng.normal(size=n_points)
+        error = 0.05 * np.sqrt(rng.chisquare(20, n_points) / 20)
+        return curve(T, SHAPES[shape](T) + offset + noise, error)
+
+    def found(function, *arguments):
+        try:
+            function(*arguments, "heat_capacity")
+        except ValueError:
+            return False
+        return True
+
+    assert np.mean([found(peak_temperature, draw(0)) for _ in range(200)]) <= 0.05
+    for offset in (0.0, 0.02, 0.05):
+        assert np.mean([found(crossing_temperature, draw(0), draw(offset)) for _ in range(200)]) <= 0.05
+
+
+@pytest.mark.parametrize("relative_error", [0.01, 0.03])
+def test_kaufmans_peak_is_found_by_every_seed(relative_error):
+    T = np.linspace(1.8, 3.0, 13)
+    C = ising_exact((16, 16), T).heat_capacity
+    for seed in range(50):
+        value, error = peak_temperature(noisy(T, C, relative_error * C, np.random.default_rng(seed)))
+        assert abs(value - PEAK_16) < max(5 * error, 0.1)
+
+
+def test_a_crossing_of_sizes_is_found_by_every_seed():
+    T = np.linspace(1.0, 3.0, 11)
+    small, large = (binder_cumulant(shape, T) for shape in ((2, 3), (3, 4)))
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        pair = [noisy(T, U, 0.001, rng, "binder_cumulant") for U in (small, large)]
+        assert np.isfinite(crossing_temperature(*pair)).all()
+
+
+def test_chi2_of_a_rise_is_that_of_isotonic_regression():
+    rng = np.random.default_rng(0)
+    for n in (1, 2, 9, 30):
+        y, sigma = rng.normal(size=n), rng.uniform(0.5, 2, n)
+        fits = [isotonic_regression(y[:k], sample_weight=sigma[:k] ** -2) for k in range(1, n + 1)]
+        expected = [np.sum(((y[: len(fit)] - fit) / sigma[: len(fit)]) ** 2) for fit in fits]
+        np.testing.assert_allclose(_rising_misfit(y, sigma), [0, *expected], atol=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rare_events_are_no_crossing(seed):
+    """Deep in the ordered phase most draws are alike; at some temperatures nothing has happened yet, with error 0."""
+    T, n = np.linspace(0.6, 1.6, 11), 4000
+    rng, curves = np.random.default_rng(seed), []
+    for N in (64, 16):
+        flips = rng.poisson(n * N * np.exp(-8 / T))
+        deficit = flips / n / N
+        curves.append(curve(T, 2 / 3 - deficit, np.sqrt(flips) / n / N, "binder_cumulant"))
+    with pytest.raises(ValueError, match=r"must cross inside|no significant crossing"):
+        crossing_temperature(*curves)

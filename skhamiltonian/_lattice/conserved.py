@@ -1,0 +1,77 @@
+"""Sums over sites that are the same in every row: what a dynamics conserved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._utils.mapped import release_pages
+
+_BLOCK = 4096
+_MIN_VARYING_ROWS = 20  # rows that differ from the first: fewer may agree by chance
+
+
+@dataclass(frozen=True)
+class Conserved:
+    """A sum over sites, ``(X == state)[:, sites]`` or ``X[:, sites]``, that has one value in all rows."""
+
+    what: str
+    sites: NDArray[np.bool_]
+    state: float | None
+    value: float
+
+    def holds(self, X: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return for every row whether it has the value."""
+        return _sums(X, self.sites, self.state) == self.value
+
+
+def conserved(X, states, shape) -> list[Conserved]:
+    """Return which of these sums are constant though the rows differ: of all sites, in each state, on a sublattice.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_sites)
+        Configurations.
+    states : ndarray of shape (n_states,)
+        The alphabet; only integers have conserved sums.
+    shape : tuple of int
+        Shape of the lattice.
+
+    Returns
+    -------
+    found : list of Conserved
+        The strongest of these laws; empty without one.
+    """
+    everywhere = np.ones(X.shape[1], dtype=bool)
+    even = (np.indices(shape).sum(axis=0) % 2 == 0).ravel()
+    counts = [(f"the number of sites with {a}", everywhere, float(a)) for a in states[len(states) == 2 :]]
+    total = [("the sum of all sites", everywhere, None)]
+    halves = [("the sum of the even sites", even, None), ("the sum of the odd sites", ~even, None)]
+    if not np.issubdtype(np.asarray(states).dtype, np.integer):
+        return []
+    laws = [counts if len(states) > 2 else [], halves, total]
+    for law in laws:
+        found = [Conserved(*one, _sums(X[:1], *one[1:])[0]) for one in law]
+        if found and all(_holds_everywhere(one, X) for one in found):
+            return found
+    return []
+
+
+def _holds_everywhere(law: Conserved, X) -> bool:
+    """Return whether the sum is constant in all rows, among them enough that differ on its sites."""
+    n_differ = 0
+    for start in range(0, len(X), _BLOCK):
+        rows = X[start : start + _BLOCK]
+        if not law.holds(rows).all():
+            return False
+        n_differ += np.count_nonzero((rows[:, law.sites] != X[0, law.sites]).any(axis=1))
+        release_pages(X)
+    return n_differ >= _MIN_VARYING_ROWS
+
+
+def _sums(X, sites, state):
+    chosen = X[:, sites] if state is None else X[:, sites] == state
+    return chosen.sum(axis=1, dtype=np.float64)

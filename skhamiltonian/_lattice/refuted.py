@@ -1,0 +1,170 @@
+"""Symmetries that the data refute: averages that a symmetry makes zero, and that are not."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import irfft, next_fast_len, rfft
+from scipy.stats import norm, t
+
+from .._utils.mapped import release_pages
+from .._utils.warn import warn
+
+Array = NDArray[np.floating]
+_SIGMAS = 5.0
+_MAX_ROWS, _MAX_VALUES, _MIN_ROWS = 2048, 2**22, 50
+_MAX_SITES = 64
+_SIGNIFICANT_CORRELATION = 4.0  # standard errors of an autocorrelation, below which it counts as zero
+
+
+@dataclass(frozen=True)
+class Refutation:
+    """An average over the rows that a symmetry makes zero, its standard error, and what it is of."""
+
+    name: str
+    what: str
+    value: float
+    error: float
+
+
+def warn_of_refuted(X, shape, names):
+    """Warn once of all symmetries that the rows refute by more than five standard errors.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_sites)
+        Configurations, as numbers; at most 2048 rows are read.
+    shape : tuple of int
+        Shape of the lattice.
+    names : collection of str
+        Names of symmetries; others than "translation", "point-group" and "spin-flip" are not tested.
+
+    Warns
+    -----
+    UserWarning
+        If a symmetry is refuted.
+    """
+    found = refuted(X, shape, names)
+    if found:
+        each = "; ".join(f"{r.name!r}: {r.what} is {r.value:.3g} +- {r.error:.2g} and must be 0" for r in found)
+        warn(
+            f"the data refute what symmetries has ({each}): leave it out, or add the configurations that are missing, "
+            "such as those of the other phases"
+        )
+
+
+def refuted(X, shape, names) -> list[Refutation]:
+    """Return the strongest evidence against each symmetry that is refuted; few rows refute nothing.
+
+    Every average over rows has the error that their autocorrelation gives it, at all distances, so that rows of many
+    slow chains count as chains whatever the order of the rows.
+    """
+    rows = min(_MAX_ROWS, max(_MIN_ROWS, _MAX_VALUES // X.shape[1]), len(X))
+    if rows < _MIN_ROWS:
+        return []
+    v = np.asarray(X[np.arange(rows) * len(X) // rows], dtype=np.float32).reshape(rows, *shape)
+    release_pages(X)
+    return [r for name in _FEATURES if name in names if (r := _strongest(name, v)) is not None]
+
+
+def _strongest(name: str, v: Array) -> Refutation | None:
+    labels, columns = zip(*_FEATURES[name](v), strict=True)
+    a = np.concatenate(columns, axis=1).astype(np.float64)
+    labels = [label for label, c in zip(labels, columns, strict=True) for _ in range(c.shape[1])]
+    mean, (error, n_eff) = a.mean(axis=0), _error(a)
+    varies = error > 1e-6 * np.abs(v).max() / math.sqrt(len(a))
+    certain = ~varies & (np.abs(mean) > 1e-3 * np.abs(v).max())  # a constant that is not zero
+    error = np.where(varies, error, np.abs(v).max() / len(a))
+    # Student's t, as many times as there are averages.
+    log_p = t.logsf(np.abs(mean) / error, np.maximum(n_eff - 1, 1)) + math.log(len(mean))
+    log_p[~(varies | certain)] = 0.0
+    best = int(np.argmin(log_p))
+    if log_p[best] > norm.logsf(_SIGMAS):
+        return None
+    return Refutation(name, labels[best], float(mean[best]), float(error[best]))
+
+
+def _error(a: Array) -> tuple[Array, Array]:
+    """Return the standard error of the mean of every column and how many independent rows it is worth."""
+    n = len(a)
+    d = a - a.mean(axis=0)
+    size = next_fast_len(2 * n, real=True)
+    spectrum = rfft(d, size, axis=0)
+    covariance = irfft(np.abs(spectrum) ** 2, size, axis=0)[:n] / np.arange(n, 0, -1)[:, None]
+    variance = np.maximum(covariance[0], 1e-300)
+    correlation = covariance[1 : n // 2] / variance
+    counts = correlation > _SIGNIFICANT_CORRELATION / np.sqrt(np.arange(n - 1, n - len(correlation) - 1, -1))[:, None]
+    tau = 1 + 2 * np.sum(np.where(counts, correlation, 0.0), axis=0)
+    return np.sqrt(variance * tau / n), n / tau
+
+
+Features = Iterator[tuple[str, Array]]
+
+
+def _spin_flip(v: Array) -> Features:
+    axes = tuple(range(1, v.ndim))
+    yield "the mean of all sites", v.mean(axis=axes).reshape(-1, 1)
+    yield "the mean of a site", _some_sites(v)
+    for axis in axes:
+        triple = v * np.roll(v, -1, axis) * np.roll(v, -2, axis)
+        yield "the mean product of three neighbours", triple.mean(axis=axes).reshape(-1, 1)
+
+
+def _translation(v: Array) -> Features:
+    for what, x in _densities(v):
+        centred = x - x.mean(axis=tuple(range(1, x.ndim)), keepdims=True)
+        for axis in range(1, x.ndim):
+            yield f"the mean {what} in a layer, less that in all", _layers(centred, axis)
+        yield f"the mean {what} at a site, less that at all", _some_sites(centred)
+
+
+def _point_group(v: Array) -> Features:
+    for g, axes, signs in _generators(v.shape[1:]):
+        image = np.flip(v.transpose(0, *(1 + a for a in axes)), [1 + a for a, s in enumerate(signs) if s < 0])
+        yield "the mean of a site, less that of its image,", _some_sites(v - image)
+        for r in itertools.product(*(range(-2, 3) if n > 4 else range(-1, 2) for n in v.shape[1:])):
+            image_of_r = tuple(signs[b] * r[a] for b, a in enumerate(axes))
+            if r < image_of_r and any(r):
+                difference = _pair(v, r) - _pair(v, image_of_r)
+                yield f"the mean product at distance {r}, less that at {image_of_r} ({g}),", difference[:, None]
+
+
+def _generators(shape: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...], tuple[int, ...]]]:
+    """Yield (what, axes, signs) of reflections and of exchanges of axes of equal length."""
+    n = len(shape)
+    for axis in range(n):
+        yield "reflection", tuple(range(n)), tuple(-1 if a == axis else 1 for a in range(n))
+    for a, b in itertools.combinations(range(n), 2):
+        if shape[a] == shape[b]:
+            axes = list(range(n))
+            axes[a], axes[b] = b, a
+            yield "exchange of axes", tuple(axes), (1,) * n
+
+
+def _densities(v: Array) -> Iterator[tuple[str, Array]]:
+    yield "of the sites", v
+    for axis in range(1, v.ndim):
+        if v.shape[axis] > 1:
+            yield f"product of neighbours along axis {axis - 1}", v * np.roll(v, -1, axis)
+
+
+def _layers(x: Array, axis: int) -> Array:
+    return x.mean(axis=tuple(a for a in range(1, x.ndim) if a != axis))
+
+
+def _some_sites(x: Array) -> Array:
+    flat = x.reshape(len(x), -1)
+    return flat[:, :: max(1, -(-flat.shape[1] // _MAX_SITES))]
+
+
+def _pair(v: Array, r: Collection[int]) -> Array:
+    axes = tuple(range(1, v.ndim))
+    return (v * np.roll(v, [-step for step in r], axes)).mean(axis=axes)
+
+
+_FEATURES = {"translation": _translation, "point-group": _point_group, "spin-flip": _spin_flip}

@@ -1,0 +1,48 @@
+"""Training that neither depends on the global state of torch nor changes it."""
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+_FORKED_WITHOUT_EXEC = 0x40  # PF_FORKNOEXEC of Linux
+
+
+def _was_forked():
+    """Return whether this process is a forked child that has torch from its parent."""
+    try:
+        flags = int(Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[6])
+    except (OSError, ValueError, IndexError):
+        return False
+    return "torch" in sys.modules and bool(flags & _FORKED_WITHOUT_EXEC)
+
+
+_process = {"forked": _was_forked()}
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _process.update(forked=True))
+
+
+@contextlib.contextmanager
+def plain_torch():
+    """Train as in a fresh process, whatever the caller has set: gradients on, no autocast, the CPU as default device.
+
+    In a forked child torch runs on one thread, because the threads of its pool have stayed in the parent and would be
+    waited for without end. All of this is local to the calling thread and ends with the context. The default dtype
+    belongs to all threads and stays as it is, so code in this context names the dtype of every tensor it creates.
+    """
+    import torch
+
+    n_threads = torch.get_num_threads()
+    with contextlib.ExitStack() as stack:
+        if _process["forked"]:
+            torch.set_num_threads(1)
+            stack.callback(torch.set_num_threads, n_threads)
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))  # else not entered: it slows every operation down
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield

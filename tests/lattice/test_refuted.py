@@ -1,0 +1,95 @@
+"""Symmetries that the data refute are named, and those that hold are not."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from skhamiltonian import IsingSampler, MADEHamiltonian
+from skhamiltonian._lattice.refuted import refuted
+
+ALL = ("translation", "point-group", "spin-flip")
+
+
+def names(X, shape, asked=ALL):
+    return [r.name for r in refuted(X, shape, asked)]
+
+
+def ising(shape, T, n_samples=2000, seed=0, **system):
+    return IsingSampler(shape, T, random_state=seed, **system).sample(n_samples=n_samples)
+
+
+def site(shape, *place):
+    return int(np.ravel_multi_index([i % n for i, n in zip(place, shape, strict=True)], shape))
+
+
+def triangular(n):
+    return [(1.0, [[site((n, n), i, j), site((n, n), i + 1, j + 1)] for i in range(n) for j in range(n)])]
+
+
+def gradient(n):
+    return [(0.1 * (j - (n - 1) / 2), [site((n, n), i, j)]) for i in range(n) for j in range(n)]
+
+
+def test_one_phase_refutes_the_flip():
+    X = ising((6, 6), 2.0)
+    assert names(X[X.mean(axis=1) > 0], (6, 6)) == ["spin-flip"]
+
+
+def test_a_triangular_lattice_refutes_the_point_group_of_the_square():
+    assert names(ising((6, 6), 4.0, couplings=triangular(6)), (6, 6)) == ["point-group"]
+
+
+def test_open_boundaries_refute_translation():
+    assert names(ising((6, 6), 2.5, boundary="open"), (6, 6)) == ["translation"]
+
+
+def test_a_gradient_of_the_field_refutes_all():
+    assert names(ising((6, 6), 3.0, couplings=gradient(6)), (6, 6)) == list(ALL)
+
+
+def test_unequal_axes_of_a_square_refute_the_point_group():
+    weak = [(-0.5, [[site((6, 6), i, j), site((6, 6), i + 1, j)] for i in range(6) for j in range(6)])]
+    assert names(ising((6, 6), 2.5, couplings=weak), (6, 6)) == ["point-group"]
+
+
+def test_a_third_order_coupling_without_moment_refutes_the_flip():
+    """p(s) of three spins 1 + a s1 s2 s3: all means and pairs vanish."""
+    rng = np.random.default_rng(0)
+    X = rng.choice([-1, 1], (4000, 3))
+    X = X[rng.random(4000) < (1 + 0.4 * X.prod(axis=1)) / 2]
+    assert names(X, (3,)) == ["spin-flip"]
+
+
+def test_only_what_is_asked_for_is_tested():
+    X = ising((6, 6), 2.5, boundary="open")
+    assert names(X, (6, 6), ("point-group", "spin-flip", "rotation")) == []
+    assert names(X[:40], (6, 6)) == []
+
+
+@pytest.mark.parametrize(("shape", "T"), [((5,), 1.0), ((4, 4), 1.8), ((3, 5), 2.5), ((2, 2, 3), 4.0), ((8, 8), 2.3)])
+def test_symmetries_that_hold_are_not_refuted(shape, T):
+    for seed in range(10):
+        assert names(ising(shape, T, 1500, seed), shape) == []
+
+
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_slow_chains_are_not_rows(interleaved):
+    """20 chains that each stay in a phase of their own: the mean is that of 20 signs."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        signs = rng.permutation(np.repeat([-1, 1], [8, 12]))
+        flips = rng.choice([-1, 1], (20, 100, 9), p=[0.05, 0.95])
+        X = (signs[:, None, None] * flips).swapaxes(0, 1) if interleaved else signs[:, None, None] * flips
+        assert names(X.reshape(-1, 9), (3, 3)) == []
+
+
+def test_fit_names_the_refuted_symmetry_once():
+    X = ising((4, 4), 2.0, 1000)
+    model = MADEHamiltonian(2.0, symmetries=("spin-flip",), hidden_layer_sizes=(4,), max_iter=1, random_state=0)
+    with pytest.warns(UserWarning, match="data refute .*'spin-flip': the mean of all sites is 0.") as seen:
+        model.fit(X[X.mean(axis=1) > 0])
+    assert [one.filename for one in seen] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(X)

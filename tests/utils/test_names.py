@@ -1,0 +1,62 @@
+"""Names of the sites reach every model inside, so that no step warns of names that the user gave."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from skhamiltonian import (
+    BlockSpinTransformer,
+    EnergyDisplay,
+    IndependentSites,
+    InteractionExpansion,
+    IsingSampler,
+    MADEHamiltonian,
+    PseudolikelihoodIsing,
+    phase_curve,
+    pseudo_log_likelihood,
+)
+
+pytestmark = pytest.mark.filterwarnings("error")
+NAMES = [f"s{i}" for i in range(16)]
+ISING = IsingSampler((4, 4), 2.5, random_state=0)
+X = pd.DataFrame(ISING.sample(n_samples=300), columns=NAMES)
+SMALL = MADEHamiltonian(2.5, hidden_layer_sizes=(4,), max_iter=1, random_state=0)
+MADE = MADEHamiltonian(2.5, hidden_layer_sizes=(4,), max_iter=1, random_state=0).fit(X)
+FREE = IndependentSites(2.5).fit(X)
+PAIRS = PseudolikelihoodIsing(2.5).fit(X)
+EXPANSION = InteractionExpansion(lattice_shape=(4, 4))
+PIPELINE = make_pipeline(BlockSpinTransformer(block_size=2, lattice_shape=(4, 4)), SMALL)
+USES = {
+    "expansion of a model": lambda: EXPANSION.fit(X, MADE).score(X, MADE),
+    "expansion of a method": lambda: EXPANSION.fit(X, MADE.energy).predict(X),
+    "expansion of several models": lambda: EXPANSION.fit(X, [MADE, MADE]),
+    "expansion of a sampler": lambda: EXPANSION.fit(X, ISING).score(X, ISING.energy),
+    "expansion of a function": lambda: EXPANSION.fit(X, lambda s: -1.0 * s[:, 0] * s[:, 1]).score(X, ISING),
+    "contrastive": lambda: InteractionExpansion(lattice_shape=(4, 4), method="contrastive").fit(X, MADE),
+    "energy of an unfitted sampler": lambda: ISING.energy(X),
+    "display": lambda: EnergyDisplay.from_estimator(MADE, X, ISING.energy),
+    "display of a pipeline": lambda: EnergyDisplay.from_estimator(PIPELINE.fit(X), X, lambda s: 1.0 * s[:, 0]),
+    "pseudo-likelihood": lambda: [pseudo_log_likelihood(m, X[:9]) for m in (MADE, FREE, PAIRS, ISING, PIPELINE.fit(X))],
+    "scores": lambda: [m.fit(X).score(X) for m in (SMALL, FREE, PAIRS)],
+    "cross-validation": lambda: cross_val_score(PIPELINE, X, cv=2),
+    "cross-validated pseudo-likelihood": lambda: cross_val_score(FREE, X, cv=2, scoring=pseudo_log_likelihood),
+    "curve": lambda: phase_curve(MADE, [2.5], n_samples=2000, method="metropolis", random_state=0),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_names_raise_no_warning(use):
+    USES[use]()
+
+
+def test_a_frame_in_another_order_is_noticed_by_the_model_inside():
+    with pytest.raises(ValueError, match="feature names should match"):
+        EXPANSION.fit(X[NAMES[::-1]], MADE)
+
+
+def test_names_change_no_number():
+    plain = MADEHamiltonian(2.5, hidden_layer_sizes=(4,), max_iter=1, random_state=0).fit(X.to_numpy())
+    expected = InteractionExpansion(lattice_shape=(4, 4)).fit(X.to_numpy(), plain).coef_
+    np.testing.assert_array_equal(EXPANSION.fit(X, MADE).coef_, expected)
