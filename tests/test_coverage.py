@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skhamiltonian import IndependentSites, IsingSampler, MADEHamiltonian, PseudolikelihoodIsing, phase_curve
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 N_REPLICATES, T0 = 250, 3.0
 STATES = enumerate_states((-1, 1), 9).astype(np.int8)

@@ -25,7 +25,7 @@ from skhamiltonian import (
     phase_curve,
     pseudo_log_likelihood,
 )
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 N = int(os.environ.get("FUZZ_EXAMPLES", "25"))
 REFUSALS = (ValueError, TypeError, MemoryError)

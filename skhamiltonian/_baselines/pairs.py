@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._ising.sampler import IsingSampler
 from .._montecarlo.sampler import ThermalSampler
-from .._utils.checks import check_number, check_temperature, first_stray, validate_configurations
+from .._utils.checks import check_number, check_temperature
+from .._utils.configurations import first_stray, validate_configurations
 from .._utils.names import without_names
 
 _BLOCK = 2**22  # influences on all couplings in one block of rows: 32 MB

@@ -6,7 +6,8 @@ import warnings
 
 import numpy as np
 
-from .._utils.checks import check_choice, check_integer, unwrap_tensor
+from .._utils.checks import check_choice, check_integer
+from .._utils.configurations import unwrap_tensor
 
 
 def extract_windows(images, window_shape, *, stride=None, masked="raise"):

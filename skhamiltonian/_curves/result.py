@@ -10,7 +10,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._montecarlo.draws import Draws, Estimate, with_error
-from .._utils.checks import check_temperatures, validate_configurations
+from .._utils.checks import check_temperatures
+from .._utils.configurations import validate_configurations
 from .measure import assemble, check_observables, estimate
 
 _TABLE = ("abs_magnetization", "energy", "susceptibility", "heat_capacity")

@@ -9,15 +9,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._montecarlo.draws import Draws
 from .._montecarlo.sampler import ThermalSampler
-from .._utils.checks import (
-    check_choice,
-    check_integer,
-    check_lattice_shape,
-    check_temperature,
-    first_stray,
-    seed_sequence,
-    validate_configurations,
-)
+from .._utils.checks import check_choice, check_integer, check_lattice_shape, check_temperature, seed_sequence
+from .._utils.configurations import first_stray, validate_configurations
 from .._utils.warn import warn
 from .chains import autocorrelation, draw_states, evolve_rows, start_chains
 from .kernels import energies

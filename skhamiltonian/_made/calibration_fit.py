@@ -8,7 +8,7 @@ from sklearn.model_selection import KFold
 from sklearn.utils import gen_batches
 from sklearn.utils.extmath import randomized_svd
 
-from .._utils.checks import enumerate_states
+from .._utils.alphabet import enumerate_states
 from .calibration import N_FEATURES, Calibration, features
 from .network import uncalibrated_log_prob
 from .sampling.resampling import POPULATION, populations

@@ -11,16 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 from .._montecarlo.draws import Draws
 from .._montecarlo.sampler import ThermalSampler
 from .._utils import sklearn_compat as _callbacks
-from .._utils.checks import (
-    check_counts,
-    check_flag,
-    check_integer,
-    check_lattice_shape,
-    check_parameters_repeatable,
-    learn_states,
-    seed_sequence,
-    validate_configurations,
-)
+from .._utils.alphabet import learn_states
+from .._utils.checks import check_flag, check_integer, check_lattice_shape, check_parameters_repeatable, seed_sequence
+from .._utils.configurations import check_counts, validate_configurations
 from .._utils.torch_state import plain_torch
 from .._utils.warn import warn
 from .doubts import warn_of_doubts

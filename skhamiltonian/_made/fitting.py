@@ -10,7 +10,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import gen_batches
 
 from .._lattice.symmetry import images, symmetry_sampler
-from .._utils.checks import check_ordering, encode, encode_states, release_pages
+from .._utils.alphabet import encode, encode_states
+from .._utils.checks import check_ordering
+from .._utils.mapped import release_pages
 from .._utils.warn import warn
 from .calibration import Calibration
 from .calibration_fit import calibrate, max_rows

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .._utils.checks import MAX_STATES, check_choice, check_temperature
+from .._utils.alphabet import MAX_STATES
+from .._utils.checks import check_choice, check_temperature
 from .calibration import N_FEATURES
 from .network import channels, masks
 

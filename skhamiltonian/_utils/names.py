@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 
-from .checks import unwrap_tensor
+from .configurations import unwrap_tensor
 
 
 def rows_for(model, rows, X=None):

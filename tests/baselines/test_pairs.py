@@ -18,7 +18,7 @@ from skhamiltonian import (
     pseudo_log_likelihood,
 )
 from skhamiltonian._lattice.bonds import nearest_neighbours
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 RNG = np.random.default_rng(0)
 BONDS = nearest_neighbours((3, 3), (True, True))

@@ -5,7 +5,7 @@ import pytest
 from sklearn.pipeline import make_pipeline
 
 from skhamiltonian import BlockSpinTransformer, IsingSampler, MADEHamiltonian, phase_curve
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 T0 = 2.5
 

@@ -8,7 +8,7 @@ from skhamiltonian._curves.critical import _rising_misfit, crossing_temperature,
 from skhamiltonian._curves.result import PhaseCurve
 from skhamiltonian._ising.exact import ising_exact
 from skhamiltonian._montecarlo.draws import Estimate
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 PEAK_16 = 2.317514  # of Kaufman's heat capacity on 16 x 16
 

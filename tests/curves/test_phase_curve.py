@@ -14,7 +14,7 @@ from skhamiltonian._curves.result import PhaseCurve
 from skhamiltonian._ising.exact import ising_exact
 from skhamiltonian._montecarlo.draws import Draws
 from skhamiltonian._montecarlo.sampler import ThermalSampler
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 
 class SmallIsing(ThermalSampler):

@@ -9,7 +9,7 @@ from skhamiltonian import IndependentSites, InteractionExpansion, IsingSampler, 
 from skhamiltonian._interactions.operators import Geometry, lattice_operators, operator_sums
 from skhamiltonian._interactions.regression import contrast
 from skhamiltonian._lattice.bonds import nearest_neighbours
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 TORUS = ("translation", "point-group")
 

@@ -14,7 +14,7 @@ from skhamiltonian._interactions.operators import (
     operator_sums,
 )
 from skhamiltonian._lattice.bonds import nearest_neighbours, next_nearest_neighbours, plaquettes
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 TORUS = ("translation", "point-group")
 

@@ -7,7 +7,7 @@ import pytest
 
 from skhamiltonian import IsingSampler
 from skhamiltonian._ising.exact import ising_exact
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 CRITICAL = 2 / np.log1p(np.sqrt(2))
 

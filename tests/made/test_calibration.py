@@ -9,7 +9,7 @@ from skhamiltonian._made.calibration import N_FEATURES, Calibration, features, l
 from skhamiltonian._made.calibration_fit import _coefficients, _scales, calibrate
 from skhamiltonian._made.fitting import calibrated
 from skhamiltonian._made.network import log_prob, uncalibrated_log_prob
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 POOR = MADEHamiltonian(2.5, hidden_layer_sizes=(8,), max_iter=2, learning_rate_init=0.02, random_state=0)
 

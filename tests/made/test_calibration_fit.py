@@ -17,7 +17,7 @@ from skhamiltonian._made.calibration_fit import (
     max_rows,
 )
 from skhamiltonian._made.network import uncalibrated_log_prob
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 
 @pytest.mark.parametrize("n_sites", [1, 64, 1000, 5000, 10**6])

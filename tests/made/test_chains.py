@@ -13,7 +13,7 @@ from skhamiltonian._made.network import log_prob
 from skhamiltonian._made.sampling.chains import R_HAT_LIMIT, _Ladder, _Single, burn_in_by_r_hat, chain_draws, exponents
 from skhamiltonian._made.sampling.resampling import parted_codes
 from skhamiltonian._made.sampling.tempered import tempered_draws
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 METHODS = ["metropolis", "window", "independence", "parallel-tempering", "tempered"]
 

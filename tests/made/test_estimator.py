@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skhamiltonian import BlockSpinTransformer, IsingSampler, MADEHamiltonian, phase_curve
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 SMALL = MADEHamiltonian(hidden_layer_sizes=(8,), max_iter=3, random_state=0)
 ALL_SYMMETRIES = ("translation", "point-group", "spin-flip")

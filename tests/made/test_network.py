@@ -13,7 +13,7 @@ from skhamiltonian._made.network import (
     log_prob,
     logits,
 )
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 architectures = {
     "n_sites": st.integers(1, 6),

@@ -5,7 +5,7 @@ import pytest
 
 from skhamiltonian import IsingSampler, MADEHamiltonian
 from skhamiltonian._made.parameters import make_plan
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 SYMMETRIES = ("translation", "point-group", "spin-flip")
 

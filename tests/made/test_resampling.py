@@ -16,7 +16,7 @@ from skhamiltonian._made.sampling.resampling import (
     support,
 )
 from skhamiltonian._made.sampling.tempered import Population, effective_sample_size, tempered_draws
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 
 def law(network, exponent, tilt):

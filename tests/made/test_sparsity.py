@@ -7,7 +7,7 @@ from sklearn.base import clone
 from skhamiltonian import IsingSampler, MADEHamiltonian
 from skhamiltonian._made.parameters import make_plan
 from skhamiltonian._made.training import MaskedNetwork
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 torch = pytest.importorskip("torch")
 

@@ -8,7 +8,7 @@ from skhamiltonian._made.kernels.sweep import sweep
 from skhamiltonian._made.network import log_prob
 from skhamiltonian._made.sampling.sweeps import LANES, Chains
 from skhamiltonian._made.sampling.tempered import tempered_draws
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 
 def generators(n_chains, seed=0):

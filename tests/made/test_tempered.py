@@ -5,7 +5,7 @@ import pytest
 
 from skhamiltonian._made.network import log_prob, tempered_log_weight
 from skhamiltonian._made.sampling.tempered import draw_site, effective_sample_size, systematic_resample, tempered_draws
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 
 @pytest.mark.kernel

@@ -16,7 +16,7 @@ from skhamiltonian._made.sampling.chains import _Single, burn_in_by_r_hat, chain
 from skhamiltonian._made.sampling.resampling import equal_weight_codes
 from skhamiltonian._made.sampling.sweeps import Chains, Moves
 from skhamiltonian._made.sampling.windows import learn_moves
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 T0 = 2.5
 

@@ -1,0 +1,88 @@
+"""The alphabet: the values that a site may take, and configurations as codes of them."""
+
+import numpy as np
+
+from .checks import as_array
+from .mapped import release_pages
+
+_BLOCK = 4096  # rows read at a time
+
+
+MAX_STATES = 64
+
+
+def learn_states(X, states="auto"):
+    """Return the alphabet of X, ascending, in the smallest integer type (or float64 where it is not integers)."""
+    if isinstance(states, str):
+        if states != "auto":
+            raise ValueError(f"states must be 'auto' or the values a site may take, got {states!r}")
+        found = _unique(X)
+        if np.any(found != np.round(found)):
+            raise ValueError(
+                f"X holds {found[found != np.round(found)][0].item()!r}, which is no integer: pass states=, or make "
+                "states of continuous values with sklearn.preprocessing.KBinsDiscretizer or of images with a threshold"
+            )
+        if len(found) == 1:
+            raise ValueError(
+                f"X holds one state only, {found[0].item()!r}: pass all a site may take, such as states=(-1, 1)"
+            )
+    else:
+        found = np.unique(as_array(states))
+        if found.dtype.kind not in "iufb" or len(found) < 2 or not np.all(np.isfinite(found)):
+            raise ValueError(f"states must be 'auto' or at least two finite numbers, got {states!r}")
+    if len(found) > MAX_STATES:
+        raise ValueError(
+            f"a site may take at most {MAX_STATES} states, got {len(found)}: "
+            "bin X with sklearn.preprocessing.KBinsDiscretizer"
+        )
+    if np.all(found == np.round(found)):
+        found = found.astype(_smallest_integer(found))
+    if not isinstance(states, str):
+        for start in range(0, len(X), _BLOCK):
+            encode_states(X[start : start + _BLOCK], found, first_row=start)
+    return found
+
+
+def _smallest_integer(values):
+    low, high = int(values.min()), int(values.max())
+    for dtype in (np.int8, np.int16, np.int32, np.int64):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return dtype
+    raise ValueError(f"states must be integers of at most 64 bits, got {values.tolist()}: number them 0, 1, ...")
+
+
+def _unique(X):
+    """Return the sorted distinct values of X, read block by block."""
+    found = np.empty(0, X.dtype)
+    for start in range(0, len(X), _BLOCK):
+        found = np.union1d(found, X[start : start + _BLOCK])
+        release_pages(X)
+        if len(found) > 2**16:
+            break
+    return found
+
+
+def encode_states(X, states, first_row=0):
+    """Return X as codes 0 ... n_states - 1 (int8), or raise naming the first value that is no state."""
+    codes = encode(X, states)
+    unseen = states[codes] != X
+    if unseen.any():
+        row, column = np.argwhere(unseen)[0]
+        raise ValueError(
+            f"X holds {X[row, column].item()!r} (row {first_row + row}, column {column}), "
+            f"which is none of the states {states.tolist()}"
+        )
+    return codes
+
+
+def encode(X, states):
+    """Return X, which has been checked, as codes 0 ... n_states - 1 (int8)."""
+    if len(states) == 2:
+        return np.equal(X, states[1]).astype(np.int8)
+    return np.minimum(np.searchsorted(states, X), len(states) - 1).astype(np.int8)
+
+
+def enumerate_states(states: np.ndarray, n_sites: int) -> np.ndarray:
+    """Return all len(states)^n_sites configurations, the last site changing fastest."""
+    states = np.asarray(states)
+    return states[np.indices((len(states),) * n_sites).reshape(n_sites, -1).T]

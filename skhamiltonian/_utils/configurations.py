@@ -1,0 +1,122 @@
+"""The door for configurations: whatever holds numbers becomes a table, and all else is refused by name."""
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
+
+from .checks import as_array
+
+
+def validate_configurations(estimator, X, *, reset):
+    """Return configurations as a 2-D, C-ordered, native array of integers or floats.
+
+    Nothing is copied where X is such an array already (a memmap stays on disk). An estimator that was never fitted
+    has no names to compare with. Raises TypeError or ValueError, naming the way out, for everything that is not a
+    table of numbers.
+    """
+    if not reset and not hasattr(estimator, "n_features_in_"):
+        estimator, reset = BaseEstimator(), True
+    X = unwrap_tensor(X)
+    _refuse_what_would_be_misread(X)
+    X = validate_data(estimator, X, reset=reset, dtype=None, order="C", ensure_all_finite=False)
+    if X.dtype.kind == "O":
+        X = _numbers_from_objects(X)
+    if X.dtype.kind == "b":
+        return X.astype(np.int8)
+    if X.dtype.kind not in "iuf":
+        raise TypeError(f"X must hold numbers (spin values), got an array of dtype {X.dtype}")
+    if X.dtype.kind == "f":
+        _refuse_non_finite(X)
+    return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
+
+
+def unwrap_tensor(X):
+    """Return a CPU tensor of torch (or another array with ``detach``) as a numpy array."""
+    return np.asarray(X.detach()) if hasattr(X, "detach") else X
+
+
+def _refuse_what_would_be_misread(X):
+    if isinstance(X, np.ma.MaskedArray):
+        raise TypeError(
+            "X is a masked array, and its mask would be dropped without a word: "
+            "fill the masked sites (X.filled) or drop the configurations that hold them"
+        )
+    if sparse.issparse(X):
+        raise TypeError("Sparse data was passed for X, but dense data is required: use X.toarray()")
+    for name, dtype in _column_dtypes(X):
+        if str(dtype) in ("category", "Categorical", "Enum"):
+            raise TypeError(
+                f"column {name!r} of X is a category: convert it to integer states, for instance with .cat.codes"
+            )
+        if np.dtype(dtype).kind in "mM" if isinstance(dtype, np.dtype) else "date" in str(dtype).lower():
+            raise TypeError(f"X holds dates or durations (dtype {dtype}); spin values must be numbers")
+    shape = getattr(X, "shape", ())
+    if len(shape) > 2:
+        raise ValueError(
+            f"Expected 2D array, got an array with dim {len(shape)} of shape {tuple(shape)}: "
+            f"pass X.reshape(len(X), -1) and lattice_shape={tuple(shape[1:])}"
+        )
+
+
+def _column_dtypes(X):
+    """Yield (column, dtype) of a data frame or an array."""
+    dtypes = getattr(X, "dtypes", None)
+    if dtypes is not None and hasattr(X, "columns"):
+        yield from zip(X.columns, dtypes, strict=True)
+    elif isinstance(getattr(X, "dtype", None), np.dtype):
+        yield "X", X.dtype
+
+
+def _numbers_from_objects(X):
+    if any(isinstance(value, str) for value in X.ravel()):
+        raise TypeError(
+            "X holds strings; spin values must be numbers (sklearn.preprocessing.OrdinalEncoder makes them)"
+        )
+    try:
+        return X.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"X must hold numbers (spin values): {error}") from error
+
+
+def _refuse_non_finite(X):
+    for start in range(0, len(X), 4096):
+        rows = X[start : start + 4096]
+        bad = ~np.isfinite(rows)
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            value = rows[row, column]
+            kind = "NaN" if np.isnan(value) else "infinity"
+            raise ValueError(
+                f"Input X contains {kind} ({value!r} in row {start + row}, column {column}): "
+                "crop the configurations to the measured region, or impute the missing sites"
+            )
+
+
+def first_stray(X):
+    """Return (row, column) of the first value that is neither -1 nor 1, None without one."""
+    for start in range(0, len(X), 4096):
+        stray = np.abs(X[start : start + 4096]) != 1
+        if stray.any():
+            row, column = np.argwhere(stray)[0]
+            return start + row, column
+    return None
+
+
+def check_counts(sample_weight, n_samples):
+    """Return how often each row counts, as integers; None if each counts once."""
+    if sample_weight is None:
+        return None
+    counts = as_array(sample_weight)
+    if counts.shape != (n_samples,) or counts.dtype.kind not in "iufb":
+        raise ValueError(f"sample_weight must have shape ({n_samples},), got {counts.shape}: {sample_weight!r}")
+    bad = ~(np.isfinite(counts) & (counts >= 0) & (counts == np.round(counts)))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ValueError(
+            f"sample_weight must hold counts of rows, integers >= 0, got {counts[row].item()!r} in row {row}"
+        )
+    counts = counts.astype(np.intp)
+    if not counts.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")  # scikit-learn's words
+    return counts
