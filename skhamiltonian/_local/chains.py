@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._montecarlo.kernels import new_streams
-from .kernels import pattern_numbers, single_site_sweeps
+from .kernels import Terms, pattern_numbers, single_site_sweeps
+from .swendsen_wang import cluster_sweeps, pair_terms
 from .system import LocalSystem
 
 _NANOSECONDS_PER_CALL = 5e7
@@ -109,10 +110,47 @@ def strips(system: LocalSystem, n_chains: int) -> tuple[int, int]:
     return best
 
 
+class ClusterGroup(ChainGroup):
+    """Chains of two states moved by `cluster_sweeps`."""
+
+    most_chains, enough_chains, pilot_chains = 16, 64, 16
+    freezes = False
+
+    @classmethod
+    def nanoseconds(cls, system: LocalSystem, n_chains: int) -> float:
+        return (30.0 + 7.0 * math.prod(system.energy.window_shape)) * n_chains
+
+    def _pack(self, codes: NDArray[np.int8], seed: np.random.SeedSequence) -> None:
+        self.rows = np.ascontiguousarray(codes)
+        self.windows = self.system.windows()
+        self.number = np.ascontiguousarray(pattern_numbers(np.ascontiguousarray(codes.T), self.windows).T)
+        self.pairs = pair_terms(self.system.energy, self.windows.sites)
+        self.streams = new_streams(seed, 16)
+
+    def advance(self, n_sweeps: int, temperature: float) -> None:
+        beta, rest = min(1 / temperature, _LARGEST_BETA), Terms(self.pairs.rest, self.system.site_energy)
+        for n in self._calls(n_sweeps):
+            cluster_sweeps(
+                self.rows, self.number, n, self.windows, self.pairs.bonds, self.pairs.strength, rest, beta, self.streams
+            )
+
+    def codes(self) -> NDArray[np.int8]:
+        return self.rows
+
+
 def groups_of(method: str, system: LocalSystem) -> dict[str, type[ChainGroup]]:
     """Return the classes of chains that `method` may take, in the order of their trials."""
-    local: dict[str, type[ChainGroup]] = {"heat-bath": HeatBathGroup, "metropolis": MetropolisGroup}
-    if method == "auto":
-        name = "metropolis" if system.n_states == 2 else "heat-bath"
-        return {name: local[name]}
-    return {method: local[method]}
+    groups: dict[str, type[ChainGroup]] = {
+        "heat-bath": HeatBathGroup,
+        "metropolis": MetropolisGroup,
+        "cluster": ClusterGroup,
+    }
+    if method == "cluster" and system.n_states != 2:
+        raise ValueError(f"method='cluster' turns over sites of two states, got {system.n_states}")
+    if method != "auto":
+        return {method: groups[method]}
+    if system.n_states > 2:
+        return {"heat-bath": HeatBathGroup}
+    pairs = pair_terms(system.energy, system.windows().sites)
+    names = ("metropolis",) if pairs.compete else ("cluster", "metropolis")
+    return {name: groups[name] for name in names}

@@ -46,7 +46,7 @@ class LocalSampler(ThermalSampler, BaseEstimator):
     with the least work for an independent configuration, by measured autocorrelation times.
     """
 
-    _METHODS = ("auto", "heat-bath", "metropolis")
+    _METHODS = ("auto", "heat-bath", "metropolis", "cluster")
 
     def __init__(
         self,
