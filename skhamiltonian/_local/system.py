@@ -88,7 +88,7 @@ def ordered_states(system: LocalSystem, n_most: int = 64) -> OrderedStates:
     All states of a unit cell are looked at, as far as there are no more than 4096.
     """
     lengths = [
-        [p for p in range(1, _LONGEST_PERIOD + 1) if p <= length and not (wraps and length % p)]
+        [p for p in range(1, _LONGEST_PERIOD + 1) if p == 1 or (length % p == 0 if wraps else 2 * p <= length)]
         for length, wraps in zip(system.lattice_shape, system.periodic, strict=True)
     ]
     found: list[tuple[float, NDArray[np.int8]]] = []
