@@ -98,9 +98,7 @@ def single_site_sweeps(
 
 
 @kernel
-def propose(
-    step: NDArray[np.int32], choices: NDArray[np.uint64], codes: NDArray[np.int8], n_states: int
-) -> None:
+def propose(step: NDArray[np.int32], choices: NDArray[np.uint64], codes: NDArray[np.int8], n_states: int) -> None:
     """Set the step from the code to one of the others, by the high bits of the words `choices` if there are several."""
     if n_states == 2:
         for lane in range(len(step)):

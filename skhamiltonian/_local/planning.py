@@ -190,7 +190,9 @@ def start(
         return group, numbers
 
     sizes = [min(cls.most_chains, n_chains - first) for first in range(0, n_chains, cls.most_chains)]
-    groups, numbers = zip(*_in_parallel(start_group, zip(sizes, seed.spawn(len(sizes)), strict=True), n_jobs), strict=True)
+    groups, numbers = zip(
+        *_in_parallel(start_group, zip(sizes, seed.spawn(len(sizes)), strict=True), n_jobs), strict=True
+    )
     return list(groups), list(numbers)
 
 

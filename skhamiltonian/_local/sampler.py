@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,8 +12,10 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
 from .._lattice.checks import periodic_axes
-from .._montecarlo.sampler import Draws, ThermalSampler
-from .._utils.checks import check_choice, check_lattice_shape, check_temperature, encode_states, validate_configurations
+from .._montecarlo.draws import Draws
+from .._montecarlo.sampler import ThermalSampler
+from .._utils.checks import check_lattice_shape, check_temperature, encode_states, validate_configurations
+from .._utils.warn import warn
 from . import planning
 from .chains import groups_of
 from .energy import LocalEnergy
@@ -94,7 +95,8 @@ class LocalSampler(ThermalSampler, BaseEstimator):
         """The values that a site may take."""
         return np.asarray(self.local_energy.states)
 
-    def _prepare(self) -> None:
+    def _prepare(self, **options: Any) -> int | None:
+        super()._prepare(**options)
         check_temperature(self.temperature)
         shape = check_lattice_shape(self.lattice_shape)
         window = self.local_energy.window_shape
@@ -103,6 +105,7 @@ class LocalSampler(ThermalSampler, BaseEstimator):
         for length, width, wraps in zip(shape, window, periodic_axes(self.boundary, len(shape)), strict=True):
             if not wraps and length < width:
                 raise ValueError(f"lattice_shape={shape} is too small for a window {window}: open axes must hold it")
+        return math.prod(shape)
 
     def _system(self, field: float = 0.0) -> LocalSystem:
         shape = check_lattice_shape(self.lattice_shape)
@@ -112,15 +115,14 @@ class LocalSampler(ThermalSampler, BaseEstimator):
         self, temperature: float, n_samples: int, field: float, method: str, seed: np.random.SeedSequence
     ) -> Draws:
         system = self._system(field)
-        groups = groups_of(check_choice(method, "method", self._METHODS), system)
+        groups = groups_of(method, system)
         pilot, moves = seed.spawn(2)
         plan = planning.plan(groups, system, temperature, n_samples, pilot)
         if not plan.converged:
-            warnings.warn(
+            warn(
                 f"chains remember their start after {plan.burn_in} sweeps at temperature {temperature}: configurations "
                 "are correlated, and perhaps not from equilibrium; try another method, or a smaller lattice",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         n_chains = planning.suitable_number(plan.group, n_samples)
         chains, _ = planning.start(

@@ -57,9 +57,7 @@ class LocalSystem:
 
     def windows(self, axis: int = 0, n_strips: int = 1) -> Windows:
         if (axis, n_strips) not in self._windows:
-            self._windows[axis, n_strips] = windows_of(
-                self.lattice_shape, self.periodic, self.energy, axis, n_strips
-            )
+            self._windows[axis, n_strips] = windows_of(self.lattice_shape, self.periodic, self.energy, axis, n_strips)
         return self._windows[axis, n_strips]
 
     def energies(self, codes: NDArray[np.int8]) -> NDArray[np.float64]:
