@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -91,7 +92,7 @@ def integrate_energy(
     for beta in {0.0, *np.asarray(betas, dtype=float)} - set(nodes):
         nodes[beta] = energy_at(beta)
     grid = sorted(nodes)
-    intervals = list(zip(grid[:-1], grid[1:], strict=True))[::-1]
+    intervals = list(pairwise(grid))[::-1]
     while intervals and len(nodes) < len(grid) + _MOST_NODES:
         a, b = intervals.pop()
         if max(_corrections(b - a, nodes[a], nodes[b])) > _TOLERANCE * n_sites:

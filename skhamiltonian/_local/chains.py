@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._montecarlo.kernels import new_streams
+from .energy import window_sites
 from .kernels import Terms, pattern_numbers, single_site_sweeps
+from .network_moves import NetworkMoves
 from .swendsen_wang import cluster_sweeps, pair_terms
 from .system import LocalSystem
 
@@ -138,19 +140,58 @@ class ClusterGroup(ChainGroup):
         return self.rows
 
 
+class NetworkHeatBathGroup(ChainGroup):
+    """Chains moved by `NetworkMoves`."""
+
+    most_chains, enough_chains, pilot_chains = 16, 64, 16
+    metropolis = False
+
+    @classmethod
+    def nanoseconds(cls, system: LocalSystem, n_chains: int) -> float:
+        proposals = 1 if cls.metropolis else system.n_states - 1
+        return 1000.0 * math.prod(system.energy.window_shape) * proposals * n_chains
+
+    def _pack(self, codes: NDArray[np.int8], seed: np.random.SeedSequence) -> None:
+        self.rows = np.array(codes)
+        system = self.system
+        sites = window_sites(system.lattice_shape, system.periodic, system.energy.window_shape)
+        self.moves = NetworkMoves(self.rows, system, sites)
+
+    def advance(self, n_sweeps: int, temperature: float) -> None:
+        for n in self._calls(n_sweeps):
+            for _ in range(n):
+                self.moves.sweep(self.rows, min(1 / temperature, _LARGEST_BETA), self.metropolis, self.rng)
+
+    def codes(self) -> NDArray[np.int8]:
+        return self.rows
+
+
+class NetworkMetropolisGroup(NetworkHeatBathGroup):
+    """Chains moved by Metropolis with a network."""
+
+    metropolis = True
+
+
+_TABLE: dict[str, type[ChainGroup]] = {
+    "heat-bath": HeatBathGroup,
+    "metropolis": MetropolisGroup,
+    "cluster": ClusterGroup,
+}
+_NETWORK: dict[str, type[ChainGroup]] = {"heat-bath": NetworkHeatBathGroup, "metropolis": NetworkMetropolisGroup}
+
+
 def groups_of(method: str, system: LocalSystem) -> dict[str, type[ChainGroup]]:
     """Return the classes of chains that `method` may take, in the order of their trials."""
-    groups: dict[str, type[ChainGroup]] = {
-        "heat-bath": HeatBathGroup,
-        "metropolis": MetropolisGroup,
-        "cluster": ClusterGroup,
-    }
+    groups = _NETWORK if system.energy.table is None else _TABLE
     if method == "cluster" and system.n_states != 2:
         raise ValueError(f"method='cluster' turns over sites of two states, got {system.n_states}")
+    if method not in {*groups, "auto"}:
+        n = math.prod(system.energy.window_shape)
+        raise ValueError(f"method={method!r} needs a table, and {system.n_states}^{n} patterns are too many for one")
     if method != "auto":
         return {method: groups[method]}
     if system.n_states > 2:
-        return {"heat-bath": HeatBathGroup}
-    pairs = pair_terms(system.energy, system.windows().sites)
-    names = ("metropolis",) if pairs.compete else ("cluster", "metropolis")
-    return {name: groups[name] for name in names}
+        return {"heat-bath": groups["heat-bath"]}
+    if system.energy.table is None or pair_terms(system.energy, system.windows().sites).compete:
+        return {"metropolis": groups["metropolis"]}
+    return {name: groups[name] for name in ("cluster", "metropolis")}

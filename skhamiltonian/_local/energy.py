@@ -112,7 +112,7 @@ def _entries(
     sites: NDArray[np.int64], strip: NDArray[np.int64], powers: NDArray[np.int64], n_sites: int
 ) -> tuple[NDArray[np.int32], tuple[NDArray[np.int32], ...]]:
     """Return where the entries (window, shift, weight) of each site start, and the entries."""
-    n_windows, n = sites.shape
+    n_windows = len(sites)
     key = ((sites * n_windows + np.arange(n_windows)[:, None]) * 2 + strip).ravel()
     unique, inverse = np.unique(key, return_inverse=True)
     # Tables have fewer than 2^53 patterns, so these sums of powers are exact.

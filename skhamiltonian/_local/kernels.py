@@ -15,7 +15,7 @@ from .energy import Windows
 _LARGEST_EXPONENT = 700.0  # exp(-700) is 0 beside random numbers of 53 bits, and exp(700) is still finite
 _LOG2_E, _LN_2_HIGH, _LN_2_LOW = math.log2(math.e), 0.693147180369123816490, 1.90821492927058770002e-10
 _ULP_53 = 2.0**-53
-_KEPT = 15 / 16  # share of the Metropolis proposals that are not dropped unseen
+KEPT = 15 / 16  # share of the Metropolis proposals that are not dropped unseen
 
 
 class Terms(NamedTuple):
@@ -168,7 +168,7 @@ def accept(
     if metropolis:
         for lane in range(len(step)):
             u = np.float64(np.int64(words[lane] >> np.uint64(11))) * _ULP_53
-            below = (u * (x[lane] * power_of_two[lane]) < _KEPT) & (u < _KEPT)
+            below = (u * (x[lane] * power_of_two[lane]) < KEPT) & (u < KEPT)
             step[lane] = step[lane] if below else 0
     else:
         for lane in range(len(step)):

@@ -97,7 +97,7 @@ def _pilot(
     with another chain; all but the energy without their sign if H has none.
     """
     lowest = system.energy.states[starts.ordered.codes(0)].astype(float)
-    n, n_chains = _SHORTEST_PILOT, group.pilot_chains
+    n, n_chains = _SHORTEST_PILOT, _pilot_chains(group, system)
     while True:
         [chains], [first] = start(group, system, starts, temperature, n_chains, n, seed.spawn(1)[0])
         stride = max(1, n // _RECORDS)
@@ -135,18 +135,27 @@ def _without_phases(x: NDArray[np.float64], first: NDArray[np.int64], starts: St
 
 def _pilot_price(group: type[ChainGroup], system: LocalSystem, n: int) -> float:
     """Return the nanoseconds of all trials up to that of n sweeps."""
-    return 4 * n * system.n_sites * group.nanoseconds(system, group.pilot_chains)
+    return 4 * n * system.n_sites * group.nanoseconds(system, _pilot_chains(group, system))
+
+
+def _pilot_chains(group: type[ChainGroup], system: LocalSystem) -> int:
+    """Return the number of chains in a trial: fewer on large lattices, where each tells more."""
+    price = 4 * _SHORTEST_PILOT * system.n_sites * group.nanoseconds(system, 1)
+    return max(2, min(group.pilot_chains, int(_NANOSECONDS_PER_PILOT / price)))
 
 
 def _cooling_goes_lower(
     group: type[ChainGroup], system: LocalSystem, starts: Starts, temperature: float, seed: np.random.SeedSequence
 ) -> bool:
     """Whether chains cooled from disorder have a lower energy than those from ordered states, by three errors."""
+    n_chains = 16
+    price = 2 * n_chains * system.n_sites * group.nanoseconds(system, 1)
+    n = max(_COOLING_STEPS, min(256, int(0.1 * _NANOSECONDS_PER_PILOT / price)))
     if not group.freezes:
         return False
     E = []
     for cooled in (False, True):
-        [chains], _ = start(group, system, replace(starts, cooled=cooled), temperature, 16, 256, seed.spawn(1)[0])
+        [chains], _ = start(group, system, replace(starts, cooled=cooled), temperature, n_chains, n, seed.spawn(1)[0])
         E.append(system.energies(np.ascontiguousarray(chains.codes())))
     return bool(E[1].mean() < E[0].mean() - 3 * math.hypot(E[0].std(), E[1].std()) / math.sqrt(15))
 

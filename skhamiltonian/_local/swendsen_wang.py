@@ -60,7 +60,7 @@ def pair_terms(energy: LocalEnergy, sites: NDArray[np.int32]) -> PairTerms:
 
 @kernel
 def satisfiable(bonds: NDArray[np.int32], strength: NDArray[np.float64]) -> bool:
-    """Whether some state satisfies all bonds, strength sigma_a sigma_b < 0: spins are joined with their relative sign."""
+    """Whether some state satisfies all bonds, strength sigma_a sigma_b < 0: spins are joined with relative signs."""
     n_sites = bonds.max() + 1 if len(bonds) else 0
     parent, sign = np.arange(n_sites), np.ones(n_sites, np.int8)
     for k in range(len(bonds)):

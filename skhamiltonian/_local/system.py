@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
-import dataclasses
 from typing import NamedTuple
 
 import numpy as np

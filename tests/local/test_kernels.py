@@ -54,7 +54,7 @@ def boltzmann(system, temperature):
 
 
 def share_below(outcome, n):
-    """The share of the 2^53 random numbers for which `outcome(words)`, true up to some number, is true; by bisection."""
+    """The share of the 2^53 random numbers for which `outcome(words)`, true up to some number, is true."""
     low, high = np.zeros(n, np.int64), np.full(n, 2**53)  # true below `low`, false from `high` on
     first = outcome(np.zeros(n, np.uint64))
     while (high - low > 1).any():
@@ -147,7 +147,7 @@ def test_a_zero_temperature_moves_downhill_only():
         for _ in range(50):
             group.advance(1, 5e-324)
             H, before = system.energies(np.ascontiguousarray(group.codes())), H
-            assert group_class is ClusterGroup or (H <= before + 1e-12).all()
+            assert group_class is ClusterGroup or np.all(before + 1e-12 >= H)
 
 
 # ------------------------------------------------------------------ changes of the energy
@@ -214,7 +214,8 @@ def test_clusters_keep_patterns_and_ratios(shape):
         H = system.energies(np.stack([codes, new])) - pair_energy
         p = 1 / (1 + math.exp(0.7 * (H[1] - H[0])))
         if len(sites):
-            assert turned(p * (1 - 1e-9)) and not turned(p * (1 + 1e-9))
+            assert turned(p * (1 - 1e-9))
+            assert not turned(p * (1 + 1e-9))
 
 
 def test_pair_terms_of_an_ising_table_are_its_bonds():
@@ -289,11 +290,13 @@ def test_a_beta_two_percent_too_large_is_rejected(kind):
     assert g_test(GROUPS[kind], SYSTEM, 1.5 / 1.02, true_temperature=1.5) < 1e-6
 
 
+ALL_SITES = "for i in range(len(codes)):\n            for lane"
+BUT_THE_FIRST = ALL_SITES.replace("range(", "range(1, ")
 FAULTS = {
-    "heat-bath: site never drawn": ("single_site_sweeps", "for i in range(len(codes)):\n            for lane", "for i in range(1, len(codes)):\n            for lane"),
+    "heat-bath: site never drawn": ("single_site_sweeps", ALL_SITES, BUT_THE_FIRST),
     "heat-bath: odds off": ("single_site_sweeps", "u * (1.0 + x[lane]", "u * (1.05 + x[lane]"),
-    "heat-bath: window forgotten": ("single_site_sweeps", "range(windows.start[i], windows.start[i + 1]):\n        old, shift = number[windows.window[entry]], windows.shift[entry] * n_chains\n        n_with = windows.n_strips_with[windows.window[entry]] * n_chains\n        n, weight = min(n_with, n_lanes - shift), windows.weight[entry]\n        _add_change", "range(windows.start[i] + 1, windows.start[i + 1]):\n        old, shift = number[windows.window[entry]], windows.shift[entry] * n_chains\n        n_with = windows.n_strips_with[windows.window[entry]] * n_chains\n        n, weight = min(n_with, n_lanes - shift), windows.weight[entry]\n        _add_change"),
-    "metropolis: slope": ("single_site_sweeps", "x[lane] * beta[lane], -_LARGEST", "x[lane] * 1.03 * beta[lane], -_LARGEST"),
+    "heat-bath: field forgotten": ("single_site_sweeps", "terms.site_energy[codes[lane] + step[lane]] -", "0.0 *"),
+    "metropolis: slope": ("single_site_sweeps", "max(x[lane] * beta[lane],", "max(1.03 * x[lane] * beta[lane],"),
     "cluster: bonds join x 0.9": ("cluster_sweeps", "_ULP_53 < joins[k]", "_ULP_53 < 0.9 * joins[k]"),
     "cluster: factor 2 missing": ("cluster_sweeps", "np.expm1(-2.0 *", "np.expm1(-1.0 *"),
     "cluster: the rest ignored": ("cluster_sweeps", "x += rest.table", "x += 0.0 * rest.table"),
