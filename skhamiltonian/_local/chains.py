@@ -71,7 +71,7 @@ class HeatBathGroup(ChainGroup):
     def nanoseconds(cls, system: LocalSystem, n_chains: int) -> float:
         n = math.prod(system.energy.window_shape)
         states = 1 if system.n_states == 2 or cls.metropolis else 2 * system.n_states
-        return 60.0 + (5.0 + 1.2 * n * states) * n_chains
+        return 60.0 / strips(system, n_chains)[1] + (5.0 + 1.2 * n * states) * n_chains
 
     def _pack(self, codes: NDArray[np.int8], seed: np.random.SeedSequence) -> None:
         self.axis, self.n_strips = strips(self.system, self.n_chains)

@@ -17,8 +17,9 @@ from .._montecarlo.statistics import autocorrelation_time
 from .chains import ChainGroup
 from .system import LocalSystem, OrderedStates, ordered_states
 
-_NANOSECONDS_PER_PILOT = 5e9
-_SHORTEST_PILOT = 64  # sweeps
+_NANOSECONDS_PER_PILOT = 1e10
+_SHORTEST_PILOT = 32  # sweeps
+_TYPICAL_PILOT = 512
 _RECORDS = 256  # states looked at in a pilot run, however long it is
 _COOLING_STEPS = 32
 
@@ -78,7 +79,7 @@ def plan(
             trial = Plan(method, group, starts, n, max(1, n // n_draws), tau, False)
         sweeps = trial.burn_in + trial.n_sweeps * n_draws
         price = sweeps * system.n_sites * group.nanoseconds(system, n_chains)
-        plans.append((not converged, price, trial))
+        plans.append((not converged, price if converged else 0.0, trial))  # the first of those that are not
         budget = min(budget, 0.3 * price) if converged else budget
     return min(plans, key=lambda each: each[:2])[2]
 
@@ -139,8 +140,8 @@ def _pilot_price(group: type[ChainGroup], system: LocalSystem, n: int) -> float:
 
 
 def _pilot_chains(group: type[ChainGroup], system: LocalSystem) -> int:
-    """Return the number of chains in a trial: fewer on large lattices, where each tells more."""
-    price = 4 * _SHORTEST_PILOT * system.n_sites * group.nanoseconds(system, 1)
+    """Return the number of chains in a trial: fewer on large lattices, so that each can run longer."""
+    price = 4 * _TYPICAL_PILOT * system.n_sites * group.nanoseconds(system, 1)
     return max(2, min(group.pilot_chains, int(_NANOSECONDS_PER_PILOT / price)))
 
 
