@@ -18,7 +18,7 @@ from .system import LocalSystem
 
 _NANOSECONDS_PER_CALL = 5e7
 _ENOUGH_LANES = 128
-_LARGEST_BETA = 1e300
+LARGEST_BETA = 1e300
 
 
 class ChainGroup:
@@ -85,7 +85,7 @@ class HeatBathGroup(ChainGroup):
         self.streams = new_streams(seed, self.lanes.shape[1])
 
     def advance(self, n_sweeps: int, temperature: float) -> None:
-        beta = np.full(self.lanes.shape[1], min(1 / temperature, _LARGEST_BETA))
+        beta = np.full(self.lanes.shape[1], min(1 / temperature, LARGEST_BETA))
         for n in self._calls(n_sweeps):
             single_site_sweeps(
                 self.lanes, self.number, n, self.windows, self.system.terms, beta, self.metropolis, self.streams
@@ -130,7 +130,7 @@ class ClusterGroup(ChainGroup):
         self.streams = new_streams(seed, 16)
 
     def advance(self, n_sweeps: int, temperature: float) -> None:
-        beta, rest = min(1 / temperature, _LARGEST_BETA), Terms(self.pairs.rest, self.system.site_energy)
+        beta, rest = min(1 / temperature, LARGEST_BETA), Terms(self.pairs.rest, self.system.site_energy)
         for n in self._calls(n_sweeps):
             cluster_sweeps(
                 self.rows, self.number, n, self.windows, self.pairs.bonds, self.pairs.strength, rest, beta, self.streams
@@ -160,7 +160,7 @@ class NetworkHeatBathGroup(ChainGroup):
     def advance(self, n_sweeps: int, temperature: float) -> None:
         for n in self._calls(n_sweeps):
             for _ in range(n):
-                self.moves.sweep(self.rows, min(1 / temperature, _LARGEST_BETA), self.metropolis, self.rng)
+                self.moves.sweep(self.rows, min(1 / temperature, LARGEST_BETA), self.metropolis, self.rng)
 
     def codes(self) -> NDArray[np.int8]:
         return self.rows
@@ -170,28 +170,3 @@ class NetworkMetropolisGroup(NetworkHeatBathGroup):
     """Chains moved by Metropolis with a network."""
 
     metropolis = True
-
-
-_TABLE: dict[str, type[ChainGroup]] = {
-    "heat-bath": HeatBathGroup,
-    "metropolis": MetropolisGroup,
-    "cluster": ClusterGroup,
-}
-_NETWORK: dict[str, type[ChainGroup]] = {"heat-bath": NetworkHeatBathGroup, "metropolis": NetworkMetropolisGroup}
-
-
-def groups_of(method: str, system: LocalSystem) -> dict[str, type[ChainGroup]]:
-    """Return the classes of chains that `method` may take, in the order of their trials."""
-    groups = _NETWORK if system.energy.table is None else _TABLE
-    if method == "cluster" and system.n_states != 2:
-        raise ValueError(f"method='cluster' turns over sites of two states, got {system.n_states}")
-    if method not in {*groups, "auto"}:
-        n = math.prod(system.energy.window_shape)
-        raise ValueError(f"method={method!r} needs a table, and {system.n_states}^{n} patterns are too many for one")
-    if method != "auto":
-        return {method: groups[method]}
-    if system.n_states > 2:
-        return {"heat-bath": groups["heat-bath"]}
-    if system.energy.table is None or pair_terms(system.energy, system.windows().sites).compete:
-        return {"metropolis": groups["metropolis"]}
-    return {name: groups[name] for name in ("cluster", "metropolis")}

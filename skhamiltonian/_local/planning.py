@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from .._montecarlo.statistics import autocorrelation_time
 from .chains import ChainGroup
-from .system import LocalSystem, OrderedStates, ordered_states
+from .methods import group_class
+from .system import LocalSystem, OrderedStates, ordered_states, typical_change
 
 _NANOSECONDS_PER_PILOT = 1e10
 _SHORTEST_PILOT = 32  # sweeps
@@ -52,7 +53,7 @@ class Plan:
 
 
 def plan(
-    groups: dict[str, type[ChainGroup]],
+    methods: tuple[str, ...],
     system: LocalSystem,
     temperature: float,
     n_samples: int,
@@ -61,14 +62,18 @@ def plan(
     """Return the plan of the method with the least work for an independent draw.
 
     Draws are 2 tau apart, so that consecutive ones are correlated by exp(-4) where one mode is all; burn-in is 8 tau.
-    A further method is tried as long as its trial is cheap against the sample that the best one so far would draw.
+    A further method is tried as long as its trial is cheap against the sample that the best one so far would draw;
+    chains are tempered only if the methods before do not forget their start.
     """
     starts = Starts(ordered_states(system))
-    first = next(iter(groups.values()))
+    first = group_class(methods[0], system, temperature, seed.spawn(1)[0])
     starts = replace(starts, cooled=_cooling_goes_lower(first, system, starts, temperature, seed.spawn(1)[0]))
     plans: list[tuple[bool, float, Plan]] = []
     budget = _NANOSECONDS_PER_PILOT
-    for method, group in groups.items():
+    for method in methods:
+        if plans and plans[-1][2].converged and method == "parallel-tempering":
+            break
+        group = first if method == methods[0] else group_class(method, system, temperature, seed.spawn(1)[0])
         if plans and _pilot_price(group, system, _SHORTEST_PILOT) > budget:
             break
         tau, n, converged = _pilot(group, system, starts, temperature, budget, seed.spawn(1)[0])
@@ -207,12 +212,8 @@ def start(
 
 
 def _cooling(system: LocalSystem, temperature: float) -> NDArray[np.float64]:
-    """Return falling temperatures, from the typical change of the energy by one site to `temperature`."""
-    rng = np.random.default_rng(0)
-    codes = rng.integers(0, system.n_states, (64, system.n_sites)).astype(np.int8)
-    changed = codes.copy()
-    changed[:, 0] = (changed[:, 0] + 1) % system.n_states
-    hot = 4 * float(np.sqrt(np.mean((system.energies(changed) - system.energies(codes)) ** 2)))
+    """Return falling temperatures, from four times the typical change of the energy by one site to `temperature`."""
+    hot = 4 * typical_change(system)
     return np.geomspace(hot, max(temperature, 0.01 * hot), _COOLING_STEPS) if hot > temperature else np.zeros(0)
 
 

@@ -17,8 +17,8 @@ from .._montecarlo.sampler import ThermalSampler
 from .._utils.checks import check_lattice_shape, check_temperature, encode_states, validate_configurations
 from .._utils.warn import warn
 from . import planning
-from .chains import groups_of
 from .energy import LocalEnergy
+from .methods import METHODS, candidates
 from .system import LocalSystem
 
 
@@ -47,7 +47,7 @@ class LocalSampler(ThermalSampler, BaseEstimator):
     with the least work for an independent configuration, by measured autocorrelation times.
     """
 
-    _METHODS = ("auto", "heat-bath", "metropolis", "cluster")
+    _METHODS = METHODS
 
     def __init__(
         self,
@@ -115,9 +115,8 @@ class LocalSampler(ThermalSampler, BaseEstimator):
         self, temperature: float, n_samples: int, field: float, method: str, seed: np.random.SeedSequence
     ) -> Draws:
         system = self._system(field)
-        groups = groups_of(method, system)
         pilot, moves = seed.spawn(2)
-        plan = planning.plan(groups, system, temperature, n_samples, pilot)
+        plan = planning.plan(candidates(method, system), system, temperature, n_samples, pilot)
         if not plan.converged:
             warn(
                 f"chains remember their start after {plan.burn_in} sweeps at temperature {temperature}: configurations "

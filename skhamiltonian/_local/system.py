@@ -120,3 +120,12 @@ def _energies_of_cells(cells: NDArray[np.int8], system: LocalSystem) -> NDArray[
     tiled = np.tile(cells, [1, *repeats])[(slice(None), *map(slice, shape))].reshape(len(cells), -1)
     small = LocalSystem(system.energy, shape, system.periodic, system.field)
     return small.energies(tiled) * (system.n_sites / small.n_sites)
+
+
+def typical_change(system: LocalSystem) -> float:
+    """Return the root mean square change of the energy by a change of one site in a random state."""
+    codes = np.random.default_rng(0).integers(0, system.n_states, (64, system.n_sites)).astype(np.int8)
+    changed = codes.copy()
+    middle = np.ravel_multi_index([length // 2 for length in system.lattice_shape], system.lattice_shape)
+    changed[:, middle] = (changed[:, middle] + 1) % system.n_states
+    return float(np.sqrt(np.mean((system.energies(changed) - system.energies(codes)) ** 2)))

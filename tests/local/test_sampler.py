@@ -61,7 +61,7 @@ def z_score(values, exact):
     return (each.mean() - exact) / (each.std(ddof=1) / math.sqrt(len(each)))
 
 
-METHODS = ["auto", "heat-bath", "metropolis", "cluster"]
+METHODS = ["auto", "heat-bath", "metropolis", "cluster", "parallel-tempering"]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -173,6 +173,17 @@ def test_wrong_methods_and_rows_are_named():
         LocalSampler(ising_energy(), (4, 4)).sample(method="wolff")
     with pytest.raises(ValueError, match="none of the states"):
         LocalSampler(ising_energy(), (2, 2)).energy([[1, 1, 0, 1]])
+
+
+def test_competing_couplings_are_tempered_if_single_sites_do_not_forget():
+    """Diagonals against bonds at a low temperature: four striped ground states, out of which single sites are slow."""
+    sampler = LocalSampler(ising_energy(0.5, -1.0), (4, 4), random_state=0)
+    E, _ = enumerated(sampler, 0.9)
+    draws = sampler.draws(0.9, n_samples=2000, method="parallel-tempering")
+    assert draws.method == "parallel-tempering"
+    assert abs(z_score(draws.energy, E)) < 4.5
+    X = draws.configurations.astype(float)  # as many stripes along one axis as along the other
+    assert abs(z_score(X[:, :, 0] * X[:, :, 1] - X[:, :, 0] * X[:, :, 4], 0.0)) < 4.5
 
 
 # ------------------------------------------------------------------ networks
