@@ -1,0 +1,135 @@
+"""Absolute free energy and entropy of a sampler without ln Z: the integral of the energy from T = infinity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from .._montecarlo.draws import Draws, Estimate
+from .._montecarlo.sampler import ThermalSampler
+from .._montecarlo.statistics import autocorrelation_time, jackknife, leave_one_out, normalised_weights, unit_starts
+from .measure import Point, Request
+
+_TOLERANCE = 1e-3  # nats per site that the rule may be uncertain by in one interval
+_MOST_NODES = 64  # temperatures that may be added
+
+
+class EnergyPoint(NamedTuple):
+    """Mean and variance of the total energy at one temperature, with their standard errors."""
+
+    energy: Estimate
+    variance: Estimate
+
+
+def with_entropy(
+    sampler: ThermalSampler,
+    temperatures: np.ndarray,
+    points: list[Point],
+    request: Request,
+    seed: np.random.SeedSequence,
+) -> list[Point]:
+    """Return the points of one sampler with `free_energy` and `entropy` per site added to their observables.
+
+    Further temperatures are measured where the integral needs them, and T = infinity. A sampler needs `states_`: at
+    T = infinity ln Z is the number of sites times the logarithm of their number.
+    """
+    N = points[0].n_sites
+
+    def energy_at(beta: float) -> EnergyPoint:
+        key = int(np.float64(beta).view(np.uint64))  # the stream belongs to the temperature, not to its turn
+        child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, key >> 32, key & 0xFFFFFFFF))
+        T = math.inf if beta == 0 else 1 / beta
+        options = {"n_samples": request.n_samples, "field": request.field, "method": request.method}
+        return energy_point(sampler.draws(T, random_state=child, **options))
+
+    known = {}
+    for T, point in zip(temperatures, points, strict=True):
+        if math.isfinite(T):
+            U, C = (point.observables[name] for name in ("energy", "heat_capacity"))
+            known[1 / T] = EnergyPoint(
+                Estimate(N * U.value, N * U.error), Estimate(N * T**2 * C.value, N * T**2 * C.error)
+            )
+    log_z, S = integrate_energy(1 / np.asarray(temperatures), known, energy_at, N, N * math.log(len(sampler.states_)))
+    with np.errstate(invalid="ignore"):  # T = inf
+        F = [Estimate(-T * z / N, T * dz / N) for T, z, dz in zip(temperatures, *log_z, strict=True)]
+    added = [{"free_energy": f, "entropy": Estimate(s / N, ds / N)} for f, s, ds in zip(F, *S, strict=True)]
+    return [replace(each, observables=each.observables | new) for each, new in zip(points, added, strict=True)]
+
+
+def energy_point(draws: Draws) -> EnergyPoint:
+    """Return mean and variance of the energy of draws."""
+    E, weight = np.asarray(draws.energy, dtype=float), normalised_weights(draws)
+    tau = math.inf if draws.log_partition is not None else autocorrelation_time(E)
+    starts = unit_starts(*E.shape, tau)
+    centre = (weight * E).sum()
+    mean = leave_one_out(E - centre, weight, starts)
+    variance = leave_one_out((E - centre) ** 2, weight, starts) - mean**2
+    return EnergyPoint(jackknife(mean + centre), jackknife(variance))
+
+
+def integrate_energy(
+    betas: np.ndarray,
+    known: dict[float, EnergyPoint],
+    energy_at: Callable[[float], EnergyPoint],
+    n_sites: int,
+    log_n_configurations: float,
+) -> tuple[Estimate, Estimate]:
+    r"""Return ln Z and the entropy :math:`S = \ln Z + \beta U` of the whole system at each inverse temperature.
+
+    .. math:: \ln Z(\beta) = \ln Z(0) - \int_0^\beta U d\beta', \quad
+       \int_a^b U d\beta = \frac{h}{2} (U_a + U_b) + \frac{h^2}{12} (V_b - V_a) + ...
+
+    with h = b - a, because :math:`dU/d\beta = -V`, the variance of the energy. An interval is halved while what
+    separates this rule from simpler ones, :func:`_corrections`, is larger than 0.001 nats a site; half and a tenth of
+    these count as the errors of the rule. Energies at different temperatures are independent.
+    """
+    nodes = dict(known)
+    for beta in {0.0, *np.asarray(betas, dtype=float)} - set(nodes):
+        nodes[beta] = energy_at(beta)
+    grid = sorted(nodes)
+    intervals = list(pairwise(grid))[::-1]
+    while intervals and len(nodes) < len(grid) + _MOST_NODES:
+        a, b = intervals.pop()
+        if max(_corrections(b - a, nodes[a], nodes[b])) > _TOLERANCE * n_sites:
+            middle = (a + b) / 2
+            nodes[middle] = energy_at(middle)
+            intervals += [(middle, b), (a, middle)]
+    return _integrals(np.asarray(betas, dtype=float), nodes, log_n_configurations)
+
+
+def _corrections(h: float, a: EnergyPoint, b: EnergyPoint) -> tuple[float, float]:
+    """Return how far the rule is from the trapezoidal one, and what the variances miss of the change of the energy.
+
+    The second sees a peak of the variance inside the interval, which the first may not.
+    """
+    missed = b.energy.value - a.energy.value + h / 2 * (a.variance.value + b.variance.value)
+    return abs(h**2 / 12 * (b.variance.value - a.variance.value)), abs(h / 6 * missed)
+
+
+def _integrals(
+    betas: np.ndarray, nodes: dict[float, EnergyPoint], log_n_configurations: float
+) -> tuple[Estimate, Estimate]:
+    x = np.array(sorted(nodes))
+    (U, dU), (V, dV) = (np.array([nodes[beta][k] for beta in x], dtype=float).T for k in (0, 1))
+    h, n = np.diff(x), len(x)
+    of_U, of_V = np.zeros((2, n, n))  # coefficients of U and V in the integral up to each node
+    for k in range(n - 1):
+        of_U[k + 1], of_V[k + 1] = of_U[k], of_V[k]
+        of_U[k + 1, k : k + 2] += h[k] / 2
+        of_V[k + 1, k : k + 2] += h[k] ** 2 / 12 * np.array([-1, 1])
+    rule = [_corrections(h[k], nodes[x[k]], nodes[x[k + 1]]) for k in range(n - 1)]
+    squared = np.array([(0.1 * first) ** 2 + (0.25 * second) ** 2 for first, second in rule])
+    of_rule = np.append(0.0, np.cumsum(squared))
+    wanted = np.searchsorted(x, betas)
+    log_z = log_n_configurations - of_U @ U - of_V @ V
+
+    def error(coefficients: np.ndarray) -> np.ndarray:
+        return np.sqrt(coefficients**2 @ dU**2 + of_V**2 @ dV**2 + of_rule)[wanted]
+
+    entropy = log_z + x * U
+    return Estimate(log_z[wanted], error(-of_U)), Estimate(entropy[wanted], error(np.diag(x) - of_U))

@@ -1,0 +1,1 @@
+"""A local energy shared by all windows of a lattice: learned, and sampled at every size."""

@@ -1,0 +1,167 @@
+"""An energy that is a sum over all windows of a lattice."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._utils.compile import kernel
+
+LARGEST_TABLE = 2**22  # patterns
+_WINDOWS_PER_CALL = 2**16  # of a network
+
+
+@dataclass(frozen=True)
+class LocalEnergy:
+    r"""H(s) = sum over all windows of g(pattern), the pattern being the codes of the sites in the window.
+
+    The table has g, in the unit of the energy, at sum_j code_j K^j, where j counts the sites of the window in C
+    order, the first site being the least significant. Where there are too many patterns for a table, `network.g`
+    returns g of codes (m, n) instead.
+    """
+
+    states: NDArray[Any]  # (K,)
+    window_shape: tuple[int, ...]
+    table: NDArray[np.float64] | None
+    network: Any = None
+
+    @property
+    def n_states(self) -> int:
+        return len(self.states)
+
+    @property
+    def powers(self) -> NDArray[np.int64]:
+        """What each site of a window adds to the number of its pattern for each step of its code; 0 without table."""
+        n = math.prod(self.window_shape)
+        return np.zeros(n, np.int64) if self.table is None else np.int64(self.n_states) ** np.arange(n)
+
+
+class Windows(NamedTuple):
+    """Windows of a lattice that is cut into strips of equal size along one axis; each strip is a cell.
+
+    Chains stand side by side in lanes; a lane is a strip of a chain, number strip * n_chains + chain. Sites and
+    windows are numbered inside the cell. A window of the cell exists in the first `n_strips_with[w]` strips. A site
+    in strip t is held by windows in strip t - shift (round the lattice). A window that is wider than a periodic axis
+    holds a site several times: its weight is the sum of the powers of its places.
+    """
+
+    sites: NDArray[np.int32]  # (n_windows, n) of the cell
+    strip: NDArray[np.int32]  # (n_windows, n) how many strips further the site is
+    n_strips_with: NDArray[np.int32]  # (n_windows,)
+    start: NDArray[np.int32]  # (n_sites + 1,) of the entries of each site of the cell
+    window: NDArray[np.int32]  # (n_entries,)
+    shift: NDArray[np.int32]  # (n_entries,)
+    weight: NDArray[np.int32]  # (n_entries,)
+    powers: NDArray[np.int64]  # (n,)
+    n_strips: int
+
+
+def windows_of(
+    lattice_shape: tuple[int, ...],
+    periodic: tuple[bool, ...],
+    energy: LocalEnergy,
+    axis: int = 0,
+    n_strips: int = 1,
+) -> Windows:
+    """Return the windows of a lattice in `n_strips` strips along an axis, each as wide as a window or wider."""
+    cell = [length // (n_strips if k == axis else 1) for k, length in enumerate(lattice_shape)]
+    positions = []
+    for k, (length, width) in enumerate(zip(lattice_shape, energy.window_shape, strict=True)):
+        cut = n_strips > 1 and k == axis
+        positions.append(np.arange(cell[k] if cut or periodic[k] else length - width + 1))
+    sites, strip = _places(positions, energy.window_shape, cell, axis)
+    if n_strips == 1:
+        strip[:] = 0
+    with_all = periodic[axis] | (strip.max(axis=1) == 0)
+    start, entries = _entries(sites, strip, energy.powers, math.prod(cell))
+    return Windows(
+        sites.astype(np.int32),
+        strip.astype(np.int32),
+        np.where(with_all, n_strips, n_strips - 1).astype(np.int32),
+        start,
+        *entries,
+        energy.powers,
+        n_strips,
+    )
+
+
+def _places(
+    positions: list[NDArray[np.int64]], window_shape: tuple[int, ...], cell: list[int], axis: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the sites of every window, (n_windows, n), and how many cells further along the axis they are."""
+    corner = np.stack(np.meshgrid(*positions, indexing="ij"), axis=-1).reshape(-1, 1, len(cell))
+    place = np.indices(window_shape).reshape(len(cell), -1).T
+    coordinates = np.moveaxis(corner + place, -1, 0)  # (n_axes, n_windows, n)
+    return np.ravel_multi_index(tuple(coordinates), tuple(cell), mode="wrap"), coordinates[axis] // cell[axis]
+
+
+def window_sites(
+    lattice_shape: tuple[int, ...], periodic: tuple[bool, ...], window_shape: tuple[int, ...]
+) -> NDArray[np.int32]:
+    """Return the sites of every window, (n_windows, n): at all positions on periodic axes, those inside on open."""
+    axes = zip(lattice_shape, window_shape, periodic, strict=True)
+    positions = [np.arange(length if wraps else length - width + 1) for length, width, wraps in axes]
+    return _places(positions, window_shape, list(lattice_shape), 0)[0].astype(np.int32)
+
+
+def _entries(
+    sites: NDArray[np.int64], strip: NDArray[np.int64], powers: NDArray[np.int64], n_sites: int
+) -> tuple[NDArray[np.int32], tuple[NDArray[np.int32], ...]]:
+    """Return where the entries (window, shift, weight) of each site start, and the entries."""
+    n_windows = len(sites)
+    key = ((sites * n_windows + np.arange(n_windows)[:, None]) * 2 + strip).ravel()
+    unique, inverse = np.unique(key, return_inverse=True)
+    # Tables have fewer than 2^53 patterns, so these sums of powers are exact.
+    weight = np.bincount(inverse, np.tile(powers, n_windows).astype(float))
+    site, window, shift = unique // (2 * n_windows), unique // 2 % n_windows, unique % 2
+    start = np.searchsorted(site, np.arange(n_sites + 1)).astype(np.int32)
+    return start, tuple(each.astype(np.int32) for each in (window, shift, weight))
+
+
+def energies(
+    codes: NDArray[np.int8], lattice_shape: tuple[int, ...], periodic: tuple[bool, ...], energy: LocalEnergy
+) -> NDArray[np.float64]:
+    """Return H of every row of codes, (n_samples, n_sites): over all windows on periodic axes, those inside on open.
+
+    A window that is wider than a periodic axis sees sites twice, as ``np.roll`` would bring them.
+    """
+    sites = window_sites(lattice_shape, periodic, energy.window_shape)
+    if energy.table is not None:
+        return table_energies(np.ascontiguousarray(codes), sites, energy.powers, energy.table)
+    total = np.empty(len(codes))
+    n_rows = max(1, _WINDOWS_PER_CALL // len(sites))
+    for first in range(0, len(codes), n_rows):
+        patterns = codes[first : first + n_rows][:, sites]
+        g = energy.network.g(patterns.reshape(-1, sites.shape[1]))
+        total[first : first + n_rows] = g.reshape(len(patterns), -1).sum(axis=1)
+    return total
+
+
+@kernel
+def table_energies(
+    codes: NDArray[np.int8], sites: NDArray[np.int32], powers: NDArray[np.int64], table: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the sum of table entries of every row; rows are taken 64 at a time and transposed, as vectors."""
+    n_rows, n_sites = codes.shape
+    total = np.zeros(n_rows)
+    s, index, part = np.zeros((n_sites, 64), np.int8), np.empty(64, np.int32), np.empty(64)
+    for first in range(0, n_rows, 64):
+        n = min(64, n_rows - first)
+        for row in range(n):
+            for i in range(n_sites):
+                s[i, row] = codes[first + row, i]
+        part[:] = 0.0
+        for w in range(len(sites)):
+            index[:] = 0
+            for j in range(len(powers)):
+                power, i = np.int32(powers[j]), sites[w, j]
+                for c in range(64):
+                    index[c] += s[i, c] * power
+            for c in range(64):
+                part[c] += table[index[c]]
+        total[first : first + n] = part[:n]
+    return total

@@ -1,0 +1,132 @@
+"""Draw from a local energy on a lattice of any size, at any temperature."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+
+from .._lattice.checks import periodic_axes
+from .._montecarlo.draws import Draws
+from .._montecarlo.sampler import ThermalSampler
+from .._utils.checks import check_lattice_shape, check_temperature, encode_states, validate_configurations
+from .._utils.warn import warn
+from . import planning
+from .energy import LocalEnergy
+from .methods import METHODS, candidates
+from .system import LocalSystem
+
+
+class LocalSampler(ThermalSampler, BaseEstimator):
+    """Draw configurations of a local energy in equilibrium, on a lattice of any size.
+
+    Parameters
+    ----------
+    local_energy : LocalEnergy
+        Energy of each window.
+    lattice_shape : tuple of int
+        Number of sites along each axis, as many axes as the window has.
+    temperature : float, default=1.0
+        Temperature T in the unit of the energy, positive; ``inf`` is allowed.
+    boundary : {"periodic", "open"} or a tuple of these, one per axis, default="periodic"
+        What is beyond the last site of an axis: the first one, or nothing.
+    n_jobs : int, default=None
+        Number of threads over groups of chains, as in joblib. Results do not depend on it.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of the random streams.
+
+    Notes
+    -----
+    Methods are "heat-bath" and "metropolis" (single sites in many chains at once), "cluster" (Swendsen-Wang with the
+    pair terms of the energy, corrected by the rest; two states only) and "parallel-tempering". "auto" takes the one
+    with the least work for an independent configuration, by measured autocorrelation times.
+    """
+
+    _METHODS = METHODS
+
+    def __init__(
+        self,
+        local_energy: LocalEnergy,
+        lattice_shape: Sequence[int],
+        temperature: float = 1.0,
+        *,
+        boundary: str | Sequence[str] = "periodic",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+    ):
+        self.local_energy = local_energy
+        self.lattice_shape = lattice_shape
+        self.temperature = temperature
+        self.boundary = boundary
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def energy(self, X: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the total energy H(s) of every row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_sites)
+            Configurations of states.
+
+        Returns
+        -------
+        energy : ndarray of shape (n_samples,)
+            Energies of the whole lattice.
+        """
+        self._prepare()
+        system = self._system()
+        X = validate_configurations(self, X, reset=False)
+        check_lattice_shape(system.lattice_shape, X.shape[1])
+        return system.energies(encode_states(X, self.states_))
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of sites."""
+        return math.prod(check_lattice_shape(self.lattice_shape))
+
+    @property
+    def states_(self) -> NDArray[Any]:
+        """The values that a site may take."""
+        return np.asarray(self.local_energy.states)
+
+    def _prepare(self, **options: Any) -> int | None:
+        super()._prepare(**options)
+        check_temperature(self.temperature)
+        shape = check_lattice_shape(self.lattice_shape)
+        window = self.local_energy.window_shape
+        if len(shape) != len(window):
+            raise ValueError(f"lattice_shape must have {len(window)} axes, as the window has, got {shape}")
+        for length, width, wraps in zip(shape, window, periodic_axes(self.boundary, len(shape)), strict=True):
+            if not wraps and length < width:
+                raise ValueError(f"lattice_shape={shape} is too small for a window {window}: open axes must hold it")
+        return math.prod(shape)
+
+    def _system(self, field: float = 0.0) -> LocalSystem:
+        shape = check_lattice_shape(self.lattice_shape)
+        return LocalSystem(self.local_energy, shape, periodic_axes(self.boundary, len(shape)), field)
+
+    def _draw(
+        self, temperature: float, n_samples: int, field: float, method: str, seed: np.random.SeedSequence
+    ) -> Draws:
+        system = self._system(field)
+        pilot, moves = seed.spawn(2)
+        plan = planning.plan(candidates(method, system), system, temperature, n_samples, pilot)
+        if not plan.converged:
+            warn(
+                f"chains remember their start after {plan.burn_in} sweeps at temperature {temperature}: configurations "
+                "are correlated, and perhaps not from equilibrium; try another method, or a smaller lattice",
+                ConvergenceWarning,
+            )
+        n_chains = planning.suitable_number(plan.group, n_samples)
+        chains, _ = planning.start(
+            plan.group, system, plan.starts, temperature, n_chains, plan.burn_in, moves, self.n_jobs
+        )
+        codes = planning.draw(chains, n_samples, plan.n_sweeps, temperature, self.n_jobs)
+        energy = system.energies(codes.reshape(-1, system.n_sites)).reshape(codes.shape[:2])
+        return Draws(self.states_[codes], energy, method=plan.method, autocorrelation_time=plan.tau)

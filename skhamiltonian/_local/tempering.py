@@ -1,0 +1,85 @@
+"""Parallel tempering of a local energy: replicas at a ladder of temperatures that change places."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._montecarlo.kernels import exchange, new_streams
+from .chains import LARGEST_BETA, HeatBathGroup
+from .kernels import lane_energies, pattern_numbers, single_site_sweeps
+from .system import LocalSystem, typical_change
+
+_MOST_RUNGS = 64
+_REPLICAS, _SWEEPS = 32, 32  # that measure the energy's standard deviation on a rung
+
+
+class TemperedGroup(HeatBathGroup):
+    """Chains at the coldest rung of a ladder of inverse temperatures, each a replica on every rung."""
+
+    ladder: NDArray[np.float64]
+    most_chains, enough_chains, pilot_chains = 16, 64, 16
+    freezes = False
+
+    def _pack(self, codes: NDArray[np.int8], seed: np.random.SeedSequence) -> None:
+        n_rungs = len(self.ladder)
+        self.windows = self.system.windows()
+        self.lanes = np.ascontiguousarray(np.repeat(codes, n_rungs, axis=0).T)
+        self.number = pattern_numbers(self.lanes, self.windows)
+        self.streams = new_streams(seed, self.lanes.shape[1])
+        self.column = np.arange(self.lanes.shape[1]).reshape(-1, n_rungs)
+        self.n_done = 0
+
+    def advance(self, n_sweeps: int, temperature: float) -> None:
+        beta, terms = np.empty(self.lanes.shape[1]), self.system.terms
+        for n in self._calls(n_sweeps):
+            for _ in range(n):
+                beta[self.column] = self.ladder
+                single_site_sweeps(self.lanes, self.number, 1, self.windows, terms, beta, False, self.streams)
+                H = lane_energies(self.lanes, self.number, self.windows, terms)
+                exchange(self.column, H, self.ladder, self.n_done % 2, self.streams)
+                self.n_done += 1
+
+    def codes(self) -> NDArray[np.int8]:
+        return np.ascontiguousarray(self.lanes[:, self.column[:, 0]].T)
+
+
+def tempered_group(system: LocalSystem, temperature: float, seed: np.random.SeedSequence) -> type[TemperedGroup]:
+    """Return the class of chains with the ladder for this system down to this temperature."""
+    rungs = measured_ladder(system, temperature, seed)
+
+    class Tempered(TemperedGroup):
+        ladder = rungs
+
+        @classmethod
+        def nanoseconds(cls, system: LocalSystem, n_chains: int) -> float:
+            return 1.2 * HeatBathGroup.nanoseconds(system, n_chains * len(rungs))
+
+    return Tempered
+
+
+def measured_ladder(system: LocalSystem, temperature: float, seed: np.random.SeedSequence) -> NDArray[np.float64]:
+    r"""Return inverse temperatures, the coldest first, up to where a site hardly hears its neighbours.
+
+    Steps are one standard deviation of the energy, :math:`\Delta\beta = 1 / \sigma`: about half of all exchanges are
+    then accepted (Kofke, J. Chem. Phys. 117, 6911, 2002). It is measured on each rung while replicas are cooled from
+    the hottest, where beta times the typical change of the energy by one site is 1/2.
+    """
+    coldest = min(1 / temperature, LARGEST_BETA)
+    first, moves = seed.spawn(2)
+    codes = np.random.default_rng(first).integers(0, system.n_states, (_REPLICAS, system.n_sites)).astype(np.int8)
+    group = HeatBathGroup(codes, system, moves)
+    betas = [min(coldest, 0.5 / max(typical_change(system), 1e-300))]
+    while betas[-1] < coldest:
+        if len(betas) == _MOST_RUNGS:
+            raise ValueError(
+                f"method='parallel-tempering' would need more than {_MOST_RUNGS} temperatures down to {temperature} on "
+                f"a lattice {system.lattice_shape}: take a smaller lattice, or another method"
+            )
+        group.advance(_SWEEPS, 1 / betas[-1])
+        H = []
+        for _ in range(8):
+            group.advance(_SWEEPS // 8, 1 / betas[-1])
+            H.append(system.energies(np.ascontiguousarray(group.codes())))
+        betas.append(min(coldest, betas[-1] + 1 / max(float(np.std(H)), 1 / coldest)))
+    return np.array(betas[::-1])
