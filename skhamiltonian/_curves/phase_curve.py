@@ -10,8 +10,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
 from .._montecarlo.sampler import ForeignSampler, ThermalSampler
-from .._utils.checks import check_integer, check_number, check_temperatures, seed_sequence
+from .._utils.checks import check_flag, check_integer, check_number, check_temperatures, seed_sequence
 from .._utils.warn import warn
+from .integration import with_entropy
 from .measure import Request, assemble, check_observables, measure, merge
 from .result import PhaseCurve
 
@@ -27,6 +28,7 @@ def phase_curve(
     observables=None,
     n_samples=10_000,
     method="auto",
+    entropy="auto",
     n_jobs=None,
     random_state=None,
 ):
@@ -52,6 +54,10 @@ def phase_curve(
         Configurations drawn at each temperature.
     method : str, default="auto"
         How a learned model is sampled; see :meth:`MADEHamiltonian.sample`.
+    entropy : "auto" or bool, default="auto"
+        Whether to add the free energy and the entropy of samplers that do not estimate ln Z, by integration of the
+        energy from T = infinity. Further temperatures are measured if the integral needs them. "auto" is True for
+        local energies.
     n_jobs : int, default=None
         Processes over the temperatures, as in scikit-learn. Results do not depend on it.
     random_state : int, RandomState, Generator or None, default=None
@@ -108,13 +114,21 @@ def phase_curve(
     for one in samplers:
         one._prepare()
     data_temperature = _data_temperature(samplers)
-    seeds = seed_sequence(random_state, "phase_curve").spawn(len(temperatures))
+    if not isinstance(entropy, str) or entropy != "auto":
+        check_flag(entropy, "entropy")
+    root = seed_sequence(random_state, "phase_curve")
+    seeds = root.spawn(len(temperatures))
     points = Parallel(n_jobs=n_jobs)(
         delayed(measure)(one, float(T), request, child)
         for T, seed in zip(temperatures, seeds, strict=True)
         for one, child in zip(samplers, seed.spawn(len(samplers)), strict=True)
     )
-    points = [merge(points[i : i + len(samplers)]) for i in range(0, len(points), len(samplers))]
+    each = [points[i :: len(samplers)] for i in range(len(samplers))]
+    for i, (one, child) in enumerate(zip(samplers, root.spawn(len(samplers)), strict=True)):
+        wanted = one._integrates_entropy if isinstance(entropy, str) else entropy
+        if wanted and "entropy" not in each[i][0].observables:
+            each[i] = with_entropy(one, temperatures, each[i], request, child)
+    points = [merge(list(point)) for point in zip(*each, strict=True)]
     curve = PhaseCurve(**assemble(points, temperatures, field, data_temperature))
     frozen = np.array([point.frozen for point in points])
     _warn_if_frozen(curve, frozen, method)

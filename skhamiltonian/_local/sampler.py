@@ -14,7 +14,9 @@ from sklearn.exceptions import ConvergenceWarning
 from .._lattice.checks import periodic_axes
 from .._montecarlo.draws import Draws
 from .._montecarlo.sampler import ThermalSampler
-from .._utils.checks import check_lattice_shape, check_temperature, encode_states, validate_configurations
+from .._utils.alphabet import encode_states
+from .._utils.checks import check_lattice_shape, check_temperature
+from .._utils.configurations import validate_configurations
 from .._utils.warn import warn
 from . import planning
 from .energy import LocalEnergy
@@ -48,6 +50,7 @@ class LocalSampler(ThermalSampler, BaseEstimator):
     """
 
     _METHODS = METHODS
+    _integrates_entropy = True
 
     def __init__(
         self,

@@ -47,6 +47,7 @@ class ThermalSampler(ABC):
     """
 
     _METHODS: tuple[str, ...] = ("auto",)
+    _integrates_entropy = False  # whether `phase_curve` adds the entropy by integration unless told otherwise
 
     def sample(
         self, temperature=None, *, n_samples=1, field=0.0, method="auto", random_state=None, **options
