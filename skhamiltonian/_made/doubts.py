@@ -10,20 +10,22 @@ from .sampling.resampling import equal_weight_codes
 _N_DRAWS = 1000
 
 
-def warn_of_doubts(X, plan, network):
+def warn_of_doubts(X, counts, plan, network):
     """Warn of symmetries that the data refute, and of conserved sums that the draws of the model do not conserve.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_sites)
         Configurations that the model was fitted to.
+    counts : ndarray of shape (n_samples,) or None
+        How often each row counts.
     plan : TrainingPlan
         The plan of training, with the lattice, its symmetries and the alphabet.
     network : Network
         The model.
     """
     if plan.symmetries:
-        warn_of_refuted(X, plan.lattice_shape, plan.symmetries)
+        warn_of_refuted(X if counts is None else _drawn(X, counts), plan.lattice_shape, plan.symmetries)
     states = plan.states
     laws = conserved(X, states, plan.lattice_shape)
     if laws:
@@ -35,3 +37,10 @@ def warn_of_doubts(X, plan, network):
             f"draws at the temperature of X break it, and more at others. Keep the draws that have it; averages over "
             "them are right"
         )
+
+
+def _drawn(X, counts):
+    """Return rows drawn by their counts, as many as these are worth."""
+    share = counts / counts.sum()
+    n = int(min(_N_DRAWS, 1 / np.sum(share**2)))
+    return X[np.sort(np.random.default_rng(0).choice(len(X), n, p=share))]

@@ -313,7 +313,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         vars(self).pop("feature_names_in_", None)
         vars(self).update(vars(trial), **learned)
         if not added:
-            warn_of_doubts(X, plan, self._network())
+            warn_of_doubts(X, counts, plan, self._network())
         return self
 
     def energy(self, X):

@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 from .mapped import release_pages
+from .memory import check_memory as check_memory
 
 
 def check_number(value, name, *, low=-math.inf, high=math.inf, include_low=True, include_high=True):
@@ -106,13 +107,6 @@ def check_lattice_shape(lattice_shape, n_sites=None, name="lattice_shape"):
     if n_sites is not None and math.prod(shape) != n_sites:
         raise ValueError(f"{name}={shape} has {math.prod(shape)} sites, but X has {n_sites} features (columns)")
     return shape
-
-
-def check_memory(shape, dtype, what):
-    """Raise MemoryError with an estimate before an array of absurd size is allocated."""
-    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-    if n_bytes > 2**40:
-        raise MemoryError(f"{what} of shape {tuple(shape)} would need about {n_bytes / 2**30:,.0f} GiB")
 
 
 def seed_sequence(random_state, purpose):
