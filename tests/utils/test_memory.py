@@ -7,12 +7,12 @@ from skhamiltonian import MADEHamiltonian, PseudolikelihoodIsing
 from skhamiltonian._made import training
 from skhamiltonian._utils import memory
 
-WIDE = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (12, 3000))
+WIDE = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (12, 1000))
 
 
 @pytest.fixture
 def small_machine(monkeypatch):
-    monkeypatch.setattr(memory, "room", lambda: 2**26)
+    monkeypatch.setattr(memory, "room", lambda: 2**23)
 
 
 MODELS = {
@@ -25,7 +25,7 @@ MODELS = {
 @pytest.mark.usefixtures("small_machine")
 @pytest.mark.parametrize("name", MODELS)
 def test_a_transposed_table_is_refused_before_any_work(name):
-    message = r"of shape \(3000, 3000\) .*GiB. X has 12 configurations \(rows\) of 3000 sites .* pass X.T"
+    message = r"of shape \(1000, 1000\) .*GiB. X has 12 configurations \(rows\) of 1000 sites .* pass X.T"
     with pytest.raises(MemoryError, match=message):
         MODELS[name].fit(WIDE)
 
