@@ -12,9 +12,9 @@ from .._utils.checks import (
     check_lattice_shape,
     check_memory,
     check_number,
-    check_repeatable,
     check_temperature,
 )
+from .._utils.repeatable import check_repeatable
 
 ALGORITHMS = ("auto", "heat-bath", "swendsen-wang", "parallel-tempering")
 _STRENGTHS = {

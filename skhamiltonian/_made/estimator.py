@@ -16,11 +16,11 @@ from .._utils.checks import (
     check_flag,
     check_integer,
     check_lattice_shape,
-    check_parameters_repeatable,
     learn_states,
     seed_sequence,
     validate_configurations,
 )
+from .._utils.repeatable import check_parameters_repeatable
 from .._utils.torch_state import plain_torch
 from .._utils.warn import warn
 from .doubts import warn_of_doubts
@@ -313,7 +313,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         vars(self).pop("feature_names_in_", None)
         vars(self).update(vars(trial), **learned)
         if not added:
-            warn_of_doubts(X, counts, plan, self._network())
+            warn_of_doubts(X, counts, plan, self._network(), isinstance(self.states, str))
         return self
 
     def energy(self, X):

@@ -140,12 +140,12 @@ def make_plan(p, n_samples, n_sites, states, n_iter=0):
 
 def _check_weights(p, n_samples, n_inputs, hidden):
     """Raise MemoryError if the weights do not fit into this machine."""
-    for pair in pairwise((n_inputs, *hidden, n_inputs)) if hidden else ():
-        what = f"an array of weights of hidden_layer_sizes={p['hidden_layer_sizes']!r}"
-        check_memory(pair, np.float32, what, copies=_COPIES_OF_A_WEIGHT)
     if p["skip_connections"] or not hidden:
         what = "an array of weights of skip_connections"
         check_memory((n_inputs, n_inputs), np.float32, what, copies=_COPIES_OF_A_WEIGHT, n_samples=n_samples)
+    for pair in pairwise((n_inputs, *hidden, n_inputs)) if hidden else ():
+        what = f"an array of weights of hidden_layer_sizes={p['hidden_layer_sizes']!r}"
+        check_memory(pair, np.float32, what, copies=_COPIES_OF_A_WEIGHT)
 
 
 def _schedule(p, n_samples, n_sites, n_copies, hidden, n_iter):

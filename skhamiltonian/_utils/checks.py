@@ -3,7 +3,6 @@
 import math
 import numbers
 import zlib
-from collections.abc import Iterator
 
 import numpy as np
 from scipy import sparse
@@ -13,6 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from .mapped import release_pages
 from .memory import check_memory as check_memory
+from .repeatable import check_repeatable
 
 
 def check_number(value, name, *, low=-math.inf, high=math.inf, include_low=True, include_high=True):
@@ -73,18 +73,6 @@ def check_flag(value, name):
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
-
-
-def check_repeatable(value, name):
-    """Raise TypeError for what can be read only once, such as a generator: the second reader would find it empty."""
-    if isinstance(value, Iterator):
-        raise TypeError(f"{name} must be a list or a tuple, got {value!r}, which can be read only once")
-
-
-def check_parameters_repeatable(estimator):
-    """Raise TypeError if a parameter of an estimator can be read only once."""
-    for name, value in estimator.get_params(deep=False).items():
-        check_repeatable(value, name)
 
 
 def check_names(value, name, choices):
