@@ -10,9 +10,10 @@ from sklearn.utils.validation import check_is_fitted
 from .._montecarlo.draws import Draws
 from .._montecarlo.sampler import ThermalSampler
 from .._utils.alphabet import encode_states, learn_states
-from .._utils.checks import check_memory, check_number, check_temperature
+from .._utils.checks import check_number, check_temperature
 from .._utils.configurations import check_counts, validate_configurations
 from .._utils.mapped import release_pages
+from .._utils.memory import check_memory
 
 _N_BLOCKS = 16  # independent parts of the draws, for an error bar
 

@@ -14,8 +14,10 @@ from .._ising.sampler import IsingSampler
 from .._montecarlo.sampler import ThermalSampler
 from .._utils.checks import check_number, check_temperature
 from .._utils.configurations import first_stray, validate_configurations
+from .._utils.memory import check_memory
 from .._utils.names import without_names
 
+_COPIES_OF_A_COUPLING = 6  # logistic weights, their variance, couplings and errors, and what makes them
 _BLOCK = 2**22  # influences on all couplings in one block of rows: 32 MB
 
 
@@ -104,6 +106,8 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
         T0 = check_temperature(self.temperature, allow_infinite=False)
         check_number(self.C, "C", low=0, include_low=False)
         X = _spins(self, X, reset=True)
+        pairs = X.shape[1], X.shape[1]
+        check_memory(pairs, np.float64, "an array of couplings", copies=_COPIES_OF_A_COUPLING, n_samples=len(X))
         couplings, fields = logistic_couplings(X, self.C, self.n_jobs)
         self.temperature_ = T0
         self.coupling_, self.coupling_std_ = (T0 * one for one in couplings)

@@ -11,8 +11,9 @@ from sklearn.utils import gen_batches
 from sklearn.utils._chunking import get_chunk_n_rows
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from .._utils.checks import check_choice, check_integer, check_lattice_shape, check_repeatable
+from .._utils.checks import check_choice, check_integer, check_lattice_shape
 from .._utils.configurations import validate_configurations
+from .._utils.repeatable import check_repeatable
 
 
 class BlockSpinTransformer(TransformerMixin, BaseEstimator):

@@ -20,7 +20,7 @@ from .._montecarlo.statistics import (
     r_hat,
     unit_starts,
 )
-from .._utils.checks import check_memory
+from .._utils.memory import check_memory
 
 _TOO_FEW_DRAWS = 10  # below, there is no error bar at all
 BUILT_IN = (

@@ -6,8 +6,9 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
 from .._ising.sampler import IsingSampler
-from .._utils.checks import check_lattice_shape, check_repeatable
+from .._utils.checks import check_lattice_shape
 from .._utils.configurations import validate_configurations
+from .._utils.repeatable import check_repeatable
 from .operators import operator_sums
 from .problem import check_parameters, energies_of, problem
 from .regression import expand

@@ -9,8 +9,10 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 from .._lattice.checks import check_sites, periodic_axes
 from .._lattice.symmetry import SYMMETRIES
 from .._montecarlo.statistics import log_sum_exp
-from .._utils.checks import check_choice, check_flag, check_memory, check_names, check_number, check_repeatable
+from .._utils.checks import check_choice, check_flag, check_names, check_number
+from .._utils.memory import check_memory
 from .._utils.names import rows_for, without_names
+from .._utils.repeatable import check_repeatable
 from .operators import FAMILIES, Geometry, Operator, lattice_operators, operator_sums
 from .regression import contrast, project
 

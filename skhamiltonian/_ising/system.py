@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from .._lattice.bonds import axis_bonds, next_nearest_neighbours, plaquettes
 from .._lattice.checks import axis_couplings, check_sites, periodic_axes
-from .._utils.checks import check_integer, check_memory, check_number, check_repeatable
+from .._utils.checks import check_integer, check_number
+from .._utils.memory import check_memory
+from .._utils.repeatable import check_repeatable
 from .terms import SpinSystem, spin_system
 
 METHODS = ("auto", "heat-bath", "swendsen-wang", "parallel-tempering")

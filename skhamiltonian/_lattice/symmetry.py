@@ -38,10 +38,13 @@ def symmetry_sampler(shape: tuple[int, ...], names: Collection[str]) -> Symmetry
 
 
 def order(shape: tuple[int, ...], names: Collection[str]) -> int:
-    """Return how many elements the group of these symmetries has."""
-    n_axes = len(shape)
-    exchanges = math.prod(math.factorial(shape.count(length)) for length in set(shape))
-    factors = {"translation": math.prod(shape), "point-group": exchanges * 2**n_axes, "spin-flip": 2}
+    """Return how many elements the group of these symmetries has.
+
+    The reflection of an axis of two sites is a translation, too, and that of one site moves nothing.
+    """
+    reflected = sum(length > (2 if "translation" in names else 1) for length in shape)
+    exchanges = math.prod(math.factorial(shape.count(length)) for length in set(shape) - {1})
+    factors = {"translation": math.prod(shape), "point-group": exchanges * 2**reflected, "spin-flip": 2}
     return math.prod(factors[name] for name in set(names))
 
 

@@ -4,34 +4,62 @@ import numpy as np
 
 from .._lattice.conserved import conserved
 from .._lattice.refuted import warn_of_refuted
+from .._lattice.unseen import unseen_states
 from .._utils.warn import warn
 from .sampling.resampling import equal_weight_codes
 
 _N_DRAWS = 1000
 
 
-def warn_of_doubts(X, plan, network):
-    """Warn of symmetries that the data refute, and of conserved sums that the draws of the model do not conserve.
+def warn_of_doubts(X, counts, plan, network, learned):
+    """Warn of symmetries that the data refute, and of what all rows have in common and draws have not.
+
+    These are conserved sums, and states that a site never had if the alphabet was learned from all sites.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_sites)
         Configurations that the model was fitted to.
+    counts : ndarray of shape (n_samples,) or None
+        How often each row counts.
     plan : TrainingPlan
         The plan of training, with the lattice, its symmetries and the alphabet.
     network : Network
         The model.
+    learned : bool
+        Whether the alphabet was learned from X.
     """
     if plan.symmetries:
-        warn_of_refuted(X, plan.lattice_shape, plan.symmetries)
-    states = plan.states
-    laws = conserved(X, states, plan.lattice_shape)
+        warn_of_refuted(X if counts is None else _drawn(X, counts), plan.lattice_shape, plan.symmetries)
+    laws = conserved(X, plan.states, plan.lattice_shape)
+    unseen = unseen_states(X, plan.states) if learned and not plan.symmetries else np.zeros((1, 1), bool)
+    if laws or unseen.any():
+        law = np.zeros(len(plan.states))
+        draws = plan.states[equal_weight_codes(network, _N_DRAWS, 1.0, law, np.random.SeedSequence(0))]
     if laws:
-        draws = states[equal_weight_codes(network, _N_DRAWS, 1.0, np.zeros(len(states)), np.random.SeedSequence(0))]
-        leak = 1 - np.mean(np.all([law.holds(draws) for law in laws], axis=0))
+        breaks = ~np.all([law.holds(draws) for law in laws], axis=0)
         values = " and ".join(f"{law.what} ({law.value:g})" for law in laws)
-        warn(
-            f"all rows of X have the same value of {values}, which no model here conserves: {100 * leak:.2g} % of the "
-            f"draws at the temperature of X break it, and more at others. Keep the draws that have it; averages over "
-            "them are right"
+        _warn_of_leaks(f"all rows of X have the same value of {values}", breaks, "have it")
+    if unseen.any():
+        breaks = np.any([(draws == a)[:, unseen[:, k]].any(axis=1) for k, a in enumerate(plan.states)], axis=0)
+        sites = np.flatnonzero(unseen.any(axis=1))
+        some = "; ".join(f"site {i} never {plan.states[unseen[i]].tolist()}" for i in sites[:4].tolist())
+        what = f"{len(sites)} sites never had states that others have ({some}{'; ...' if len(sites) > 4 else ''})"
+        _warn_of_leaks(
+            what, breaks, "have none of them, leave out sites that are constant, or pass states= to allow all"
         )
+
+
+def _warn_of_leaks(what, breaks, way_out):
+    warn(
+        f"{what}, which the model does not know: {100 * np.mean(breaks):.2g} % of its draws at the temperature of X "
+        f"break it, and up to all at others; averages over the draws that keep it are right, but entropies are not. "
+        f"Keep draws that {way_out}"
+    )
+
+
+def _drawn(X, counts):
+    """Return rows drawn by their counts, as many as these are worth."""
+    share = counts / counts.sum()
+    n = int(min(_N_DRAWS, 1 / np.sum(share**2)))
+    return X[np.sort(np.random.default_rng(0).choice(len(X), n, p=share))]

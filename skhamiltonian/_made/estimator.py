@@ -12,8 +12,9 @@ from .._montecarlo.draws import Draws
 from .._montecarlo.sampler import ThermalSampler
 from .._utils import sklearn_compat as _callbacks
 from .._utils.alphabet import learn_states
-from .._utils.checks import check_flag, check_integer, check_lattice_shape, check_parameters_repeatable, seed_sequence
+from .._utils.checks import check_flag, check_integer, check_lattice_shape, seed_sequence
 from .._utils.configurations import check_counts, validate_configurations
+from .._utils.repeatable import check_parameters_repeatable
 from .._utils.torch_state import plain_torch
 from .._utils.warn import warn
 from .doubts import warn_of_doubts
@@ -306,7 +307,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         vars(self).pop("feature_names_in_", None)
         vars(self).update(vars(trial), **learned)
         if not added:
-            warn_of_doubts(X, plan, self._network())
+            warn_of_doubts(X, counts, plan, self._network(), isinstance(self.states, str))
         return self
 
     def energy(self, X):

@@ -72,12 +72,25 @@ def masks(n_sites: int, n_states: int, hidden: Sequence[int], n_inputs: int | No
 
     A site has `n_inputs` inputs, as many as logits unless given.
     """
+    return [*layer_masks(n_sites, n_states, hidden, n_inputs), skip_mask(n_sites, n_states, n_inputs)]
+
+
+def layer_masks(
+    n_sites: int, n_states: int, hidden: Sequence[int], n_inputs: int | None = None
+) -> list[NDArray[np.bool_]]:
+    """Return the masks (in, out) of all layers, as `masks` does."""
     site = np.repeat(np.arange(n_sites), channels(n_states))
     seen = site if n_inputs is None else np.repeat(np.arange(n_sites), n_inputs)
     # An input carries its own site, so what depends on it has a degree above: m > site.
     degrees = [seen + 1, *(hidden_degrees(n_sites, n_units) for n_units in hidden), site]
-    layers = [low[:, None] <= high for low, high in pairwise(degrees)]
-    return [*layers, seen[:, None] < site]
+    return [low[:, None] <= high for low, high in pairwise(degrees)]
+
+
+def skip_mask(n_sites: int, n_states: int, n_inputs: int | None = None) -> NDArray[np.bool_]:
+    """Return the mask (in, out) of the skip connections, as `masks` does."""
+    n_outputs = channels(n_states)
+    seen = np.repeat(np.arange(n_sites), n_outputs if n_inputs is None else n_inputs)
+    return seen[:, None] < np.repeat(np.arange(n_sites), n_outputs)
 
 
 def encode(codes: Codes, network: Network, dtype: type = np.float64) -> Array:

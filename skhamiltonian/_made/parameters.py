@@ -13,13 +13,14 @@ from .._utils.checks import (
     check_flag,
     check_integer,
     check_lattice_shape,
-    check_memory,
     check_names,
     check_number,
     check_order_parameter,
     check_ordering,
     check_temperature,
 )
+from .._utils.memory import check_memory
+from .network import channels
 
 # Updates of Adam, for 64 sites: fewer do not suffice, more bring little. On larger lattices each teaches more.
 _MIN_UPDATES, _MAX_UPDATES, _MANY_SITES = 2500, 8000, 64
@@ -32,6 +33,8 @@ _SIGNIFICANT_IN_UPDATES, _SIGNIFICANT_IN_DATA = 2.6, 1.3
 _ENOUGH_ROWS_A_WEIGHT = 8
 # Adam moves a weight by one learning rate at most, and some of that must be left.
 _MAX_SPARSITY = 0.3
+# The weight, its mask, its gradient, two moments of Adam and the best weight so far.
+_COPIES_OF_A_WEIGHT = 6
 # An update of Adam moves an output by the learning rate times the width of the layer below.
 _MAX_LEARNING_RATE, _WIDE = 8e-3, 512
 
@@ -113,8 +116,10 @@ def make_plan(p, n_samples, n_sites, states, n_iter=0):
             "two states become spins by X = 2 * (X == X.max()) - 1"
         )
     hidden = _hidden_layers(p["hidden_layer_sizes"], n_sites)
-    for pair in pairwise((n_sites, *hidden)):
-        check_memory(pair, np.float32, f"an array of weights of hidden_layer_sizes={p['hidden_layer_sizes']!r},")
+    whiten = len(states) > 2 if isinstance(p["whiten"], str) else bool(p["whiten"])
+    _check_weights(p, n_samples, n_sites * channels(len(states)), hidden)
+    if whiten:
+        check_memory((n_sites, n_sites), np.float64, "the covariance of whiten", copies=3, n_samples=n_samples)
     return TrainingPlan(
         temperature=float(p["temperature"]),
         states=states,
@@ -123,7 +128,7 @@ def make_plan(p, n_samples, n_sites, states, n_iter=0):
         hidden=hidden,
         activation=p["activation"],
         skip_connections=bool(p["skip_connections"]),
-        whiten=len(states) > 2 if isinstance(p["whiten"], str) else bool(p["whiten"]),
+        whiten=whiten,
         schedule=_schedule(p, n_samples, n_sites, order(shape, names), hidden, n_iter),
         validation_fraction=p["validation_fraction"],
         calibrate=bool(p["calibrate"]),
@@ -131,6 +136,16 @@ def make_plan(p, n_samples, n_sites, states, n_iter=0):
         device=str(p["device"]),
         verbose=int(p["verbose"]),
     )
+
+
+def _check_weights(p, n_samples, n_inputs, hidden):
+    """Raise MemoryError if the weights do not fit into this machine."""
+    if p["skip_connections"] or not hidden:
+        what = "an array of weights of skip_connections"
+        check_memory((n_inputs, n_inputs), np.float32, what, copies=_COPIES_OF_A_WEIGHT, n_samples=n_samples)
+    for pair in pairwise((n_inputs, *hidden, n_inputs)) if hidden else ():
+        what = f"an array of weights of hidden_layer_sizes={p['hidden_layer_sizes']!r}"
+        check_memory(pair, np.float32, what, copies=_COPIES_OF_A_WEIGHT)
 
 
 def _schedule(p, n_samples, n_sites, n_copies, hidden, n_iter):

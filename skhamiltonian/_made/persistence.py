@@ -5,7 +5,7 @@ import numpy as np
 from .._utils.alphabet import MAX_STATES
 from .._utils.checks import check_choice, check_temperature
 from .calibration import N_FEATURES
-from .network import channels, masks
+from .network import channels, layer_masks, skip_mask
 
 
 def check_stored(attributes):
@@ -40,9 +40,10 @@ def _check_arrays(stored, n_sites, n_states):
         _expect(_is_real(array, 2), "an array of weights")
     _expect(len(weights) == len(biases) >= 1 and all(_is_real(bias, 1) for bias in biases), "intercepts_")
     hidden = [len(bias) for bias in biases[:-1]]
-    *layers, skip_mask = masks(n_sites, n_states, hidden)
+    layers = layer_masks(n_sites, n_states, hidden)
     _expect(len(biases[-1]) == n_sites * channels(n_states), "intercepts_")
-    for weight, mask in [*zip(weights, layers, strict=True), *([] if skip is None else [(skip, skip_mask)])]:
+    skips = [] if skip is None else [(skip, skip_mask(n_sites, n_states))]
+    for weight, mask in [*zip(weights, layers, strict=True), *skips]:
         _expect(weight.shape == mask.shape, f"shape {weight.shape} of weights instead of {mask.shape}")
         _expect(not weight[~mask].any(), "a weight against the order of the sites")
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy, linear, logsigmoid
 
 from .._lattice.symmetry import Symmetry, images
-from .network import Array, Codes, Network, channels, encode_ordered, masks
+from .network import Array, Codes, Network, channels, encode_ordered, layer_masks, skip_mask
 from .parameters import Schedule
 
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "logistic": torch.sigmoid, "silu": torch.nn.functional.silu}
@@ -74,8 +74,7 @@ class MaskedNetwork(torch.nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         n_inputs = channels(n_states) + (whitening is not None)
-        every_mask = masks(n_sites, n_states, hidden, n_inputs)
-        *layers, skip_mask = (torch.from_numpy(m.T.astype(np.float32)) for m in every_mask)
+        layers = [_tensor(mask) for mask in layer_masks(n_sites, n_states, hidden, n_inputs)]
         self.activation, self.activation_name = ACTIVATIONS[activation], activation
         self.n_states = n_states
         self.whitening = whitening
@@ -83,14 +82,15 @@ class MaskedNetwork(torch.nn.Module):
             self.register_buffer("matrix", torch.from_numpy(whitening.matrix.T.astype(np.float32)))
             self.register_buffer("offset", torch.from_numpy((-whitening.matrix @ whitening.mean).astype(np.float32)))
         self.blocks = [_blocks(mask) for mask in layers]
-        self.skip_blocks = _blocks(skip_mask)
         self.weights = torch.nn.ParameterList(_initial(mask, generator) for mask in layers)
         self.biases = torch.nn.ParameterList(torch.zeros(len(mask), dtype=torch.float32) for mask in layers)
-        self.skip = torch.nn.Parameter(torch.zeros_like(skip_mask)) if skip else None
+        self.skip = None
         for index, mask in enumerate(layers):
             self.register_buffer(f"mask{index}", mask)
         if skip:
-            self.register_buffer("skip_mask", skip_mask)
+            self.register_buffer("skip_mask", _tensor(skip_mask(n_sites, n_states, n_inputs)))
+            self.skip_blocks = _blocks(self.get_buffer("skip_mask"))
+            self.skip = torch.nn.Parameter(torch.zeros_like(self.get_buffer("skip_mask")))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         hidden = inputs
@@ -153,6 +153,10 @@ class MaskedNetwork(torch.nn.Module):
                 skip, shift = _without_innovations(skip, self.whitening)
                 biases[-1] = biases[-1] + shift
         return Network(tuple(weights), tuple(biases), skip, ordering, self.n_states, self.activation_name)
+
+
+def _tensor(mask: NDArray[np.bool_]) -> torch.Tensor:
+    return torch.from_numpy(mask.T.astype(np.float32))
 
 
 Blocks = list[tuple[slice, slice]]

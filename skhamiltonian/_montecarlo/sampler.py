@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .._utils.checks import check_choice, check_integer, check_memory, check_number, check_temperature, seed_sequence
+from .._utils.checks import check_choice, check_integer, check_number, check_temperature, seed_sequence
+from .._utils.memory import check_memory
 from .._utils.warn import warn
 from .draws import Draws
 from .statistics import normalised_weights

@@ -3,10 +3,11 @@
 import math
 import numbers
 import zlib
-from collections.abc import Iterator
 
 import numpy as np
 from sklearn.utils import check_random_state
+
+from .repeatable import check_repeatable
 
 
 def check_number(value, name, *, low=-math.inf, high=math.inf, include_low=True, include_high=True):
@@ -69,18 +70,6 @@ def check_flag(value, name):
     return bool(value)
 
 
-def check_repeatable(value, name):
-    """Raise TypeError for what can be read only once, such as a generator: the second reader would find it empty."""
-    if isinstance(value, Iterator):
-        raise TypeError(f"{name} must be a list or a tuple, got {value!r}, which can be read only once")
-
-
-def check_parameters_repeatable(estimator):
-    """Raise TypeError if a parameter of an estimator can be read only once."""
-    for name, value in estimator.get_params(deep=False).items():
-        check_repeatable(value, name)
-
-
 def check_names(value, name, choices):
     """Return one name or several as a tuple of names out of `choices`."""
     check_repeatable(value, name)
@@ -101,13 +90,6 @@ def check_lattice_shape(lattice_shape, n_sites=None, name="lattice_shape"):
     if n_sites is not None and math.prod(shape) != n_sites:
         raise ValueError(f"{name}={shape} has {math.prod(shape)} sites, but X has {n_sites} features (columns)")
     return shape
-
-
-def check_memory(shape, dtype, what):
-    """Raise MemoryError with an estimate before an array of absurd size is allocated."""
-    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-    if n_bytes > 2**40:
-        raise MemoryError(f"{what} of shape {tuple(shape)} would need about {n_bytes / 2**30:,.0f} GiB")
 
 
 def seed_sequence(random_state, purpose):

@@ -50,7 +50,7 @@ def test_a_break_in_the_last_row_is_seen():
 def test_the_share_that_leaks_is_said_at_fit():
     model = MADEHamiltonian(1.0, hidden_layer_sizes=(4,), max_iter=1, random_state=0)
     with pytest.warns(
-        UserWarning, match=r"same value of the sum of all sites \(0\), which .*: \d+ % of the draws"
+        UserWarning, match=r"same value of the sum of all sites \(0\), which .*: \d+ % of its draws"
     ) as seen:
         model.fit(shuffled(ROW))
     assert [one.filename for one in seen] == [__file__]

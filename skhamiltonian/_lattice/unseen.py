@@ -1,0 +1,41 @@
+"""States that a site never had, though other sites have them often."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._utils.mapped import release_pages
+
+_BLOCK, _MAX_ROWS = 4096, 2048
+_MIN_EXPECTED = 30  # times that a site ought to have had a state; by chance e^-30 have it never
+
+
+def unseen_states(X, states) -> NDArray[np.bool_]:
+    """Return which states (n_sites, n_states) a site never had, though 30 times were expected from the other sites.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_sites)
+        Configurations.
+    states : ndarray of shape (n_states,)
+        The alphabet.
+
+    Returns
+    -------
+    unseen : ndarray of shape (n_sites, n_states)
+        Whether a state never occurs at a site.
+    """
+    seen = np.zeros((X.shape[1], len(states)), dtype=bool)
+    for start in range(0, len(X), _BLOCK):
+        rows = X[start : start + _BLOCK]
+        for code, state in enumerate(states):
+            seen[:, code] |= (rows == state).any(axis=0)
+        release_pages(X)
+        if seen.all():
+            return ~seen
+    rows = X[np.arange(min(len(X), _MAX_ROWS)) * len(X) // min(len(X), _MAX_ROWS)]
+    counts = np.stack([(rows == state).sum(axis=0) for state in states], axis=1)
+    n_others = np.maximum(seen.sum(axis=0), 1)  # sites that have a state at all
+    expected = len(X) * counts.sum(axis=0) / len(rows) / n_others
+    return ~seen & (expected >= _MIN_EXPECTED)

@@ -1,0 +1,51 @@
+"""Memory is counted before it is allocated."""
+
+import math
+import os
+
+import numpy as np
+
+
+def check_memory(shape, dtype, what, *, copies=1, n_samples=None):
+    """Raise MemoryError with an estimate before arrays are allocated that do not fit into this machine.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the arrays.
+    dtype : dtype
+        Their type.
+    what : str
+        What they are.
+    copies : int, default=1
+        How many there are at a time.
+    n_samples : int, default=None
+        Rows of X, if the last axis counts its columns: with far more columns than rows, X may be transposed.
+
+    Raises
+    ------
+    MemoryError
+        If they need more than the machine has, or more than the limit of this process.
+    """
+    n_bytes = copies * math.prod(shape) * np.dtype(dtype).itemsize
+    if n_bytes <= room():
+        return
+    several = f" and {copies - 1} more like it" if copies > 1 else ""
+    cause = ""
+    if n_samples is not None and shape[-1] > 10 * n_samples:
+        cause = (
+            f". X has {n_samples} configurations (rows) of {shape[-1]} sites (columns): if rows and columns are "
+            "exchanged, pass X.T"
+        )
+    raise MemoryError(f"{what} of shape {tuple(shape)}{several} would need about {n_bytes / 2**30:,.0f} GiB{cause}")
+
+
+def room():
+    """Return the bytes that this process may use: the machine's memory, or a smaller limit of its address space."""
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**40
+    try:
+        import resource
+    except ImportError:
+        return total
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return total if limit == resource.RLIM_INFINITY else min(total, limit)

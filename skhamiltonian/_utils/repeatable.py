@@ -1,0 +1,15 @@
+"""Arguments that can be read only once are refused."""
+
+from collections.abc import Iterator
+
+
+def check_repeatable(value, name):
+    """Raise TypeError for what can be read only once, such as a generator: the second reader would find it empty."""
+    if isinstance(value, Iterator):
+        raise TypeError(f"{name} must be a list or a tuple, got {value!r}, which can be read only once")
+
+
+def check_parameters_repeatable(estimator):
+    """Raise TypeError if a parameter of an estimator can be read only once."""
+    for name, value in estimator.get_params(deep=False).items():
+        check_repeatable(value, name)

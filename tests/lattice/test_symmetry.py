@@ -1,0 +1,105 @@
+"""Random elements of a symmetry group, against the group by brute force."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from skhamiltonian import IsingSampler
+from skhamiltonian._lattice.symmetry import SYMMETRIES, images, order, symmetry_sampler
+
+SHAPES = [(5,), (3, 4), (2, 3, 2), (2, 2), (1, 3)]
+NAMES = [names for n in range(4) for names in itertools.combinations(SYMMETRIES, n)]
+
+
+def brute_force(shape, names):
+    """Return the set of (where each site comes from, flip): signed permutations of the axes, then shifts."""
+    d, elements = len(shape), set()
+    places = list(itertools.product(*map(range, shape)))
+    index = {place: i for i, place in enumerate(places)}
+    axes_and_signs = [(tuple(range(d)), (1,) * d)]
+    if "point-group" in names:
+        axes_and_signs = [
+            (axes, signs)
+            for axes in itertools.permutations(range(d))
+            if all(shape[axes[a]] == shape[a] for a in range(d))
+            for signs in itertools.product((1, -1), repeat=d)
+        ]
+    shifts = places if "translation" in names else [(0,) * d]
+    for (axes, signs), shift in itertools.product(axes_and_signs, shifts):
+        came_from = []
+        for place in places:
+            turned = [place[axes[a]] if signs[a] > 0 else shape[a] - 1 - place[axes[a]] for a in range(d)]
+            came_from.append(index[tuple((turned[a] + shift[a]) % shape[a] for a in range(d))])
+        elements |= {(tuple(came_from), flip) for flip in ((False, True) if "spin-flip" in names else (False,))}
+    return elements
+
+
+@pytest.mark.parametrize("names", NAMES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_drawn_elements_are_the_group_all_equally_often(shape, names):
+    group = brute_force(shape, names)
+    assert order(shape, names) == len(group)
+    draw, rng, counts = symmetry_sampler(shape, names), np.random.default_rng(0), dict.fromkeys(group, 0)
+    for _ in range(40 * len(group)):
+        sites, flip = draw(rng)
+        counts[tuple(sites.tolist()), flip] += 1  # KeyError: no element of the group
+    assert len(group) == 1 or chisquare(list(counts.values())).pvalue > 1e-4
+
+
+def energy(X, shape):
+    """Sum of products over the bonds of a torus, each axis written out; two sites in a row have two bonds."""
+    v, H = X.reshape(len(X), *shape).astype(float), np.zeros(len(X))
+    for axis, length in enumerate(shape):
+        for i in range(length):
+            here, there = np.take(v, i, axis + 1), np.take(v, (i + 1) % length, axis + 1)
+            H -= (here * there).reshape(len(X), -1).sum(axis=1)
+    return H
+
+
+@pytest.mark.parametrize("n_states", [2, 3, 5])
+@pytest.mark.parametrize("shape", SHAPES[:3])
+def test_copies_have_the_energy_of_their_row(shape, n_states):
+    rng, symmetry = np.random.default_rng(1), symmetry_sampler(shape, SYMMETRIES)
+    codes = rng.integers(n_states, size=(200, math.prod(shape))).astype(np.int8)
+    copies = images(codes, n_states, symmetry, rng, 1)
+    values = np.arange(n_states) - (n_states - 1) / 2
+    np.testing.assert_allclose(energy(values[copies], shape), energy(values[codes], shape), atol=1e-9)
+    assert np.mean((copies != codes).any(axis=1)) > 0.8
+    assert codes.dtype == copies.dtype
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 4), (3, 3, 4)])
+def test_copies_have_the_energy_of_the_ising_sampler(shape):
+    ising = IsingSampler(shape, 2.0, next_nearest_coupling=0.3, plaquette_coupling=0.7 * (len(shape) > 1))
+    rng = np.random.default_rng(2)
+    spins = rng.choice(np.array([-1, 1], np.int8), (100, math.prod(shape)))
+    copies = images((spins > 0).astype(np.int8), 2, symmetry_sampler(shape, SYMMETRIES), rng, 1)
+    np.testing.assert_allclose(ising.energy(2 * copies - 1), ising.energy(spins), atol=1e-9)
+
+
+@pytest.mark.parametrize("n_states", [2, 3, 5])
+def test_two_flips_are_none(n_states):
+    codes = np.random.default_rng(3).integers(n_states, size=(10, 6)).astype(np.int8)
+
+    def flip(_):
+        return np.arange(6), True
+
+    once = images(codes, n_states, flip, None, 4)
+    values = np.arange(n_states) - (n_states - 1) / 2
+    np.testing.assert_array_equal(values[once], -values[codes])
+    np.testing.assert_array_equal(images(once, n_states, flip, None, 3), codes)
+
+
+@pytest.mark.parametrize("group", [1, 3, 7, 20])
+def test_rows_of_a_group_share_an_element_and_none_is_left_out(group):
+    shape, rng = (3, 4), np.random.default_rng(4)
+    row = rng.permutation(12).astype(np.int8)  # all sites differ, so that a copy tells its element
+    copies = images(np.tile(row, (20, 1)), 12, symmetry_sampler(shape, ("translation", "point-group")), rng, group)
+    elements = {tuple(row[list(sites)].tolist()) for sites, _ in brute_force(shape, ("translation", "point-group"))}
+    assert set(map(tuple, copies.tolist())) <= elements
+    for start in range(0, 20, group):
+        assert len(np.unique(copies[start : start + group], axis=0)) == 1
+    assert len(np.unique(copies, axis=0)) == pytest.approx(-(-20 // group), abs=7)

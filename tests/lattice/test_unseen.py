@@ -1,0 +1,50 @@
+"""States that a site never had are named, where chance does not explain it."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from skhamiltonian import IsingSampler, MADEHamiltonian
+from skhamiltonian._lattice.unseen import unseen_states
+
+ISING = np.array([-1, 1], np.int8)
+SMALL = MADEHamiltonian(1.0, hidden_layer_sizes=(4,), max_iter=1, random_state=0)
+
+
+def pinned(n_samples=500):
+    X = np.random.default_rng(0).choice(ISING, (n_samples, 8))
+    X[:, 3] = 1
+    return X
+
+
+def mixed(n_samples=500):
+    rng = np.random.default_rng(0)
+    return np.concatenate([rng.choice([-1, 1], (n_samples, 4)), rng.choice([-1, 0, 1], (n_samples, 4))], axis=1)
+
+
+def test_states_of_a_pinned_site_and_of_mixed_alphabets_are_found():
+    assert np.argwhere(unseen_states(pinned(), ISING)).tolist() == [[3, 0]]
+    assert np.argwhere(unseen_states(mixed(), np.array([-1, 0, 1]))).tolist() == [[0, 1], [1, 1], [2, 1], [3, 1]]
+
+
+def test_a_state_seen_once_in_the_last_row_is_seen():
+    X = pinned(9000)
+    X[-1, 3] = -1
+    assert not unseen_states(X, ISING).any()
+
+
+@pytest.mark.parametrize("n_samples", [40, 300, 3000])
+def test_rare_states_of_an_ordered_magnet_are_no_evidence(n_samples):
+    X = IsingSampler((6, 6), 1.4, random_state=0).sample(n_samples=n_samples)
+    X = X * np.sign(X.sum(axis=1, keepdims=True))
+    assert not unseen_states(X, ISING).any()
+
+
+def test_fit_names_sites_and_states_once():
+    with pytest.warns(UserWarning, match=r"1 sites never had .*site 3 never \[-1\].*% of its draws") as seen:
+        SMALL.fit(pinned())
+    assert [one.filename for one in seen] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MADEHamiltonian(1.0, states=(-1, 1), hidden_layer_sizes=(4,), max_iter=1, random_state=0).fit(pinned())
