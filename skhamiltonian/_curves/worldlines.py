@@ -50,8 +50,7 @@ class Worldlines:
     --------
     The transverse magnetization of the chain of 8 sites; a time step of 1/8 leaves an error below 0.02:
 
-    >>> from skhamiltonian import IsingSampler, phase_curve
-    >>> from skhamiltonian._curves.worldlines import Worldlines
+    >>> from skhamiltonian import IsingSampler, Worldlines, phase_curve
     >>> for n_slices, exact in ((8, 0.549), (4, 0.406)):
     ...     lines = Worldlines((n_slices, 8), time_step=1 / 8, field=1.0)
     ...     ising = IsingSampler(lines.lattice_shape, temperature=1.0, coupling=lines.action_couplings)
@@ -201,7 +200,7 @@ def quantum_couplings(along_time: Estimate, in_space: Estimate, time_step: float
 
     Examples
     --------
-    >>> from skhamiltonian._curves.worldlines import quantum_couplings
+    >>> from skhamiltonian import quantum_couplings
     >>> coupling, field = quantum_couplings((1.0423, 0.002), (0.125, 0.001), time_step=1 / 8)
     >>> print(f"{field.value:.3f} +- {field.error:.3f}")
     1.000 +- 0.004
@@ -231,7 +230,7 @@ def trotter_extrapolate(coarse: Estimate, fine: Estimate, ratio: float = 2.0) ->
 
     Examples
     --------
-    >>> from skhamiltonian._curves.worldlines import trotter_extrapolate
+    >>> from skhamiltonian import trotter_extrapolate
     >>> value, error = trotter_extrapolate((0.623, 0.001), (0.620, 0.001))
     >>> print(f"{value:.4f} +- {error:.4f}")
     0.6190 +- 0.0014

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from skhamiltonian import IsingSampler, phase_curve
-from skhamiltonian._curves.worldlines import Worldlines, quantum_couplings, trotter_extrapolate
+from skhamiltonian import IsingSampler, Worldlines, phase_curve, quantum_couplings, trotter_extrapolate
 from skhamiltonian._utils.checks import enumerate_states
 
 FLIP = np.array([[0.0, 1.0], [1.0, 0.0]])
