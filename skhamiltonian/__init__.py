@@ -8,6 +8,7 @@ from ._coarse.windows import extract_windows
 from ._curves.critical import crossing_temperature, peak_temperature
 from ._curves.phase_curve import phase_curve
 from ._curves.result import PhaseCurve
+from ._curves.worldlines import Worldlines, quantum_couplings, trotter_extrapolate
 from ._interactions.estimator import InteractionExpansion
 from ._interactions.operators import Operator as _Operator
 from ._ising.exact import ising_exact
@@ -53,10 +54,13 @@ __all__ = [
     "PhaseCurveDisplay",
     "PseudolikelihoodIsing",
     "ThermalSampler",
+    "Worldlines",
     "crossing_temperature",
     "extract_windows",
     "ising_exact",
     "peak_temperature",
     "phase_curve",
     "pseudo_log_likelihood",
+    "quantum_couplings",
+    "trotter_extrapolate",
 ]

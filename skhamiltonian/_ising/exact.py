@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._lattice.checks import axis_couplings
 from .._utils.checks import check_lattice_shape, check_temperatures
-from .jets import Jet, log_sum_exp, stack
+from .jets import Array, Jet, log_sum_exp, stack
 
 _SMALLEST_COUPLING = 1e-30  # over T, in place of 0, whose logarithm is infinite
 
@@ -205,14 +205,14 @@ def _log_minus_log_tanh(x: Jet) -> Jet:
     )
 
 
-def _log_one_plus(log_w):
+def _log_one_plus(log_w: Array) -> tuple[Array, Array, Array]:
     """Return ln(1 + exp(-w)) with two derivatives by ln w."""
     w = np.exp(np.minimum(log_w, 700.0))
     p = 1 / (1 + np.exp(np.minimum(w, 700.0)))
     return np.log1p(np.exp(-w)), -w * p, w * p * (w * (1 - p) - 1)
 
 
-def _log_one_minus(log_w):
+def _log_one_minus(log_w: Array) -> tuple[Array, Array, Array]:
     """Return ln(1 - exp(-w)) with two derivatives by ln w."""
     w = np.exp(np.minimum(log_w, 700.0))
     bounded = np.clip(w, 1e-290, 700.0)

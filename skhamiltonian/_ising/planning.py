@@ -169,7 +169,7 @@ def _records(chains: ChainGroup, engine: Engine, n: int) -> tuple[list[np.ndarra
         s = np.ascontiguousarray(chains.configurations())
         E[:, t], m[:, t], q[:, t] = energies(s, system), s.mean(axis=1), (s * direction).mean(axis=1)
         r[:, t] = (s * np.roll(s, 1, axis=0)).mean(axis=1)
-        flips += np.count_nonzero(s != last)
+        flips += int(np.count_nonzero(s != last))
         last = s
     if system.is_even:
         m, q, r = np.abs(m), np.abs(q), np.abs(r)

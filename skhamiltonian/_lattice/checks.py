@@ -1,11 +1,16 @@
 """Checks of arguments that speak of the sites and axes of a lattice."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from .._utils.checks import check_choice, check_number
 
 
-def periodic_axes(boundary, n_axes):
+def periodic_axes(boundary: Any, n_axes: int) -> tuple[bool, ...]:
     """Return whether each axis is periodic."""
     names = [boundary] * n_axes if isinstance(boundary, str) else boundary
     if not isinstance(names, (list, tuple)) or len(names) != n_axes:
@@ -14,7 +19,7 @@ def periodic_axes(boundary, n_axes):
     return tuple(check_choice(name, "boundary", ("periodic", "open")) == "periodic" for name in names)
 
 
-def check_sites(sites, n_sites, name):
+def check_sites(sites: Any, n_sites: int, name: str) -> NDArray[np.int64]:
     """Return one term or a table of terms as a table of sites, (n_terms, order)."""
     table = np.atleast_1d(sites)
     if table.dtype.kind not in "iu" or table.ndim > 2 or table.shape[-1] == 0:
@@ -25,7 +30,7 @@ def check_sites(sites, n_sites, name):
     return table
 
 
-def axis_couplings(coupling, n_axes):
+def axis_couplings(coupling: Any, n_axes: int) -> tuple[float, ...]:
     """Return the coupling of each axis, from one number for all or a tuple of one for each."""
     if not isinstance(coupling, (tuple, list)):
         if isinstance(coupling, np.ndarray) and coupling.ndim:

@@ -1,0 +1,137 @@
+"""Path integrals against traces of matrices, and the exact transverse-field chain of eight sites."""
+
+import functools
+import math
+
+import numpy as np
+import pytest
+from scipy.linalg import expm
+
+from skhamiltonian import IsingSampler, Worldlines, phase_curve, quantum_couplings, trotter_extrapolate
+from skhamiltonian._utils.checks import enumerate_states
+
+FLIP = np.array([[0.0, 1.0], [1.0, 0.0]])
+
+
+@functools.cache
+def chain(n_sites, field, coupling=1.0):
+    """The diagonal of -J sum s^z s^z, the matrix of sum_i s^x, and the spins of every basis state."""
+    s = enumerate_states((-1, 1), n_sites)
+    bonds = (s * np.roll(s, 1, axis=1)).sum(axis=1) if n_sites > 1 else np.zeros(len(s))
+    flips = sum(np.kron(np.kron(np.eye(2**i), FLIP), np.eye(2 ** (n_sites - 1 - i))) for i in range(n_sites))
+    return -coupling * bonds, flips, s
+
+
+def quantum(n_sites, field, temperature):
+    """<s^x>, E / N and <|m|> by diagonalisation."""
+    diagonal, flips, s = chain(n_sites, field)
+    E, v = np.linalg.eigh(np.diag(diagonal) - field * flips)
+    p = np.exp(-(E - E[0]) / temperature)
+    p /= p.sum()
+    rho = (v * p) @ v.T
+    m = abs(s.mean(axis=1))
+    return {
+        "transverse_magnetization": np.sum(rho * flips) / n_sites,
+        "quantum_energy": p @ E / n_sites,
+        "slice_magnetization": np.diag(rho) @ m,
+    }
+
+
+@pytest.mark.parametrize(
+    ("shape", "coupling"), [((4, 3), 1.0), ((3, 4), -0.7), ((2, 5), 1.0), ((1, 4), 1.0), ((6, 1), 1.0)]
+)
+def test_estimators_are_those_of_the_trotter_product(shape, coupling):
+    """All 2^(P N) trajectories against the trace of the product of the slices."""
+    lines = Worldlines(shape, time_step=0.3, field=0.8, coupling=coupling)
+    diagonal, flips, _ = chain(shape[1], 0.8, coupling)
+    space, time = np.diag(np.exp(-0.15 * diagonal)), expm(0.3 * 0.8 * flips)
+    power = np.linalg.matrix_power(space @ time @ space, shape[0])
+    inserted = np.linalg.inv(time) @ flips @ time  # s^x commutes with its own slice
+    sx = np.trace(space @ inserted @ np.linalg.inv(space) @ power) / np.trace(power) / shape[1]
+    X = enumerate_states((-1, 1), math.prod(shape))
+    s = X.reshape(-1, *shape)
+    action = sum(
+        -K * (s * np.roll(s, 1, axis=axis + 1)).sum(axis=(1, 2))
+        for axis, K in enumerate(lines.action_couplings)
+        if shape[axis] > 1 or axis == 0
+    )
+    w = np.exp(action.min() - action)
+    mean = {name: w @ function(X) / w.sum() for name, function in lines.observables.items()}
+    bond = np.trace(power @ np.diag(diagonal)) / np.trace(power) / shape[1]
+    assert mean["transverse_magnetization"] == pytest.approx(sx, rel=1e-10)
+    assert mean["quantum_energy"] == pytest.approx(bond - 0.8 * sx, rel=1e-10)
+
+
+# <s^x>, E / N and <|m|> of the chain of eight sites at unit field.
+PUBLISHED = {
+    0.25: (0.597810, -1.273216, 0.765088),
+    0.5: (0.585602, -1.255531, 0.747433),
+    1.0: (0.549428, -1.133360, 0.619176),
+    2.0: (0.405531, -0.813549, 0.453029),
+}
+NAMES = ("transverse_magnetization", "quantum_energy", "slice_magnetization")
+
+
+@pytest.mark.parametrize("temperature", PUBLISHED)
+def test_diagonalisation_has_the_published_digits(temperature):
+    exact = quantum(8, 1.0, temperature)
+    np.testing.assert_allclose([exact[name] for name in NAMES], PUBLISHED[temperature], atol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_two_time_steps_give_the_quantum_chain(temperature):
+    found = []
+    for n_per_unit in (8, 16):
+        lines = Worldlines((round(n_per_unit / temperature), 8), time_step=1 / n_per_unit, field=1.0)
+        assert lines.temperature == pytest.approx(temperature)
+        ising = IsingSampler(lines.lattice_shape, 1.0, coupling=lines.action_couplings)
+        found.append(phase_curve(ising, [1.0], observables=lines.observables, n_samples=6000, random_state=1))
+    exact = quantum(8, 1.0, temperature)
+    for name in NAMES:
+        value, error = trotter_extrapolate(found[0][name], found[1][name])
+        assert abs(value[0] - exact[name]) < 5 * error[0], name
+        assert error[0] < 0.02
+
+
+@pytest.mark.parametrize("field", [0.1, 0.5, 1.0, 2.0, 5.0])
+def test_quantum_couplings_undo_those_of_the_action(field):
+    K_t, K_x = Worldlines((4, 4), 1 / 8, field, coupling=1.3).action_couplings
+    coupling, found = quantum_couplings((K_t, 1e-6), (K_x, 1e-3), 1 / 8)
+    assert (coupling.value, found.value) == pytest.approx((1.3, field), rel=1e-12)
+    moved = quantum_couplings((K_t + 1e-6, 0.0), (K_x + 1e-3, 0.0), 1 / 8)
+    assert coupling.error == pytest.approx(abs(moved[0].value - coupling.value), rel=1e-9)
+    assert found.error == pytest.approx(abs(moved[1].value - found.value), rel=1e-4)
+
+
+def test_extrapolation_is_exact_for_squares_of_the_time_step():
+    a, b, steps = np.array([0.3, -1.2]), np.array([2.0, 5.0]), (0.3, 0.1)
+    coarse, fine = ((a + b * step**2, np.array([0.01, 0.02])) for step in steps)
+    value, error = trotter_extrapolate(coarse, fine, ratio=3.0)
+    np.testing.assert_allclose(value, a, rtol=1e-12)
+    np.testing.assert_allclose(error, np.array([0.01, 0.02]) * math.hypot(9, 1) / 8)
+    assert isinstance(trotter_extrapolate((1.0, 0.1), (2.0, 0.1)).value, float)
+
+
+def test_slices_are_the_temperature():
+    lines = Worldlines((8, 8), time_step=1 / 8, field=1.0)
+    longer = lines.with_slices(32)
+    assert (lines.temperature, longer.temperature) == (1.0, 0.25)
+    assert lines.action_couplings == longer.action_couplings
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"field": 0.0}, "field must be a positive finite number, got 0.0"),
+        ({"time_step": math.nan}, "time_step must be a positive finite number, got nan"),
+        ({"lattice_shape": (8,)}, r"lattice_shape must be \(n_slices, n_sites, ...\), got \(8,\)"),
+    ],
+)
+def test_wrong_worldlines_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        Worldlines(**{"lattice_shape": (8, 8), "time_step": 0.1, "field": 1.0, **change})
+
+
+def test_trajectories_of_another_length_are_refused():
+    with pytest.raises(ValueError, match=r"X must have shape \(n_samples, 64\)"):
+        Worldlines((8, 8), 0.1, 1.0).quantum_energy(np.ones((3, 8)))
