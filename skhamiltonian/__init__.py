@@ -13,6 +13,7 @@ from ._interactions.estimator import InteractionExpansion
 from ._interactions.operators import Operator as _Operator
 from ._ising.exact import ising_exact
 from ._ising.sampler import IsingSampler
+from ._local.estimator import LocalHamiltonian
 from ._made.estimator import MADEHamiltonian
 from ._montecarlo.draws import Draws, Estimate
 from ._montecarlo.sampler import ThermalSampler
@@ -29,6 +30,7 @@ SKOPS_TRUSTED_TYPES = tuple(
         IndependentSites,
         InteractionExpansion,
         IsingSampler,
+        LocalHamiltonian,
         MADEHamiltonian,
         _Operator,
         PseudolikelihoodIsing,
@@ -48,6 +50,7 @@ __all__ = [
     "InteractionDisplay",
     "InteractionExpansion",
     "IsingSampler",
+    "LocalHamiltonian",
     "LossCurveDisplay",
     "MADEHamiltonian",
     "PhaseCurve",

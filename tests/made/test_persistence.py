@@ -13,6 +13,7 @@ from skhamiltonian import (
     IndependentSites,
     InteractionExpansion,
     IsingSampler,
+    LocalHamiltonian,
     MADEHamiltonian,
     PseudolikelihoodIsing,
 )
@@ -32,6 +33,7 @@ def fitted(made):
     yield BlockSpinTransformer(lattice_shape=(4, 4)).fit(X), lambda model: model.transform(X)
     yield InteractionExpansion(lattice_shape=(4, 4)).fit(X, made), lambda model: model.predict(X)
     yield PseudolikelihoodIsing(2.5).fit(X), lambda model: model.energy(X)
+    yield LocalHamiltonian(lattice_shape=(4, 4), boundary="periodic").fit(X), lambda model: model.energy(X)
     yield IndependentSites(2.5).fit(X), lambda model: model.energy(X)
     yield DomainBinarizer().fit(X.reshape(-1, 4, 4)), lambda model: model.transform(X.reshape(-1, 4, 4))
 

@@ -1,0 +1,138 @@
+"""What the parameters of a LocalHamiltonian mean for given data: the plan of a fit."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._lattice.checks import periodic_axes
+from .._lattice.symmetry import SYMMETRIES
+from .._utils.checks import (
+    check_flag,
+    check_integer,
+    check_lattice_shape,
+    check_names,
+    check_number,
+    check_temperature,
+)
+from .windows import WindowGeometry
+
+# Up to this many patterns every function of a window is a sum of clusters, whose couplings are a convex problem.
+MOST_PATTERNS = 2**16
+_HIDDEN, _LEARNING_RATE, _BATCH_SIZE, _UPDATES = (32, 32), 1e-2, 64, 3000
+_NEWTON_STEPS = 200
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Numbers in the place of every "auto", and the windows they are about."""
+
+    lattice_shape: tuple[int, ...]
+    geometry: WindowGeometry
+    symmetries: tuple[str, ...]
+    hidden: tuple[int, ...]
+    batch_size: int
+    learning_rate: float
+    max_iter: int
+    sparsity: float | None  # None: by the number of clusters or weights
+
+
+def check_parameters(local):
+    """Check every parameter that needs no data."""
+    check_temperature(local.temperature, allow_infinite=False)
+    check_flag(local.warm_start, "warm_start")
+    check_integer(int(local.verbose) if isinstance(local.verbose, bool) else local.verbose, "verbose")
+    check_number(local.validation_fraction, "validation_fraction", low=0, high=1, include_high=False)
+    for name in ("batch_size", "max_iter"):
+        if not _is_auto(local, name, "an integer >= 1"):
+            check_integer(getattr(local, name), name, minimum=1)
+    if not _is_auto(local, "learning_rate_init", "a positive number"):
+        check_number(local.learning_rate_init, "learning_rate_init", low=0, include_low=False, include_high=False)
+    if not _is_auto(local, "sparsity", "a non-negative number"):
+        check_number(local.sparsity, "sparsity", low=0, include_high=False)
+    check_names(local.symmetries, "symmetries", SYMMETRIES)
+    _layers(local.hidden_layer_sizes)
+
+
+def plan(local, n_samples, n_sites, states, *, one_pass=False):
+    """Return the plan of a fit to so many rows; `one_pass` trains a network for one epoch."""
+    shape = (n_sites,) if local.lattice_shape is None else check_lattice_shape(local.lattice_shape, n_sites)
+    symmetries = check_names(local.symmetries, "symmetries", SYMMETRIES)
+    if "spin-flip" in symmetries and not np.array_equal(states, -states[::-1]):
+        raise ValueError(f"'spin-flip' needs an alphabet symmetric about zero, got states {states.tolist()}")
+    periodic = periodic_axes(local.boundary, len(shape))
+    geometry = WindowGeometry(_window(local.window_shape, shape, periodic), len(states), periodic)
+    if min(geometry.inner_shape(shape)) < 1:
+        needed = tuple(2 * w - 1 if not wraps else w for w, wraps in zip(geometry.window_shape, periodic, strict=True))
+        raise ValueError(
+            f"no site of lattice_shape={shape} has all its windows of shape {geometry.window_shape} inside: open "
+            f"boundaries need rows of {needed} sites or more, or a smaller window_shape"
+        )
+    n_patterns = geometry.n_states ** math.prod(geometry.window_shape)
+    hidden = _layers(local.hidden_layer_sizes)
+    if hidden is None:
+        hidden = () if n_patterns <= MOST_PATTERNS else _HIDDEN
+    if not hidden and n_patterns > MOST_PATTERNS:
+        raise ValueError(
+            f"windows of shape {geometry.window_shape} have {n_patterns} patterns; without hidden layers they may have "
+            f"{MOST_PATTERNS}: pass hidden_layer_sizes='auto' or a smaller window_shape"
+        )
+    _refuse_what_would_be_idle(local, hidden)
+    return Plan(shape, geometry, symmetries, hidden, *_training(local, n_samples, hidden, one_pass))
+
+
+def _training(local, n_samples, hidden, one_pass):
+    batch_size = _BATCH_SIZE if _is_auto(local, "batch_size") else local.batch_size
+    batch_size = max(1, min(batch_size, n_samples))
+    max_iter = _NEWTON_STEPS
+    if hidden:
+        max_iter = max(1, math.ceil(_UPDATES * batch_size / max(1, n_samples)))
+    return (
+        batch_size,
+        _LEARNING_RATE if _is_auto(local, "learning_rate_init") else float(local.learning_rate_init),
+        1 if hidden and one_pass else max_iter if _is_auto(local, "max_iter") else local.max_iter,
+        None if _is_auto(local, "sparsity") else float(local.sparsity),
+    )
+
+
+def _refuse_what_would_be_idle(local, hidden):
+    for name in ("batch_size", "learning_rate_init"):
+        if not hidden and not _is_auto(local, name):
+            raise ValueError(
+                f"{name}={getattr(local, name)!r} is for training with hidden layers, and hidden_layer_sizes="
+                f"{local.hidden_layer_sizes!r} has none here (Newton's method): leave {name}='auto'"
+            )
+
+
+def _window(window_shape, lattice_shape, periodic):
+    """Return the window's length along each axis: one number is cut to the length of shorter axes."""
+    if isinstance(window_shape, numbers.Integral):
+        width = check_integer(window_shape, "window_shape", minimum=1)
+        pairs = zip(lattice_shape, periodic, strict=True)
+        return tuple(min(width, length) if wraps or length == 1 else width for length, wraps in pairs)
+    widths = check_lattice_shape(window_shape, name="window_shape")
+    if len(widths) != len(lattice_shape):
+        raise ValueError(f"window_shape={widths} needs one length for each axis of lattice_shape={lattice_shape}")
+    if any(width > length for width, length in zip(widths, lattice_shape, strict=True)):
+        raise ValueError(f"window_shape={widths} is longer than an axis of lattice_shape={lattice_shape}")
+    return widths
+
+
+def _layers(sizes):
+    """Return the widths of the hidden layers, None for "auto"."""
+    if isinstance(sizes, str) and sizes == "auto":
+        return None
+    sizes = (sizes,) if isinstance(sizes, numbers.Integral) else sizes
+    if not isinstance(sizes, (list, tuple, np.ndarray)):
+        raise TypeError(f"hidden_layer_sizes must be 'auto' or a tuple of integers >= 1, got {sizes!r}")
+    return tuple(check_integer(size, "each of hidden_layer_sizes", minimum=1) for size in sizes)
+
+
+def _is_auto(local, name, otherwise="a number"):
+    value = getattr(local, name)
+    if isinstance(value, str) and value != "auto":
+        raise ValueError(f"{name} must be 'auto' or {otherwise}, got {value!r}")
+    return isinstance(value, str)

@@ -1,0 +1,89 @@
+"""From what a user passes to blocks of codes, each row with its temperature and weight."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import _check_sample_weight
+
+from .._utils.checks import encode_states, release_pages, validate_configurations
+from .windows import Rows
+
+_BLOCK = 2**20  # sites
+
+
+@dataclass(frozen=True)
+class Data:
+    """Checked configurations of some states, with the temperature and the weight of each row."""
+
+    X: NDArray
+    measured: NDArray[np.bool_] | None
+    temperature: NDArray[np.float64]
+    weight: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def mean_temperature(self) -> float:
+        """Return the weighted mean of the rows' temperatures."""
+        if (self.temperature == self.temperature[0]).all():
+            return float(self.temperature[0])
+        return float(np.average(self.temperature, weights=self.weight))
+
+    def part(self, rows: NDArray[np.intp]) -> Data:
+        measured = None if self.measured is None else self.measured[rows]
+        return Data(self.X[rows], measured, self.temperature[rows], self.weight[rows])
+
+    def blocks(self, states: NDArray, shape: tuple[int, ...], unit: float, rows: NDArray[np.intp] | None = None):
+        """Yield the first row of each block, and the block as `Rows`; temperatures count as unit / T."""
+        n = len(self.X) if rows is None else len(rows)
+        step = max(1, _BLOCK // math.prod(shape))
+        for start in range(0, n, step):
+            chosen = slice(start, min(start + step, n)) if rows is None else rows[start : start + step]
+            codes = encode_states(self.X[chosen], states, start).reshape(-1, *shape)
+            measured = None if self.measured is None else self.measured[chosen].reshape(-1, *shape)
+            yield start, Rows(codes, unit / self.temperature[chosen], self.weight[chosen], measured)
+            release_pages(self.X)
+
+
+def read(estimator, X, y, sample_weight, temperature, *, reset):
+    """Return the data as they are checked; `temperature` is that of all rows if y is None."""
+    X, measured = _split_mask(X)
+    X = validate_configurations(estimator, X, reset=reset)
+    weight = np.broadcast_to(1.0, len(X))
+    if sample_weight is not None:
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        if not weight.any():
+            raise ValueError("sample_weight must have a positive entry, got only zeros")
+    each = np.broadcast_to(float(temperature), len(X)) if y is None else _temperatures(y, len(X))
+    return Data(X, measured, each, weight)
+
+
+def _split_mask(X):
+    """Return X with a valid state at its masked sites, and which sites are measured (None: all)."""
+    if not isinstance(X, np.ma.MaskedArray):
+        return X, None
+    mask = np.ma.getmaskarray(X)
+    if not mask.any():
+        return np.ma.getdata(X), None
+    if mask.all():
+        raise ValueError("every site of X is masked")
+    return X.filled(X.compressed()[0]), ~mask
+
+
+def _temperatures(y, n_samples):
+    try:
+        values = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"y must hold one temperature for each row: {error}") from error
+    values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+    if values.shape != (n_samples,):
+        raise ValueError(f"y must hold one temperature for each of the {n_samples} rows, got shape {values.shape}")
+    wrong = ~(np.isfinite(values) & (values > 0))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise ValueError(f"y must hold positive finite temperatures, got {values[row]!r} in row {row}")
+    return values

@@ -1,0 +1,287 @@
+"""Couplings of clusters by maximum pseudo-likelihood: those that the data do not support are exactly zero."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .clusters import Clusters
+from .pseudo import feature_differences, loss_and_slope, site_energies, soft_threshold_descent
+from .windows import Observations
+
+Floats = NDArray[np.float64]
+_SITES_OF_HESSIAN = 2**17
+_MAX_FREE, _MAX_NEW = 320, 64
+_BLOCK = 2**22  # numbers
+# Precision of the couplings before any data, (T0/coupling)^2: without it sites that never change would have no answer.
+_RIDGE = 1e-3
+# A coupling of this many thresholds is no longer pulled towards zero.
+_FREE_FROM = 2.0
+_SMALL_MOVE, _LARGE_MOVE = 1e-3, 3.0  # standard errors
+_SAME_WEIGHT, _REWEIGHTINGS = 1e-3, 100
+_ENTERS = 1.05  # so that nothing enters only to leave again
+_SITES_A_CALL = 2**18  # so that Ctrl-C is answered soon
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Second-order expansion of the -log pseudo-likelihood of rows that are gone: slope x + x information x / 2."""
+
+    columns: NDArray[np.intp]  # the couplings it is about; the others were zero
+    slope: Floats
+    information: Floats
+    variance: Floats  # of the slope, summed over rows
+
+    def on(self, columns: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
+        """Return slope, information and variance for other couplings, 0 for those that were not looked at."""
+        where = {column: k for k, column in enumerate(self.columns.tolist())}
+        place = np.array([where.get(column, -1) for column in columns.tolist()], dtype=np.intp)
+        known = np.outer(place >= 0, place >= 0)
+        slope = np.where(place >= 0, self.slope[place], 0.0) if len(self.columns) else np.zeros(len(columns))
+        if not len(self.columns):
+            return slope, np.zeros(known.shape), np.zeros(known.shape)
+        square = np.ix_(place, place)
+        return slope, np.where(known, self.information[square], 0.0), np.where(known, self.variance[square], 0.0)
+
+
+NOTHING = Summary(np.zeros(0, np.intp), np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0)))
+
+
+@dataclass(frozen=True)
+class SparseFit:
+    """Couplings of all clusters, in units of T0, most of them zero."""
+
+    couplings: Floats
+    selected: NDArray[np.intp]
+    covariance: Floats  # of the selected ones, with rows as blocks
+    summary: Summary
+    loss: list[float]
+    converged: bool
+
+
+@dataclass(frozen=True)
+class Problem:
+    """-log pseudo-likelihood of observations as a function of couplings; `past` adds that of rows that are gone.
+
+    `some_rows` are the sites of a `share` of the rows, kept row by row. They tell how the gradient scatters from row
+    to row: sites of one row are not independent.
+    """
+
+    clusters: Clusters
+    observations: Observations
+    powers: NDArray[np.int64]
+    some_rows: Observations
+    share: float
+    past: Summary
+    rng: np.random.Generator
+
+    def loss_and_gradient(self, couplings: Floats) -> tuple[float, Floats]:
+        seen, g = self.observations, self.clusters.table(couplings)
+        slope, loss = np.zeros(len(g)), 0.0
+        for start in range(0, len(seen), _SITES_A_CALL):
+            part = seen.part(slice(start, start + _SITES_A_CALL))
+            loss += loss_and_slope(part.bases, part.counts, part.ratio, self.powers, g, slope)
+        gradient = self.clusters.gradient(slope) + _RIDGE * couplings
+        past, x = self.past, couplings[self.past.columns]
+        by_past = past.information @ x
+        gradient[past.columns] += past.slope + by_past
+        return loss + x @ (past.slope + by_past / 2) + _RIDGE / 2 * (couplings @ couplings), gradient
+
+    def information(self, couplings: Floats, columns: NDArray[np.intp]) -> Floats:
+        """Return the Fisher information of some couplings, from a sample of the observations if they are many."""
+        total = self.past.on(columns)[1]
+        for part, factor in _sample(self.observations, self.rng):
+            for x in _spread(part, couplings, columns, self.clusters, self.powers):
+                total += factor * (x.T @ x)
+        total[np.diag_indices_from(total)] += _RIDGE
+        return total
+
+    def variance(self, couplings: Floats, columns: NDArray[np.intp]) -> Floats:
+        """Return the covariance of the gradient by some couplings, rows being independent."""
+        scores = row_scores(self.clusters, self.some_rows, self.powers, couplings, columns)
+        return self.past.on(columns)[2] + scores.T @ scores / self.share
+
+
+def _sample(seen: Observations, rng: np.random.Generator) -> list[tuple[Observations, float]]:
+    """Return parts of the observations and factors: the most frequent ones, and some of the others for all of them."""
+    if len(seen) <= _SITES_OF_HESSIAN:
+        return [(seen, 1.0)]
+    n = seen.counts.sum(axis=1)
+    order = np.argpartition(n, -_SITES_OF_HESSIAN // 2)
+    often, others = order[-_SITES_OF_HESSIAN // 2 :], order[: -_SITES_OF_HESSIAN // 2]
+    some = rng.choice(others, _SITES_OF_HESSIAN // 2, replace=False)
+    return [(seen.part(often), 1.0), (seen.part(some), float(n[others].sum() / n[some].sum()))]
+
+
+def _differences(seen, couplings, columns, clusters, powers):
+    """Yield blocks of observations with p, (n, K), and feature differences, (n, K - 1, P)."""
+    features, g = clusters.features(columns), clusters.table(couplings)
+    n_states = clusters.n_states
+    step = max(1, _BLOCK // (max(1, len(columns)) * n_states))
+    for start in range(0, len(seen), step):
+        part = seen.part(slice(start, start + step))
+        energy = np.empty((len(part), n_states))
+        site_energies(part.bases, powers, g, energy)
+        logits = -part.ratio[:, None] * energy
+        p = np.exp(logits - logits.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        out = np.empty((len(part), n_states - 1, len(columns)), np.float32)
+        feature_differences(part.bases, powers, features, out)
+        yield part, p, out
+
+
+def _spread(seen, couplings, columns, clusters, powers):
+    """Yield blocks x with x^T x = n (T0/T)^2 cov_p(features), summed over observations."""
+    for part, p, f in _differences(seen, couplings, columns, clusters, powers):
+        scale = part.ratio * np.sqrt(part.counts.sum(axis=1))
+        if clusters.n_states == 2:
+            yield f[:, 0] * (scale * np.sqrt(p[:, 0] * p[:, 1]))[:, None].astype(np.float32)
+            continue
+        mean = np.einsum("na,nak->nk", p[:, 1:].astype(np.float32), f)
+        for a in range(clusters.n_states):
+            centred = (f[:, a - 1] if a else 0) - mean
+            yield centred * (scale * np.sqrt(p[:, a]))[:, None].astype(np.float32)
+
+
+def row_scores(
+    clusters: Clusters, seen: Observations, powers: NDArray[np.int64], couplings: Floats, columns: NDArray[np.intp]
+) -> Floats:
+    """Return the derivative of the -log pseudo-likelihood of each row by some couplings, (n_rows, n_columns)."""
+    if seen.row is None or not len(seen):
+        return np.zeros((0, len(columns)))
+    scores = np.zeros((int(seen.row.max()) + 1, len(columns)))
+    for part, p, f in _differences(seen, couplings, columns, clusters, powers):
+        residual = part.ratio[:, None] * (part.counts - part.counts.sum(axis=1, keepdims=True) * p)
+        each = np.einsum("na,nak->nk", residual[:, 1:].astype(np.float32), f)
+        start = np.flatnonzero(np.append(True, np.diff(part.row) != 0))
+        scores[part.row[start]] += np.add.reduceat(each, start, axis=0)
+    return scores
+
+
+def fit_sparse(
+    problem: Problem, threshold: float, max_iter: int, start: Floats | None, report: Callable[[int, float], bool]
+) -> SparseFit:
+    """Minimise the loss plus a penalty under which a coupling below `threshold` standard errors is zero.
+
+    The penalty is concave (MCP, Zhang 2010, as reweighted soft thresholds): couplings beyond twice the threshold do
+    not feel it. Each iteration is a step of Newton's method.
+    """
+    clusters = problem.clusters
+    n_seen = max(1.0, float(problem.observations.counts.sum(dtype=np.float64)))
+    theta = np.zeros(clusters.n_clusters) if start is None else start.copy()
+    free, losses, converged = _first(clusters, theta), [], False
+    loss, gradient = problem.loss_and_gradient(theta)
+    while not converged and len(losses) < max_iter:
+        path = _Path(problem, free, theta, loss, gradient)
+        for _ in range(max_iter - len(losses)):
+            done = path.advance(threshold)
+            losses.append(path.loss / n_seen)
+            if report(len(losses) - 1, losses[-1]) or done:
+                break
+        theta, loss, gradient = path.theta, path.loss, path.gradient
+        fresh = _supported(problem, path, threshold) if done else free[:0]
+        converged = done and not len(fresh)
+        if not done:
+            break
+        if len(fresh):
+            free = np.union1d(free[(theta[free] != 0) | (clusters.order[free] <= 2)], fresh)
+    return _result(problem, path, losses, converged)
+
+
+class _Path:
+    """Newton's method on some of the couplings."""
+
+    def __init__(self, problem: Problem, free: NDArray[np.intp], theta: Floats, loss: float, gradient: Floats):
+        self.problem, self.free, self.theta = problem, free, theta
+        self.loss, self.gradient = loss, gradient
+        self.weight = np.ones(len(free))
+        self.information: Floats | None = None
+        self.variance: Floats | None = None
+        self.move = math.inf
+
+    def advance(self, threshold: float) -> bool:
+        """Take one step; return whether it was the last one."""
+        if self.information is None or self.move > _LARGE_MOVE:
+            self.information = self.problem.information(self.theta, self.free)
+        information, free, sd = self.information, self.free, self.scatter()
+        old = x = self.theta[free]
+        for _ in range(_REWEIGHTINGS):
+            x, weight = x.copy(), self.weight
+            soft_threshold_descent(information, information @ old - self.gradient[free], threshold * sd * weight, x)
+            self.weight = _weights(x, information, sd, threshold)
+            if np.abs(self.weight - weight).max(initial=0.0) < _SAME_WEIGHT:
+                break
+        change = self._go(x, threshold * sd * weight)
+        self.move = math.sqrt(max(0.0, float(change @ information @ change)))
+        settled = self.move < _SMALL_MOVE
+        if settled and self.variance is None:
+            self.information = self.problem.information(self.theta, free)
+            self.variance = self.problem.variance(self.theta, free)
+            return False
+        return settled
+
+    def scatter(self) -> Floats:
+        """Return the standard error of the gradient by each coupling."""
+        assert self.information is not None
+        fisher = np.diag(self.information)
+        return np.sqrt(fisher if self.variance is None else np.maximum(fisher, np.diag(self.variance)))
+
+    def _go(self, x: Floats, penalty: Floats) -> Floats:
+        """Move towards x, and less far while the penalised loss rises; return the change."""
+        old, free = self.theta[self.free], self.free
+        before = self.loss + penalty @ np.abs(old)
+        for halving in range(30):
+            theta = self.theta.copy()
+            theta[free] = old + (x - old) / 2**halving
+            loss, gradient = self.problem.loss_and_gradient(theta)
+            if loss + penalty @ np.abs(theta[free]) <= before + 1e-9 * abs(before):
+                self.theta, self.loss, self.gradient = theta, loss, gradient
+                return theta[free] - old
+        return np.zeros_like(x)
+
+
+def _first(clusters: Clusters, theta: Floats) -> NDArray[np.intp]:
+    """Return the couplings to begin with: all if they are few, else those of one and two sites."""
+    if clusters.n_clusters <= _MAX_FREE:
+        return np.arange(clusters.n_clusters)
+    return np.flatnonzero((clusters.order <= 2) | (theta != 0))
+
+
+def _weights(x: Floats, information: Floats, sd: Floats, threshold: float) -> Floats:
+    """Return the share of the penalty that couplings feel: 1 at zero, 0 beyond `_FREE_FROM` thresholds."""
+    weight = np.ones(len(x))
+    on = np.flatnonzero(x)
+    if threshold == 0 or not len(on):
+        return weight
+    covariance = np.linalg.inv(information[np.ix_(on, on)])
+    error = np.sqrt(np.diag(covariance)) * sd[on] / np.sqrt(np.diag(information)[on])
+    weight[on] = np.maximum(0, 1 - np.abs(x[on]) / (_FREE_FROM * threshold * error))
+    return weight
+
+
+def _supported(problem: Problem, path: _Path, threshold: float) -> NDArray[np.intp]:
+    """Return couplings, outside those that were free, along which the gradient exceeds the threshold."""
+    clusters = problem.clusters
+    if len(path.free) == clusters.n_clusters:
+        return path.free[:0]
+    n_products = np.bincount(clusters.of_product + 1, clusters.share, clusters.n_clusters + 1)[1:]
+    strength = np.abs(path.gradient) / np.sqrt(n_products)
+    strength[path.free] = 0
+    first = np.argsort(-strength, kind="stable")[:_MAX_NEW]
+    fisher = np.diag(problem.information(path.theta, first))
+    sd = np.sqrt(np.maximum(fisher, np.diag(problem.variance(path.theta, first))))
+    return first[np.abs(path.gradient[first]) > threshold * sd * _ENTERS]
+
+
+def _result(problem: Problem, path: _Path, losses: list[float], converged: bool) -> SparseFit:
+    free, theta = path.free, path.theta
+    information, variance = problem.information(theta, free), problem.variance(theta, free)
+    slope = path.gradient[free] - information @ theta[free]
+    summary = Summary(free, slope, information, variance)
+    on = np.flatnonzero(theta[free])
+    bread = np.linalg.inv(information[np.ix_(on, on)])
+    return SparseFit(theta, free[on], bread @ variance[np.ix_(on, on)] @ bread, summary, losses, converged)

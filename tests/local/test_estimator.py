@@ -1,0 +1,246 @@
+"""LocalHamiltonian: learned energies against true ones, the scikit-learn contract, and bad input."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skhamiltonian import IsingSampler, LocalHamiltonian
+from skhamiltonian._utils.checks import enumerate_states
+
+SYMMETRIES = ("point-group", "spin-flip")
+
+
+# The check draws real numbers, not states; test_weights_count_as_repeated_rows is the same law.
+NOT_FOR_STATES = {"check_sample_weight_equivalence_on_dense_data": "X is not a table of states"}
+
+
+@parametrize_with_checks(
+    [LocalHamiltonian(boundary="periodic", window_shape=2, random_state=0)],
+    expected_failed_checks=lambda estimator: NOT_FOR_STATES,
+)
+def test_sklearn_contract(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def windows():
+    """Windows 8x8 of a 32x32 lattice at T = 2.5."""
+    X = IsingSampler((32, 32), 2.5, random_state=1).sample(n_samples=250)
+    return X.reshape(250, 4, 8, 4, 8).swapaxes(2, 3).reshape(4000, 64)
+
+
+@pytest.fixture(scope="module")
+def local(windows):
+    return LocalHamiltonian(2.5, lattice_shape=(8, 8), symmetries=SYMMETRIES, random_state=0).fit(windows)
+
+
+def test_open_windows_teach_the_coupling(local):
+    assert local.clusters_.tolist() == [[[1, 1, 0], [0, 0, 0], [0, 0, 0]]]
+    error = np.sqrt(local.covariance_[0, 0])
+    assert error < 0.008
+    assert abs(local.couplings_[0] - 1) < 3 * error
+
+
+def test_scrambled_edges_do_not_matter(windows, local):
+    scrambled = windows.reshape(-1, 8, 8).copy()
+    edge = np.ones((8, 8), bool)
+    edge[1:-1, 1:-1] = False
+    # An inner site sees neighbours that are two sites away; none of them is on this edge if rows grow by one site.
+    larger = np.random.default_rng(0).choice([-1, 1], (len(windows), 10, 10)).astype(np.int8)
+    larger[:, 1:-1, 1:-1] = scrambled
+    mask = np.ones(larger.shape, bool)
+    mask[:, 1:-1, 1:-1] = False
+    masked = np.ma.masked_array(larger, mask).reshape(len(larger), 100)
+    again = clone(local).set_params(lattice_shape=(10, 10)).fit(masked)
+    assert again.table_ == pytest.approx(local.table_, abs=1e-9)
+
+
+def brute_force_energy(table, X, lattice_shape, window_shape, n_states, periodic):
+    """Sum the table over windows, site by site."""
+    energy = np.zeros(len(X))
+    starts = [range(n if periodic else n - w + 1) for n, w in zip(lattice_shape, window_shape, strict=True)]
+    codes = X.reshape(len(X), *lattice_shape).astype(int)
+    for corner in np.stack(np.meshgrid(*starts, indexing="ij"), -1).reshape(-1, len(starts)):
+        index = 0
+        for place in reversed(list(np.ndindex(*window_shape))):
+            site = (corner + place) % lattice_shape
+            index = index * n_states + codes[(slice(None), *site)]
+        energy += table[index]
+    return energy
+
+
+@pytest.mark.parametrize("boundary", ["open", "periodic"])
+def test_energy_is_the_sum_of_the_table_over_windows(boundary, windows, local):
+    model = clone(local).set_params(boundary=boundary, lattice_shape=(8, 8)).fit(windows[:500])
+    X = windows[:5]
+    brute = brute_force_energy(model.table_, (X + 1) // 2, (8, 8), (3, 3), 2, boundary == "periodic")
+    assert model.energy(X) == pytest.approx(brute)
+
+
+def test_score_is_the_mean_of_the_conditional_of_inner_sites(windows, local):
+    X, table = windows[:20], local.table_
+    total = []
+    for site in [(2, 2), (2, 5), (4, 3), (5, 5)]:
+        flipped = X.reshape(-1, 8, 8).copy()
+        flipped[:, *site] *= -1
+        energy, other = (
+            brute_force_energy(table, (Y.reshape(-1, 64) + 1) // 2, (8, 8), (3, 3), 2, False) for Y in (X, flipped)
+        )
+        alone = np.ma.masked_array(X.reshape(-1, 8, 8), np.ones((20, 8, 8), bool))
+        alone.mask[:, site[0] - 2 : site[0] + 3, site[1] - 2 : site[1] + 3] = False
+        log_p = -np.log1p(np.exp((energy - other) / 2.5))
+        assert local.score(alone.reshape(20, 64)) == pytest.approx(log_p.mean())
+        total.append(log_p.mean())
+    assert local.score(X) == pytest.approx(np.mean(total), abs=0.1)
+
+
+def test_rows_at_several_temperatures_share_one_energy():
+    T = np.repeat([2.0, 2.6, 3.5], 800)
+    X = np.concatenate(
+        [IsingSampler((8, 8), t, random_state=k).sample(n_samples=800) for k, t in enumerate((2.0, 2.6, 3.5))]
+    )
+    local = LocalHamiltonian(lattice_shape=(8, 8), boundary="periodic", symmetries=SYMMETRIES, random_state=0).fit(X, T)
+    assert local.temperature_ == pytest.approx(2.7)
+    assert len(local.couplings_) == 1
+    assert abs(local.couplings_[0] - 1) < 3 * np.sqrt(local.covariance_[0, 0]) < 0.03
+    wrong = clone(local).fit(X, T[::-1])
+    assert local.score(X, T) > wrong.score(X, T[::-1])
+
+
+def test_weights_count_as_repeated_rows(windows):
+    weight = np.random.default_rng(0).integers(0, 3, 500)
+    model = LocalHamiltonian(2.5, lattice_shape=(8, 8), symmetries=SYMMETRIES, random_state=0)
+    weighted = clone(model).fit(windows[:500], sample_weight=weight)
+    repeated = model.fit(np.repeat(windows[:500], weight, axis=0))
+    assert weighted.table_ == pytest.approx(repeated.table_, abs=1e-3)
+
+
+def test_parts_teach_what_the_whole_teaches(windows, local):
+    parts = clone(local)
+    for k in range(4):
+        parts.partial_fit(windows[k * 1000 : (k + 1) * 1000])
+    assert parts.n_samples_seen_ == 4000
+    assert parts.couplings_ == pytest.approx(local.couplings_, abs=5e-4)
+    assert parts.covariance_ == pytest.approx(local.covariance_, rel=0.1)
+
+
+def test_warm_start_ends_at_the_same_couplings(windows, local):
+    again = clone(local).set_params(warm_start=True).fit(windows)
+    cold = again.n_iter_
+    assert again.fit(windows).table_ == pytest.approx(local.table_, abs=1e-5)
+    assert again.n_iter_ - cold < cold
+
+
+def test_free_spins_have_no_couplings():
+    X = np.random.default_rng(0).choice([-1, 1], (500, 64))
+    model = LocalHamiltonian(lattice_shape=(8, 8), symmetries=SYMMETRIES).fit(X)
+    assert len(model.couplings_) == 0
+    assert not model.table_.any()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"temperature": 0}, "temperature must be a positive"),
+        ({"boundary": "closed"}, "boundary must be"),
+        ({"window_shape": 5}, "no site of lattice_shape"),
+        ({"window_shape": (3,)}, "one length for each axis"),
+        ({"window_shape": (9, 1)}, "longer than an axis"),
+        ({"window_shape": 0}, "window_shape must be"),
+        ({"symmetries": "rotation"}, "each of symmetries"),
+        ({"batch_size": 10}, "for training with hidden layers"),
+        ({"learning_rate_init": 0.1}, "for training with hidden layers"),
+        ({"sparsity": -1}, "sparsity must be"),
+        ({"max_iter": 0}, "max_iter must be"),
+        ({"hidden_layer_sizes": "none"}, "hidden_layer_sizes must be"),
+        ({"validation_fraction": 1.0}, "validation_fraction must be"),
+        ({"lattice_shape": (8, 9)}, "72 sites"),
+        ({"window_shape": 5, "boundary": "periodic", "hidden_layer_sizes": ()}, "patterns; without hidden layers"),
+    ],
+)
+def test_bad_parameters_are_named(parameters, message, windows, local):
+    with pytest.raises((ValueError, TypeError), match=message):
+        clone(local).set_params(**parameters).fit(windows[:10])
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.zeros(10), "positive finite temperatures"),
+        (np.ones(9), "one temperature for each"),
+        (np.full(10, np.inf), "positive finite temperatures"),
+        (["hot"] * 10, "one temperature for each row"),
+    ],
+)
+def test_bad_temperatures_are_named(y, message, windows, local):
+    with pytest.raises((ValueError, TypeError), match=message):
+        clone(local).fit(windows[:10], y)
+
+
+def test_a_failed_fit_changes_nothing(windows, local):
+    before = pickle.dumps(local)
+    with pytest.raises(ValueError, match="longer than"):
+        local.set_params(window_shape=(9, 9)).fit(windows)
+    local.set_params(window_shape=3)
+    assert pickle.dumps(local) == before
+
+
+def test_all_masked_rows_are_refused(windows, local):
+    with pytest.raises(ValueError, match="every site of X is masked"):
+        clone(local).fit(np.ma.masked_array(windows[:5], np.ones((5, 64), bool)))
+
+
+def test_temperatures_pass_through_model_selection(windows):
+    model = LocalHamiltonian(lattice_shape=(8, 8), symmetries=SYMMETRIES)
+    T = np.full(400, 2.5)
+    assert cross_val_score(model, windows[:400], T, cv=2).mean() == pytest.approx(-0.36, abs=0.03)
+    search = GridSearchCV(model, {"window_shape": [(1, 1), (3, 3)]}, cv=2).fit(windows[:400], T)
+    assert search.best_params_ == {"window_shape": (3, 3)}
+
+
+def test_three_states_against_enumeration():
+    """Blume-Capel on a 2x3 torus: the learned energy differences are those of the law the rows are drawn from."""
+    states = enumerate_states((-1, 0, 1), 6)
+    s = states.reshape(-1, 2, 3)
+    H = -(s * (np.roll(s, 1, 1) + np.roll(s, 1, 2))).sum((1, 2)) + 0.4 * (s**2).sum((1, 2))
+    p = np.exp(-H / 2.0)
+    X = states[np.random.default_rng(0).choice(len(p), 40_000, p=p / p.sum())]
+    model = LocalHamiltonian(
+        2.0, lattice_shape=(2, 3), boundary="periodic", window_shape=2, symmetries=SYMMETRIES, random_state=0
+    ).fit(X)
+    error = model.energy(states) - H
+    error -= p @ error / p.sum()
+    assert np.sqrt(p @ error**2 / p.sum()) < 0.06
+    assert len(model.couplings_) <= 6
+
+
+def test_a_three_spin_chain_is_found():
+    states = enumerate_states((-1, 1), 12)
+    H = -sum(states * np.roll(states, 1, 1) * np.roll(states, 2, 1) * 0.8 for _ in [0]).sum(1)
+    p = np.exp(-H)
+    X = states[np.random.default_rng(0).choice(len(p), 5000, p=p / p.sum())]
+    model = LocalHamiltonian(boundary="periodic").fit(X)
+    assert model.clusters_.tolist() == [[1, 1, 1]]
+    assert model.couplings_[0] == pytest.approx(0.8, abs=4 * np.sqrt(model.covariance_[0, 0]))
+
+
+def test_a_cubic_lattice_and_a_cross_of_windows():
+    X = IsingSampler((4, 4, 4), 5.0, random_state=1).sample(n_samples=2000)
+    model = LocalHamiltonian(
+        5.0, lattice_shape=(4, 4, 4), boundary="periodic", window_shape=2, symmetries=SYMMETRIES, random_state=0
+    ).fit(X)
+    assert model.clusters_.shape == (1, 2, 2, 2)
+    assert model.couplings_[0] == pytest.approx(1, abs=4 * np.sqrt(model.covariance_[0, 0]))
+
+
+def test_the_sampler_of_any_size_has_the_learned_energy(local):
+    sampler = local.to_sampler((4, 4), 3.0)
+    X = sampler.sample(n_samples=5, random_state=0)
+    nearest = IsingSampler((4, 4), coupling=float(local.couplings_[0]))
+    assert np.ptp(sampler.energy(X) - nearest.energy(X)) < 1e-9
+    with pytest.raises(ValueError, match="2 axes"):
+        local.to_sampler((4,))
