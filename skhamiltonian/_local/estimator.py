@@ -1,5 +1,6 @@
 """LocalHamiltonian: an energy shared by all windows of a lattice, learned by pseudo-likelihood."""
 
+import math
 from functools import partial
 
 from sklearn.base import BaseEstimator, clone
@@ -13,9 +14,10 @@ from .._utils.checks import (
     learn_states,
     validate_configurations,
 )
-from .energy import LocalEnergy, energies
-from .fitting import learn
+from .energy import LARGEST_TABLE, LocalEnergy, energies
+from .fitting import learn, stored_network
 from .parameters import check_parameters, plan
+from .persistence import check_stored
 from .reading import read
 from .sampler import LocalSampler
 from .scoring import row_log_likelihoods
@@ -62,11 +64,12 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
         fit out of 20 (3.3 for 44 clusters). For a network it is
         the pull of each weight towards zero, in standard errors of the gradient, too. 0 keeps everything.
     batch_size : "auto" or int, default="auto"
-        Rows in a minibatch of a network. Only for hidden layers.
+        Inner sites in a minibatch of a network, "auto": 512. Only for hidden layers.
     learning_rate_init : "auto" or float, default="auto"
-        Peak of the one-cycle learning rate of a network. Only for hidden layers.
+        Peak of the one-cycle learning rate of a network, "auto": 0.01. Only for hidden layers.
     max_iter : "auto" or int, default="auto"
-        Epochs of a network; steps of Newton's method at most, without hidden layers.
+        Epochs of a network, "auto": enough for 3000 minibatches; steps of Newton's method at most, without hidden
+        layers, "auto": 200.
     validation_fraction : float, default=0.1
         Share of the rows held back to choose the best epoch of a network. Without hidden layers nothing is chosen
         and no row is held back.
@@ -104,7 +107,9 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
     summary_ : dict or None
         Second-order expansion of the pseudo-likelihood of all rows seen, with which `partial_fit` goes on.
     coefs_, intercepts_ : list of ndarray, or None
-        Weights and biases of the network.
+        Weights and biases of the network f.
+    site_coef_, pair_coef_ : ndarray, or None
+        Linear and quadratic form that are added to the network f.
     loss_curve_ : list of float
         Mean negative log pseudo-likelihood of a site after each iteration, in nats.
     validation_scores_ : list of float or None
@@ -120,8 +125,11 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
     torus, that of least square norm: a cluster that fits into a window m times gives each placement the share 1/m. So
     on an open lattice `energy`, the sum over the windows inside, counts clusters near the boundary in part.
 
-    At most 2^24 inner sites are learned from, and 2^22 if their surroundings have more than 2^32 patterns; from more
-    rows than that, some are drawn at random. Their error is then far below any use.
+    At most 2^24 inner sites are learned from, 2^22 if their surroundings have more than 2^32 patterns, and 2^19 by a
+    network; if the rows have more, some are drawn at random.
+
+    The network is :math:`g(s) = \alpha \cdot x + x \cdot A x + f(x)`, x being the polynomials of all sites, averaged
+    over the symmetries. Its gauge is that of its training if there are more than 65 536 patterns.
 
     References
     ----------
@@ -330,7 +338,7 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
                 f"lattice_shape must have {len(self.window_shape_)} axes, as the windows have, got {shape}"
             )
         temperature = self.temperature_ if temperature is None else temperature
-        return LocalSampler(self._local_energy(), shape, temperature, random_state=self.random_state)
+        return LocalSampler(self._local_energy(as_table=True), shape, temperature, random_state=self.random_state)
 
     def _row_scores(self, X, y):
         """Return the log pseudo-likelihood of every row and the number of its sites that count."""
@@ -339,8 +347,19 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
         geometry = WindowGeometry(self.window_shape_, len(self.states_), self.periodic_)
         return row_log_likelihoods(self._local_energy(), data, geometry, self.lattice_shape_)
 
-    def _local_energy(self):
-        return LocalEnergy(self.states_, self.window_shape_, self.table_)
+    def _local_energy(self, *, as_table=False):
+        """Return the energy of windows; `as_table` evaluates a network on all patterns if there is room."""
+        if self.table_ is not None:
+            return LocalEnergy(self.states_, self.window_shape_, self.table_)
+        network = stored_network(vars(self))
+        if as_table and len(self.states_) ** math.prod(self.window_shape_) <= LARGEST_TABLE:
+            return LocalEnergy(self.states_, self.window_shape_, network.table())
+        return LocalEnergy(self.states_, self.window_shape_, None, network)
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if hasattr(self, "states_"):
+            check_stored(vars(self))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

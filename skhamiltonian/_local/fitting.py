@@ -11,9 +11,18 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._utils.checks import seed_sequence
 from .clusters import clusters_of, window_group
+from .network import WindowNetwork
+from .parameters import MOST_HELD_OUT, MOST_PATTERNS, MOST_SITES
 from .sparse import NOTHING, Problem, Summary, fit_sparse
-from .windows import Observations, counted, each_site
+from .windows import Neighbourhoods, Observations, Rows, counted, each_site, neighbourhoods
 
+_OTHER_SHAPE = (
+    "training can't go on with other states, window_shape, symmetries or hidden_layer_sizes than before: "
+    "call fit with warm_start=False"
+)
+_OF_NETWORK = ("coefs_", "intercepts_", "site_coef_", "pair_coef_", "permutations_", "even_", "unit_")
+_OF_CLUSTERS = ("couplings_", "covariance_", "clusters_", "summary_")
+_PULL, _MAX_PULL = 2.0, 0.3  # standard errors of the gradient; learning rates an update
 _FALSE = 0.05  # probability that noise alone yields a coupling
 _MOST_SITES, _MOST_DISTINCT_SITES = 2**24, 2**22
 _MOST_ROWS_OF_VARIANCE, _MOST_SITES_OF_VARIANCE = 2000, 2**19
@@ -25,16 +34,16 @@ def learn(local, plan, data, states, past, report):
     `past` are fitted attributes to go on from, as a start or (partial_fit) as the rows seen so far.
     """
     rng = np.random.default_rng(seed_sequence(local.random_state, "LocalHamiltonian.fit"))
+    if past and (past["coefs_"] is None) == bool(plan.hidden):
+        raise ValueError(_OTHER_SHAPE)
+    if plan.hidden:
+        return _learn_network(local, plan, data, states, past, report, rng)
     return _learn_clusters(plan, data, states, past, report, rng)
 
 
 def _learn_clusters(plan, data, states, past, report, rng):
     geometry = plan.geometry
-    group = window_group(geometry.window_shape, plan.lattice_shape, geometry.periodic)
-    even, identity = "spin-flip" in plan.symmetries, group[:1]
-    clusters = clusters_of(
-        geometry.window_shape, len(states), group if "point-group" in plan.symmetries else identity, even=even
-    )
+    clusters = clusters_of(geometry.window_shape, len(states), _group(plan, geometry.window_shape), even=plan.even)
     unit, summary, start = _past(past, clusters, data)
     seen, some_rows, share = _observations(plan, data, states, unit, rng)
     if not seen.counts.any():
@@ -53,8 +62,7 @@ def _learn_clusters(plan, data, states, past, report, rng):
         "covariance_": unit**2 * fit.covariance,
         "clusters_": clusters.degrees[fit.selected].reshape(-1, *geometry.window_shape),
         "summary_": {**vars(fit.summary), "temperature": unit, "n_clusters": clusters.n_clusters},
-        "coefs_": None,
-        "intercepts_": None,
+        **dict.fromkeys(_OF_NETWORK),
         "loss_curve_": fit.loss,
         "validation_scores_": None,
         "n_iter_": len(fit.loss),
@@ -67,11 +75,8 @@ def _past(past, clusters, data):
     if not past:
         return unit, NOTHING, None
     known = past["summary_"]
-    if known is None or known["n_clusters"] != clusters.n_clusters or len(past["table_"]) != len(clusters.share):
-        raise ValueError(
-            "training can't go on with other states, window_shape, symmetries or hidden_layer_sizes than before: "
-            "call fit with warm_start=False"
-        )
+    if known["n_clusters"] != clusters.n_clusters or len(past["table_"]) != len(clusters.share):
+        raise ValueError(_OTHER_SHAPE)
     if not past["adds"]:
         return unit, NOTHING, clusters.couplings(past["table_"]) / unit
     unit = known["temperature"]
@@ -95,3 +100,91 @@ def _observations(plan, data, states, unit, rng):
     parts = [each_site(block, geometry, first) for first, block in data.blocks(states, plan.lattice_shape, unit, some)]
     joined = (np.concatenate([getattr(part, name) for part in parts]) for name in ("bases", "counts", "ratio", "row"))
     return seen, Observations(*joined), n_some / n_used
+
+
+def _group(plan, shape):
+    """Return the elements of the point group as permutations of the sites of a block."""
+    group = window_group(shape, plan.lattice_shape, plan.geometry.periodic)
+    return group if "point-group" in plan.symmetries else [np.arange(math.prod(shape))]
+
+
+def _learn_network(local, plan, data, states, past, report, rng):
+    from .training import Course, DivergedError, WindowModule, train
+
+    geometry = plan.geometry
+    unit = data.mean_temperature() if not past else past["unit_"]
+    sites, held_out = _split(local, plan, data, states, unit, rng)
+    module = WindowModule(geometry, plan.hidden, int(rng.integers(2**31)))
+    if past:
+        module.load(stored_network(past))
+    sparsity = _PULL if plan.sparsity is None else plan.sparsity
+    batch_size = min(plan.batch_size, len(sites))
+    pull = min(_MAX_PULL, sparsity * math.sqrt(batch_size / len(sites)))
+    course = Course(batch_size, plan.learning_rate, plan.max_iter, pull)
+    try:
+        arrays, history = train(module, sites, held_out, _images(plan), course, report, rng)
+    except DivergedError as error:
+        raise DivergedError(f"the loss became NaN or infinite in {error}: lower learning_rate_init") from None
+    if history.stopped:
+        message = f"the loss became NaN or infinite in {history.stopped}: an earlier epoch is kept"
+        warnings.warn(f"{message}, lower learning_rate_init", ConvergenceWarning, stacklevel=5)
+    group = np.array(_group(plan, geometry.window_shape))
+    attributes = dict(zip(_OF_NETWORK, (*arrays, group, plan.even, unit), strict=True))
+    table = None
+    if geometry.n_states ** math.prod(geometry.window_shape) <= MOST_PATTERNS:
+        clusters = clusters_of(geometry.window_shape, len(states), list(group), even=plan.even)
+        table = clusters.table(clusters.couplings(stored_network(attributes).table()))
+    return attributes | {
+        "table_": table,
+        **dict.fromkeys(_OF_CLUSTERS),
+        "loss_curve_": history.loss,
+        "validation_scores_": history.validation or None,
+        "n_iter_": len(history.loss),
+    }
+
+
+def stored_network(attributes):
+    """Return the network that is stored in fitted attributes."""
+    arrays = (attributes[name] for name in _OF_NETWORK[:-2])
+    weights, biases, site_coef, pair_coef, permutations = arrays
+    n_states = len(site_coef) // permutations.shape[1] + 1
+    even, unit = attributes["even_"], attributes["unit_"]
+    return WindowNetwork(tuple(weights), tuple(biases), site_coef, pair_coef, permutations, even, n_states, unit)
+
+
+def _images(plan):
+    """Return a function that draws a symmetry, as a permutation of a neighbourhood and whether to flip."""
+    block = tuple(2 * width - 1 for width in plan.geometry.window_shape)
+    middle = math.prod(block) // 2
+    order = np.r_[middle, :middle, middle + 1 : 2 * middle + 1]
+    rank = np.argsort(order)
+    permutations = [rank[permutation[order]] for permutation in _group(plan, block)]
+    return lambda rng: (permutations[rng.integers(len(permutations))], plan.even and bool(rng.random() < 0.5))
+
+
+def _split(local, plan, data, states, unit, rng):
+    """Return inner sites to train on and inner sites of rows held back."""
+    n_held_out = math.ceil(local.validation_fraction * len(data))
+    rows = rng.permutation(len(data))
+    held_out = _some_sites(plan, data, states, unit, rows[:n_held_out], MOST_HELD_OUT, rng)
+    sites = _some_sites(plan, data, states, unit, rows[n_held_out:], MOST_SITES, rng)
+    if not len(sites):
+        raise ValueError(
+            f"no site to learn from: of {len(data)} rows {n_held_out} are held back (validation_fraction), and sites "
+            "count that have a weight and all their windows unmasked"
+        )
+    return sites, held_out
+
+
+def _some_sites(plan, data, states, unit, rows, most, rng):
+    """Return at most about `most` inner sites, spread over rows."""
+    n_inner = math.prod(plan.geometry.inner_shape(plan.lattice_shape))
+    rows = np.sort(rows[: max(1, 4 * most // n_inner)])
+    share = min(1.0, most / max(1, n_inner * len(rows)))
+    nothing = Rows(np.zeros((0, *plan.lattice_shape), np.int8), np.zeros(0), np.zeros(0))
+    parts = [neighbourhoods(nothing, plan.geometry)]
+    for first, block in data.blocks(states, plan.lattice_shape, unit, rows):
+        part = neighbourhoods(block, plan.geometry, first)
+        parts.append(part if share == 1 else part.part(np.flatnonzero(rng.random(len(part)) < share)))
+    names = ("codes", "ratio", "weight", "row")
+    return Neighbourhoods(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))

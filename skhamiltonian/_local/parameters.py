@@ -22,7 +22,9 @@ from .windows import WindowGeometry
 
 # Up to this many patterns every function of a window is a sum of clusters, whose couplings are a convex problem.
 MOST_PATTERNS = 2**16
-_HIDDEN, _LEARNING_RATE, _BATCH_SIZE, _UPDATES = (32, 32), 1e-2, 64, 3000
+_HIDDEN, _LEARNING_RATE, _BATCH_SIZE, _UPDATES = (32, 32), 1e-2, 512, 3000
+# Inner sites that a network is trained with at most, and that are held back.
+MOST_SITES, MOST_HELD_OUT = 2**19, 2**15
 _NEWTON_STEPS = 200
 
 
@@ -38,6 +40,11 @@ class Plan:
     learning_rate: float
     max_iter: int
     sparsity: float | None  # None: by the number of clusters or weights
+
+    @property
+    def even(self) -> bool:
+        """Whether exchange of first and last state is a symmetry."""
+        return "spin-flip" in self.symmetries
 
 
 def check_parameters(local):
@@ -81,15 +88,22 @@ def plan(local, n_samples, n_sites, states, *, one_pass=False):
             f"{MOST_PATTERNS}: pass hidden_layer_sizes='auto' or a smaller window_shape"
         )
     _refuse_what_would_be_idle(local, hidden)
-    return Plan(shape, geometry, symmetries, hidden, *_training(local, n_samples, hidden, one_pass))
+    return Plan(
+        shape,
+        geometry,
+        symmetries,
+        hidden,
+        *_training(local, n_samples * math.prod(geometry.inner_shape(shape)), hidden, one_pass),
+    )
 
 
-def _training(local, n_samples, hidden, one_pass):
+def _training(local, n_inner_sites, hidden, one_pass):
+    n_inner_sites = min(n_inner_sites, MOST_SITES)
     batch_size = _BATCH_SIZE if _is_auto(local, "batch_size") else local.batch_size
-    batch_size = max(1, min(batch_size, n_samples))
+    batch_size = min(batch_size, n_inner_sites)
     max_iter = _NEWTON_STEPS
     if hidden:
-        max_iter = max(1, math.ceil(_UPDATES * batch_size / max(1, n_samples)))
+        max_iter = math.ceil(_UPDATES * batch_size / n_inner_sites)
     return (
         batch_size,
         _LEARNING_RATE if _is_auto(local, "learning_rate_init") else float(local.learning_rate_init),

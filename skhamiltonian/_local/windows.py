@@ -42,6 +42,17 @@ class WindowGeometry:
         ranges = [range(1 - width, width) for width in self.window_shape]
         return [offset for offset in itertools.product(*ranges) if any(offset)]
 
+    @property
+    def neighbourhood(self) -> list[Offset]:
+        """The site itself and its neighbours."""
+        return [(0,) * len(self.window_shape), *self.neighbours]
+
+    def window_places(self) -> NDArray[np.intp]:
+        """Return where the sites of each window that holds a site are in its neighbourhood, (n_windows, n)."""
+        number = {offset: k for k, offset in enumerate(self.neighbourhood)}
+        steps = [[tuple(np.subtract(place, own).tolist()) for place in self.places] for own in self.places]
+        return np.array([[number[step] for step in window] for window in steps])
+
     def inner_shape(self, lattice_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of the block of sites all of whose windows lie inside."""
         axes = zip(lattice_shape, self.window_shape, self.periodic, strict=True)
@@ -112,13 +123,40 @@ def each_site(rows: Rows, geometry: WindowGeometry, first_row: int = 0) -> Obser
     return Observations(bases, counts, rows.ratio[row].astype(np.float32), (row + first_row).astype(np.int32))
 
 
+@dataclass(frozen=True)
+class Neighbourhoods:
+    """Inner sites with all that their windows hold, for energies without a table."""
+
+    codes: Codes  # (n, 1 + n_neighbours), the site itself first
+    ratio: NDArray[np.float32]  # (n,) T0/T
+    weight: NDArray[np.float32]  # (n,)
+    row: NDArray[np.int64]  # (n,)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def part(self, sites: slice | NDArray[np.intp]) -> Neighbourhoods:
+        return Neighbourhoods(self.codes[sites], self.ratio[sites], self.weight[sites], self.row[sites])
+
+
+def neighbourhoods(rows: Rows, geometry: WindowGeometry, first_row: int = 0) -> Neighbourhoods:
+    """Return the inner sites all of whose neighbours are measured, each with its neighbours."""
+    shape = (len(rows.codes), *geometry.inner_shape(rows.codes.shape[1:]))
+    good = _complete(rows, geometry, shape)
+    at = _flat(rows.codes, geometry, good)
+    row = np.repeat(np.arange(len(rows.codes)), math.prod(shape[1:]))[good]
+    codes = np.stack([at(offset) for offset in geometry.neighbourhood], axis=1)
+    ratio, weight = rows.ratio[row].astype(np.float32), rows.weight[row].astype(np.float32)
+    return Neighbourhoods(codes, ratio, weight, row + first_row)
+
+
 def _complete(rows: Rows, geometry: WindowGeometry, shape: tuple[int, ...]) -> slice | NDArray[np.intp]:
     """Return which inner sites have all neighbours measured and a weight."""
     if rows.measured is None and rows.weight.all():
         return slice(None)
     good = np.broadcast_to((rows.weight != 0).reshape(-1, *[1] * (len(shape) - 1)), shape).copy()
     if rows.measured is not None:
-        for offset in [(0,) * (len(shape) - 1), *geometry.neighbours]:
+        for offset in geometry.neighbourhood:
             good &= geometry.seen_at(rows.measured, offset)
     return np.flatnonzero(good)
 
@@ -162,7 +200,7 @@ def _keys(
 ) -> tuple[NDArray, NDArray[np.float64] | None]:
     """Return a number for each inner site, its state the last digit, before it its neighbours and temperature."""
     shape = (len(rows.codes), *geometry.inner_shape(rows.codes.shape[1:]))
-    offsets = [(0,) * (len(shape) - 1), *geometry.neighbours]
+    offsets = geometry.neighbourhood
     key = np.zeros(shape, dtype)
     for power, offset in enumerate(offsets):
         key += geometry.seen_at(rows.codes, offset).astype(dtype) * dtype(geometry.n_states**power)

@@ -1,5 +1,6 @@
 """LocalHamiltonian: learned energies against true ones, the scikit-learn contract, and bad input."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skhamiltonian import IsingSampler, LocalHamiltonian
+from skhamiltonian._local.premise import common_hamiltonian_gain
 from skhamiltonian._utils.checks import enumerate_states
 
 SYMMETRIES = ("point-group", "spin-flip")
@@ -244,3 +246,115 @@ def test_the_sampler_of_any_size_has_the_learned_energy(local):
     assert np.ptp(sampler.energy(X) - nearest.energy(X)) < 1e-9
     with pytest.raises(ValueError, match="2 axes"):
         local.to_sampler((4,))
+
+
+@pytest.fixture(scope="module")
+def by_network(windows):
+    return LocalHamiltonian(
+        2.5,
+        lattice_shape=(8, 8),
+        window_shape=2,
+        symmetries=SYMMETRIES,
+        hidden_layer_sizes=(8,),
+        max_iter=15,
+        batch_size=256,
+        random_state=0,
+    ).fit(windows[:800])
+
+
+def test_a_network_learns_the_same_energy(windows, local, by_network):
+    assert by_network.n_iter_ == len(by_network.validation_scores_) == 15
+    X = windows[:200]
+    assert by_network.score(X) == pytest.approx(local.score(X), abs=0.03)  # other sites are inner ones
+    flipped = X.copy()
+    flipped[:, 27] *= -1
+    change, true = (model.energy(flipped) - model.energy(X) for model in (by_network, IsingSampler((8, 8))))
+    assert (true @ change) / (true @ true) == pytest.approx(1, abs=0.08)
+
+
+def test_a_network_has_its_symmetries_exactly(by_network):
+    table = by_network.table_.reshape(2, 2, 2, 2)
+    assert table == pytest.approx(table[::-1, ::-1, ::-1, ::-1])
+    assert table == pytest.approx(table.transpose(0, 2, 1, 3))  # axes exchanged
+    assert table == pytest.approx(table.transpose(1, 0, 3, 2))  # an axis reflected
+
+
+def test_network_without_a_table_scores_as_with_one(windows, by_network):
+    without = copy.deepcopy(by_network)
+    without.table_ = None
+    X = windows[:20]
+    assert without.score(X) == pytest.approx(by_network.score(X))
+    torus = X[:, :16]
+    energies = [model.to_sampler((4, 4)).energy(torus) for model in (without, by_network)]
+    assert np.ptp(np.subtract(*energies)) < 1e-5  # on a torus no gauge is left, but a constant
+
+
+def test_a_network_goes_on_and_needs_its_own_shape(windows, by_network):
+    again = clone(by_network).set_params(max_iter=1, warm_start=True).fit(windows[:200])
+    again.partial_fit(windows[200:400])
+    assert again.n_iter_ == 2
+    assert again.n_samples_seen_ == 400
+    with pytest.raises(ValueError, match="can't go on"):
+        again.set_params(hidden_layer_sizes=(7,)).fit(windows[:200])
+    with pytest.raises(ValueError, match="can't go on"):
+        again.set_params(hidden_layer_sizes=()).fit(windows[:200])
+
+
+def test_torch_is_left_as_it_was(windows, by_network):
+    torch = pytest.importorskip("torch")
+    short = clone(by_network).set_params(max_iter=1)
+    expected = short.fit(windows[:300]).table_.copy()
+    state = torch.random.get_rng_state().clone()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.no_grad():
+            again = short.fit(windows[:300]).table_
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert (torch.random.get_rng_state() == state).all()
+    np.testing.assert_array_equal(again, expected)
+
+
+def test_one_energy_for_all_rows_is_tested_on_rows_held_out():
+    T = np.repeat([2.2, 3.0], 300)
+    rows = [IsingSampler((6, 6), t, random_state=k).sample(n_samples=300) for k, t in enumerate((2.2, 3.0))]
+    model = LocalHamiltonian(lattice_shape=(6, 6), boundary="periodic", symmetries=SYMMETRIES)
+    right = common_hamiltonian_gain(model, np.concatenate(rows), T, cv=2)
+    assert right.value > -2 * right.error
+    wrong = common_hamiltonian_gain(model, np.concatenate(rows), np.repeat([2.2, 2.3], 300), cv=2)
+    assert wrong.value < -4 * wrong.error
+    with pytest.raises(ValueError, match="two different"):
+        common_hamiltonian_gain(model, rows[0], T[:300])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"table_": np.zeros(5)},
+        {"table_": np.full(512, np.nan)},
+        {"states_": np.array([1, -1])},
+        {"window_shape_": (3, 9)},
+        {"temperature_": -1.0},
+        {"lattice_shape_": (4, 4)},
+        {"summary_": None},
+        {"table_": None},
+    ],
+)
+def test_a_damaged_model_is_refused(damage, local):
+    state = {**local.__getstate__(), **damage}
+    with pytest.raises(ValueError, match="damaged"):
+        LocalHamiltonian().__setstate__(state)
+
+
+def test_ctrl_c_leaves_the_model_as_it_was(windows, local, monkeypatch):
+    again = pickle.loads(pickle.dumps(local)).set_params(verbose=2)
+    before = pickle.dumps(again)
+
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.print", stop)
+    with pytest.raises(KeyboardInterrupt):
+        again.fit(windows[:500])
+    assert pickle.dumps(again) == before

@@ -1,0 +1,72 @@
+"""Whether one Hamiltonian explains rows at several temperatures."""
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.model_selection import KFold, check_cv
+
+from .._montecarlo.draws import Estimate
+
+
+def common_hamiltonian_gain(estimator, X, temperatures, *, cv=5):
+    """Return what one Hamiltonian for all rows gains over one for each temperature, on rows held out.
+
+    If the premise holds that all rows have the same Hamiltonian, each at its temperature, then a common one knows it
+    better, and the gain is positive or within its error. A gain below zero by several errors refutes it: the
+    Hamiltonian depends on the temperature, the temperatures are wrong, or interactions reach beyond the window.
+
+    Parameters
+    ----------
+    estimator : LocalHamiltonian
+        What is fitted, to clones.
+    X : array-like of shape (n_samples, n_sites)
+        Configurations.
+    temperatures : array-like of shape (n_samples,)
+        Temperature of each row; at least two different ones.
+    cv : int, cross-validation generator or iterable, default=5
+        How rows are held out, at each temperature. A number is that of shuffled folds.
+
+    Returns
+    -------
+    gain : Estimate
+        Mean of the gain in log pseudo-likelihood of a site, in nats, and its standard error over rows.
+
+    Raises
+    ------
+    ValueError
+        If there is one temperature only, or a temperature has fewer rows than folds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhamiltonian import IsingSampler, LocalHamiltonian
+    >>> from skhamiltonian._local.premise import common_hamiltonian_gain
+    >>> T = [2.0, 3.0]
+    >>> X = np.concatenate([IsingSampler((6, 6), t, random_state=0).sample(n_samples=200) for t in T])
+    >>> local = LocalHamiltonian(lattice_shape=(6, 6), boundary="periodic", symmetries=("point-group", "spin-flip"))
+    >>> gain = common_hamiltonian_gain(local, X, np.repeat(T, 200), cv=2)
+    >>> gain.value > -3 * gain.error
+    True
+    """
+    temperatures = np.asarray(temperatures, dtype=np.float64)
+    levels = np.unique(temperatures)
+    if len(levels) < 2:
+        raise ValueError(f"temperatures must hold at least two different values, got {levels.tolist()}")
+    cv = check_cv(KFold(cv, shuffle=True, random_state=0) if isinstance(cv, int) else cv)
+    X = X if isinstance(X, np.ndarray) else np.asarray(X)
+    gain, n_sites = np.zeros(len(X)), np.zeros(len(X))
+    folds = [list(cv.split(np.flatnonzero(temperatures == level))) for level in levels]
+    for of_levels in zip(*folds, strict=True):
+        parts = [
+            tuple(np.flatnonzero(temperatures == level)[rows] for rows in fold)
+            for level, fold in zip(levels, of_levels, strict=True)
+        ]
+        rows = np.sort(np.concatenate([train for train, _ in parts]))
+        common = clone(estimator).fit(X[rows], temperatures[rows])
+        for train, test in parts:
+            own = clone(estimator).fit(X[train], temperatures[train])
+            one, n_sites[test] = common._row_scores(X[test], temperatures[test])
+            gain[test] = one - own._row_scores(X[test], temperatures[test])[0]
+    value = gain.sum() / n_sites.sum()
+    # The error of a ratio of sums over independent rows.
+    error = np.sqrt(((gain - value * n_sites) ** 2).sum()) / n_sites.sum()
+    return Estimate(float(value), float(error))
