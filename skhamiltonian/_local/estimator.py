@@ -7,13 +7,9 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils import sklearn_compat as _callbacks
-from .._utils.checks import (
-    check_flag,
-    check_lattice_shape,
-    encode_states,
-    learn_states,
-    validate_configurations,
-)
+from .._utils.alphabet import encode_states, learn_states
+from .._utils.checks import check_flag, check_lattice_shape
+from .._utils.configurations import validate_configurations
 from .energy import LARGEST_TABLE, LocalEnergy, energies
 from .fitting import learn, stored_network
 from .parameters import check_parameters, plan

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from .._utils.checks import MAX_STATES, check_lattice_shape, check_temperature
+from .._utils.alphabet import MAX_STATES
+from .._utils.checks import check_lattice_shape, check_temperature
 from .fitting import stored_network
 
 

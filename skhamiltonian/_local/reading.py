@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import _check_sample_weight
 
-from .._utils.checks import encode_states, release_pages, validate_configurations
+from .._utils.alphabet import encode_states
+from .._utils.configurations import validate_configurations
+from .._utils.mapped import release_pages
 from .windows import Rows
 
 _BLOCK = 2**20  # sites

@@ -8,7 +8,7 @@ import pytest
 from scipy.linalg import expm
 
 from skhamiltonian import IsingSampler, Worldlines, phase_curve, quantum_couplings, trotter_extrapolate
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 FLIP = np.array([[0.0, 1.0], [1.0, 0.0]])
 

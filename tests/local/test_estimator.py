@@ -11,7 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skhamiltonian import IsingSampler, LocalHamiltonian
 from skhamiltonian._local.premise import common_hamiltonian_gain
-from skhamiltonian._utils.checks import enumerate_states
+from skhamiltonian._utils.alphabet import enumerate_states
 
 SYMMETRIES = ("point-group", "spin-flip")
 
