@@ -20,7 +20,6 @@ ARROWS = {
     "_interactions": {"_ising", "_lattice", "_montecarlo", "_utils"},
     "_baselines": {"_ising", "_lattice", "_montecarlo", "_utils"},
     "_curves": {"_montecarlo", "_utils"},
-    "_local": {"_lattice", "_montecarlo", "_utils"},
     "_made": {"_lattice", "_montecarlo", "_utils"},
     "_local": {"_lattice", "_montecarlo", "_utils"},
     "_ising": {"_lattice", "_montecarlo", "_utils"},
