@@ -38,7 +38,9 @@ def with_entropy(
     Further temperatures are measured where the integral needs them, and T = infinity. A sampler needs `states_`: at
     T = infinity ln Z is the number of sites times the logarithm of their number.
     """
-    N = points[0].n_sites
+    N, states = points[0].n_sites, getattr(sampler, "states_", None)
+    if states is None or "energy" not in points[0].observables:
+        raise TypeError(f"entropy=True needs a sampler with `states_` and energies, got {sampler!r}")
 
     def energy_at(beta: float) -> EnergyPoint:
         key = int(np.float64(beta).view(np.uint64))  # the stream belongs to the temperature, not to its turn
@@ -54,10 +56,14 @@ def with_entropy(
             known[1 / T] = EnergyPoint(
                 Estimate(N * U.value, N * U.error), Estimate(N * T**2 * C.value, N * T**2 * C.error)
             )
-    log_z, S = integrate_energy(1 / np.asarray(temperatures), known, energy_at, N, N * math.log(len(sampler.states_)))
+    log_z, S = integrate_energy(1 / np.asarray(temperatures), known, energy_at, N, N * math.log(len(states)))
     with np.errstate(invalid="ignore"):  # T = inf
-        F = [Estimate(-T * z / N, T * dz / N) for T, z, dz in zip(temperatures, *log_z, strict=True)]
-    added = [{"free_energy": f, "entropy": Estimate(s / N, ds / N)} for f, s, ds in zip(F, *S, strict=True)]
+        F = Estimate(-temperatures * log_z.value / N, temperatures * log_z.error / N)
+    per_site = {"free_energy": F, "entropy": Estimate(S.value / N, S.error / N)}
+    added = [
+        {name: Estimate(np.asarray(x.value)[i], np.asarray(x.error)[i]) for name, x in per_site.items()}
+        for i in range(len(points))
+    ]
     return [replace(each, observables=each.observables | new) for each, new in zip(points, added, strict=True)]
 
 
@@ -65,7 +71,7 @@ def energy_point(draws: Draws) -> EnergyPoint:
     """Return mean and variance of the energy of draws."""
     E, weight = np.asarray(draws.energy, dtype=float), normalised_weights(draws)
     tau = math.inf if draws.log_partition is not None else autocorrelation_time(E)
-    starts = unit_starts(*E.shape, tau)
+    starts = unit_starts(E.shape[0], E.shape[1], tau)
     centre = (weight * E).sum()
     mean = leave_one_out(E - centre, weight, starts)
     variance = leave_one_out((E - centre) ** 2, weight, starts) - mean**2

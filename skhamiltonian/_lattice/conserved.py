@@ -13,6 +13,9 @@ from .._utils.mapped import release_pages
 _BLOCK = 4096
 _MIN_VARYING_ROWS = 20  # rows that differ from the first: fewer may agree by chance
 
+# What is summed, over which sites, and the state that is counted (None: the values).
+_Sums = list[tuple[str, NDArray[np.bool_], float | None]]
+
 
 @dataclass(frozen=True)
 class Conserved:
@@ -28,7 +31,7 @@ class Conserved:
         return _sums(X, self.sites, self.state) == self.value
 
 
-def conserved(X, states, shape) -> list[Conserved]:
+def conserved(X: NDArray[Any], states: NDArray[Any], shape: tuple[int, ...]) -> list[Conserved]:
     """Return which of these sums are constant though the rows differ: of all sites, in each state, on a sublattice.
 
     Parameters
@@ -47,31 +50,34 @@ def conserved(X, states, shape) -> list[Conserved]:
     """
     everywhere = np.ones(X.shape[1], dtype=bool)
     even = (np.indices(shape).sum(axis=0) % 2 == 0).ravel()
-    counts = [(f"the number of sites with {a}", everywhere, float(a)) for a in states[len(states) == 2 :]]
-    total = [("the sum of all sites", everywhere, None)]
-    halves = [("the sum of the even sites", even, None), ("the sum of the odd sites", ~even, None)]
+    counts: _Sums = [(f"the number of sites with {a}", everywhere, float(a)) for a in states[len(states) == 2 :]]
+    total: _Sums = [("the sum of all sites", everywhere, None)]
+    halves: _Sums = [
+        ("the sum of the even sites", even, None),
+        ("the sum of the odd sites", ~even, None),
+    ]
     if not np.issubdtype(np.asarray(states).dtype, np.integer):
         return []
     laws = [counts if len(states) > 2 else [], halves, total]
     for law in laws:
-        found = [Conserved(*one, _sums(X[:1], *one[1:])[0]) for one in law]
+        found = [Conserved(what, sites, a, _sums(X[:1], sites, a)[0]) for what, sites, a in law]
         if found and all(_holds_everywhere(one, X) for one in found):
             return found
     return []
 
 
-def _holds_everywhere(law: Conserved, X) -> bool:
+def _holds_everywhere(law: Conserved, X: NDArray[Any]) -> bool:
     """Return whether the sum is constant in all rows, among them enough that differ on its sites."""
     n_differ = 0
     for start in range(0, len(X), _BLOCK):
         rows = X[start : start + _BLOCK]
         if not law.holds(rows).all():
             return False
-        n_differ += np.count_nonzero((rows[:, law.sites] != X[0, law.sites]).any(axis=1))
+        n_differ += int(np.count_nonzero((rows[:, law.sites] != X[0, law.sites]).any(axis=1)))
         release_pages(X)
     return n_differ >= _MIN_VARYING_ROWS
 
 
-def _sums(X, sites, state):
+def _sums(X: NDArray[Any], sites: Any, state: Any) -> NDArray[Any]:
     chosen = X[:, sites] if state is None else X[:, sites] == state
     return chosen.sum(axis=1, dtype=np.float64)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ class Refutation:
     error: float
 
 
-def warn_of_refuted(X, shape, names):
+def warn_of_refuted(X: NDArray[Any], shape: tuple[int, ...], names: Sequence[str]) -> None:
     """Warn once of all symmetries that the rows refute by more than five standard errors.
 
     Parameters
@@ -58,7 +59,7 @@ def warn_of_refuted(X, shape, names):
         )
 
 
-def refuted(X, shape, names) -> list[Refutation]:
+def refuted(X: NDArray[Any], shape: tuple[int, ...], names: Sequence[str]) -> list[Refutation]:
     """Return the strongest evidence against each symmetry that is refuted; few rows refute nothing.
 
     Every average over rows has the error that their autocorrelation gives it, at all distances, so that rows of many
@@ -73,9 +74,9 @@ def refuted(X, shape, names) -> list[Refutation]:
 
 
 def _strongest(name: str, v: Array) -> Refutation | None:
-    labels, columns = zip(*_FEATURES[name](v), strict=True)
+    each, columns = zip(*_FEATURES[name](v), strict=True)
     a = np.concatenate(columns, axis=1).astype(np.float64)
-    labels = [label for label, c in zip(labels, columns, strict=True) for _ in range(c.shape[1])]
+    labels = [label for label, c in zip(each, columns, strict=True) for _ in range(c.shape[1])]
     mean, (error, n_eff) = a.mean(axis=0), _error(a)
     varies = error > 1e-6 * np.abs(v).max() / math.sqrt(len(a))
     certain = ~varies & (np.abs(mean) > 1e-3 * np.abs(v).max())  # a constant that is not zero
@@ -125,7 +126,7 @@ def _translation(v: Array) -> Features:
 
 def _point_group(v: Array) -> Features:
     for g, axes, signs in _generators(v.shape[1:]):
-        image = np.flip(v.transpose(0, *(1 + a for a in axes)), [1 + a for a, s in enumerate(signs) if s < 0])
+        image = np.flip(v.transpose(0, *(1 + a for a in axes)), tuple(1 + a for a, s in enumerate(signs) if s < 0))
         yield "the mean of a site, less that of its image,", _some_sites(v - image)
         for r in itertools.product(*(range(-2, 3) if n > 4 else range(-1, 2) for n in v.shape[1:])):
             image_of_r = tuple(signs[b] * r[a] for b, a in enumerate(axes))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,7 @@ _BLOCK, _MAX_ROWS = 4096, 2048
 _MIN_EXPECTED = 30  # times that a site ought to have had a state; by chance e^-30 have it never
 
 
-def unseen_states(X, states) -> NDArray[np.bool_]:
+def unseen_states(X: NDArray[Any], states: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which states (n_sites, n_states) a site never had, though 30 times were expected from the other sites.
 
     Parameters

@@ -1,17 +1,26 @@
 """What the data say against the model asked for, in one warning each."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from .._lattice.conserved import conserved
 from .._lattice.refuted import warn_of_refuted
 from .._lattice.unseen import unseen_states
 from .._utils.warn import warn
+from .network import Network
+from .parameters import TrainingPlan
 from .sampling.resampling import equal_weight_codes
 
 _N_DRAWS = 1000
 
 
-def warn_of_doubts(X, counts, plan, network, learned):
+def warn_of_doubts(
+    X: NDArray[Any], counts: NDArray[np.intp] | None, plan: TrainingPlan, network: Network, learned: bool
+) -> None:
     """Warn of symmetries that the data refute, and of what all rows have in common and draws have not.
 
     These are conserved sums, and states that a site never had if the alphabet was learned from all sites.
@@ -50,7 +59,7 @@ def warn_of_doubts(X, counts, plan, network, learned):
         )
 
 
-def _warn_of_leaks(what, breaks, way_out):
+def _warn_of_leaks(what: str, breaks: NDArray[np.bool_], way_out: str) -> None:
     warn(
         f"{what}, which the model does not know: {100 * np.mean(breaks):.2g} % of its draws at the temperature of X "
         f"break it, and up to all at others; averages over the draws that keep it are right, but entropies are not. "
@@ -58,7 +67,7 @@ def _warn_of_leaks(what, breaks, way_out):
     )
 
 
-def _drawn(X, counts):
+def _drawn(X: NDArray[Any], counts: NDArray[np.intp]) -> NDArray[Any]:
     """Return rows drawn by their counts, as many as these are worth."""
     share = counts / counts.sum()
     n = int(min(_N_DRAWS, 1 / np.sum(share**2)))

@@ -1,6 +1,11 @@
 """The alphabet: the values that a site may take, and configurations as codes of them."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from .checks import as_array
 from .mapped import release_pages
@@ -11,7 +16,7 @@ _BLOCK = 4096  # rows read at a time
 MAX_STATES = 64
 
 
-def learn_states(X, states="auto"):
+def learn_states(X: NDArray[Any], states: Any = "auto") -> NDArray[Any]:
     """Return the alphabet of X, ascending, in the smallest integer type (or float64 where it is not integers)."""
     if isinstance(states, str):
         if states != "auto":
@@ -43,7 +48,7 @@ def learn_states(X, states="auto"):
     return found
 
 
-def _smallest_integer(values):
+def _smallest_integer(values: NDArray[Any]) -> type:
     low, high = int(values.min()), int(values.max())
     for dtype in (np.int8, np.int16, np.int32, np.int64):
         if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
@@ -51,7 +56,7 @@ def _smallest_integer(values):
     raise ValueError(f"states must be integers of at most 64 bits, got {values.tolist()}: number them 0, 1, ...")
 
 
-def _unique(X):
+def _unique(X: NDArray[Any]) -> NDArray[Any]:
     """Return the sorted distinct values of X, read block by block."""
     found = np.empty(0, X.dtype)
     for start in range(0, len(X), _BLOCK):
@@ -62,7 +67,7 @@ def _unique(X):
     return found
 
 
-def encode_states(X, states, first_row=0):
+def encode_states(X: NDArray[Any], states: NDArray[Any], first_row: int = 0) -> NDArray[np.int8]:
     """Return X as codes 0 ... n_states - 1 (int8), or raise naming the first value that is no state."""
     codes = encode(X, states)
     unseen = states[codes] != X
@@ -75,7 +80,7 @@ def encode_states(X, states, first_row=0):
     return codes
 
 
-def encode(X, states):
+def encode(X: NDArray[Any], states: NDArray[Any]) -> NDArray[np.int8]:
     """Return X, which has been checked, as codes 0 ... n_states - 1 (int8)."""
     if len(states) == 2:
         return np.equal(X, states[1]).astype(np.int8)

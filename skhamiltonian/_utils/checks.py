@@ -1,16 +1,29 @@
 """The door: every public argument is checked here, before any arithmetic."""
 
+from __future__ import annotations
+
 import math
 import numbers
 import zlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from .repeatable import check_repeatable
 
 
-def check_number(value, name, *, low=-math.inf, high=math.inf, include_low=True, include_high=True):
+def check_number(
+    value: Any,
+    name: str,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    include_low: bool = True,
+    include_high: bool = True,
+) -> float:
     """Return `value` as a float inside the given range, or raise with the value in the message."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be {_range_text(low, high, include_low, include_high)}, got {value!r}")
@@ -22,19 +35,21 @@ def check_number(value, name, *, low=-math.inf, high=math.inf, include_low=True,
     return number
 
 
-def _range_text(low, high, include_low, include_high):
+def _range_text(low: float, high: float, include_low: bool, include_high: bool) -> str:
     if high == math.inf and low in (0, -math.inf):
-        kind = {(0, True): "a non-negative number", (0, False): "a positive number"}.get((low, include_low), "a number")
+        kind = "a number" if low else "a non-negative number" if include_low else "a positive number"
         return kind if include_high else kind.replace("number", "finite number")
     return f"a number in {'[' if include_low else '('}{low}, {high}{']' if include_high else ')'}"
 
 
-def check_temperature(temperature, name="temperature", *, allow_infinite=True):
+def check_temperature(temperature: Any, name: str = "temperature", *, allow_infinite: bool = True) -> float:
     """Return a temperature as a float > 0 (``inf`` where it has a meaning)."""
     return check_number(temperature, name, low=0.0, include_low=False, include_high=allow_infinite)
 
 
-def check_temperatures(temperatures, name="temperatures", *, ndim=None):
+def check_temperatures(
+    temperatures: Any, name: str = "temperatures", *, ndim: int | None = None
+) -> NDArray[np.float64]:
     """Return temperatures as a float array of the given shape, each value > 0 (``inf`` included)."""
     values = as_array(temperatures)
     if values.dtype == object and values.ndim == 0:
@@ -47,7 +62,7 @@ def check_temperatures(temperatures, name="temperatures", *, ndim=None):
     return np.reshape(each, values.shape)
 
 
-def check_integer(value, name, *, minimum=0):
+def check_integer(value: Any, name: str, *, minimum: int = 0) -> int:
     """Return `value` as an int >= `minimum`; floats and bools are refused."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer >= {minimum}, got {value!r}")
@@ -56,21 +71,21 @@ def check_integer(value, name, *, minimum=0):
     return int(value)
 
 
-def check_choice(value, name, choices):
+def check_choice(value: Any, name: str, choices: Sequence[Any]) -> str:
     """Return `value` if it is one of `choices`."""
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
     return value
 
 
-def check_flag(value, name):
+def check_flag(value: Any, name: str) -> bool:
     """Return `value` as a bool; the string "False" is none, though it counts as true."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
 
 
-def check_names(value, name, choices):
+def check_names(value: Any, name: str, choices: Sequence[str]) -> tuple[str, ...]:
     """Return one name or several as a tuple of names out of `choices`."""
     check_repeatable(value, name)
     names = (value,) if isinstance(value, str) else value
@@ -79,7 +94,7 @@ def check_names(value, name, choices):
     return tuple(check_choice(one, f"each of {name}", choices) for one in names)
 
 
-def check_lattice_shape(lattice_shape, n_sites=None, name="lattice_shape"):
+def check_lattice_shape(lattice_shape: Any, n_sites: int | None = None, name: str = "lattice_shape") -> tuple[int, ...]:
     """Return `lattice_shape` as a tuple of ints, whose product is `n_sites` where that is given."""
     check_repeatable(lattice_shape, name)
     if isinstance(lattice_shape, (str, bytes, set, frozenset)) or not np.iterable(lattice_shape):
@@ -92,7 +107,7 @@ def check_lattice_shape(lattice_shape, n_sites=None, name="lattice_shape"):
     return shape
 
 
-def seed_sequence(random_state, purpose):
+def seed_sequence(random_state: Any, purpose: str) -> np.random.SeedSequence:
     """Return the root of all random streams of one call.
 
     `random_state` is scikit-learn's (None, int, RandomState) or a numpy Generator. `purpose`
@@ -107,7 +122,7 @@ def seed_sequence(random_state, purpose):
     return np.random.SeedSequence([*map(int, entropy), zlib.crc32(purpose.encode())])
 
 
-def as_array(value):
+def as_array(value: Any) -> NDArray[Any]:
     """Return `value` as an array; nested lists of different lengths become one of objects, which no check passes."""
     try:
         return np.asarray(value)
@@ -115,7 +130,7 @@ def as_array(value):
         return np.array(None)
 
 
-def check_ordering(ordering, n_sites, rng):
+def check_ordering(ordering: Any, n_sites: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """Return the order of drawing as a permutation of the sites."""
     if isinstance(ordering, str):
         check_choice(ordering, "ordering", ("natural", "random"))
@@ -126,7 +141,7 @@ def check_ordering(ordering, n_sites, rng):
     return permutation.astype(np.intp)
 
 
-def check_order_parameter(order_parameter, n_sites):
+def check_order_parameter(order_parameter: Any, n_sites: int) -> NDArray[np.float64] | None:
     """Return the weights of the order parameter as floats, None for "auto"."""
     if isinstance(order_parameter, str) and order_parameter == "auto":
         return None

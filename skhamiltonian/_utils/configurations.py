@@ -1,6 +1,12 @@
 """The door for configurations: whatever holds numbers becomes a table, and all else is refused by name."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
@@ -8,7 +14,7 @@ from sklearn.utils.validation import validate_data
 from .checks import as_array
 
 
-def validate_configurations(estimator, X, *, reset):
+def validate_configurations(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
     """Return configurations as a 2-D, C-ordered, native array of integers or floats.
 
     Nothing is copied where X is such an array already (a memmap stays on disk). An estimator that was never fitted
@@ -31,12 +37,12 @@ def validate_configurations(estimator, X, *, reset):
     return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
 
 
-def unwrap_tensor(X):
+def unwrap_tensor(X: Any) -> Any:
     """Return a CPU tensor of torch (or another array with ``detach``) as a numpy array."""
     return np.asarray(X.detach()) if hasattr(X, "detach") else X
 
 
-def _refuse_what_would_be_misread(X):
+def _refuse_what_would_be_misread(X: Any) -> None:
     if isinstance(X, np.ma.MaskedArray):
         raise TypeError(
             "X is a masked array, and its mask would be dropped without a word: "
@@ -59,7 +65,7 @@ def _refuse_what_would_be_misread(X):
         )
 
 
-def _column_dtypes(X):
+def _column_dtypes(X: Any) -> Iterator[tuple[Any, Any]]:
     """Yield (column, dtype) of a data frame or an array."""
     dtypes = getattr(X, "dtypes", None)
     if dtypes is not None and hasattr(X, "columns"):
@@ -68,7 +74,7 @@ def _column_dtypes(X):
         yield "X", X.dtype
 
 
-def _numbers_from_objects(X):
+def _numbers_from_objects(X: NDArray[Any]) -> NDArray[Any]:
     if any(isinstance(value, str) for value in X.ravel()):
         raise TypeError(
             "X holds strings; spin values must be numbers (sklearn.preprocessing.OrdinalEncoder makes them)"
@@ -79,7 +85,7 @@ def _numbers_from_objects(X):
         raise TypeError(f"X must hold numbers (spin values): {error}") from error
 
 
-def _refuse_non_finite(X):
+def _refuse_non_finite(X: NDArray[Any]) -> None:
     for start in range(0, len(X), 4096):
         rows = X[start : start + 4096]
         bad = ~np.isfinite(rows)
@@ -93,7 +99,7 @@ def _refuse_non_finite(X):
             )
 
 
-def first_stray(X):
+def first_stray(X: NDArray[Any]) -> tuple[int, int] | None:
     """Return (row, column) of the first value that is neither -1 nor 1, None without one."""
     for start in range(0, len(X), 4096):
         stray = np.abs(X[start : start + 4096]) != 1
@@ -103,7 +109,7 @@ def first_stray(X):
     return None
 
 
-def check_counts(sample_weight, n_samples):
+def check_counts(sample_weight: Any, n_samples: int) -> NDArray[np.intp] | None:
     """Return how often each row counts, as integers; None if each counts once."""
     if sample_weight is None:
         return None

@@ -1,11 +1,14 @@
 """Memory-mapped arrays: which of their pages may be given back."""
 
+from __future__ import annotations
+
 import mmap
+from typing import Any
 
 import numpy as np
 
 
-def release_pages(X):
+def release_pages(X: Any) -> None:
     """Give back the pages of a memory-mapped X read so far, so that reading it whole does not fill the memory.
 
     The kernel then reads them from the file again. Pages of a private mapping (mode "c", anonymous memory) may hold
@@ -20,6 +23,6 @@ def release_pages(X):
         base.madvise(mmap.MADV_DONTNEED)
 
 
-def _is_read_only(mapping):
+def _is_read_only(mapping: mmap.mmap) -> bool:
     with memoryview(mapping) as view:
         return view.readonly

@@ -1,12 +1,18 @@
 """Memory is counted before it is allocated."""
 
+from __future__ import annotations
+
 import math
 import os
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 
-def check_memory(shape, dtype, what, *, copies=1, n_samples=None):
+def check_memory(
+    shape: Sequence[int], dtype: DTypeLike, what: str, *, copies: int = 1, n_samples: int | None = None
+) -> None:
     """Raise MemoryError with an estimate before arrays are allocated that do not fit into this machine.
 
     Parameters
@@ -40,7 +46,7 @@ def check_memory(shape, dtype, what, *, copies=1, n_samples=None):
     raise MemoryError(f"{what} of shape {tuple(shape)}{several} would need about {n_bytes / 2**30:,.0f} GiB{cause}")
 
 
-def room():
+def room() -> int:
     """Return the bytes that this process may use: the machine's memory, or a smaller limit of its address space."""
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**40
     try:

@@ -1,13 +1,17 @@
 """Names of the sites, on the way from a table of the user to a model inside."""
 
+from __future__ import annotations
+
 import copy
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .configurations import unwrap_tensor
 
 
-def rows_for(model, rows, X=None):
+def rows_for(model: Any, rows: Any, X: NDArray[Any] | None = None) -> Any:
     """Return the user's rows if a model, or the owner of a method, was fitted to rows with names; else an array.
 
     The array is X, the rows after validation, if there is one.
@@ -17,7 +21,7 @@ def rows_for(model, rows, X=None):
     return np.asarray(unwrap_tensor(rows)) if X is None else X
 
 
-def without_names(model):
+def without_names(model: Any) -> Any:
     """Return a fitted model for rows that have no names, such as its own draws."""
     if "feature_names_in_" not in getattr(model, "__dict__", {}):
         return model

@@ -1,14 +1,17 @@
 """Training that neither depends on the global state of torch nor changes it."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 _FORKED_WITHOUT_EXEC = 0x40  # PF_FORKNOEXEC of Linux
 
 
-def _was_forked():
+def _was_forked() -> bool:
     """Return whether this process is a forked child that has torch from its parent."""
     try:
         flags = int(Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[6])
@@ -24,7 +27,7 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextlib.contextmanager
-def plain_torch():
+def plain_torch() -> Iterator[None]:
     """Train as in a fresh process, whatever the caller has set: gradients on, no autocast, the CPU as default device.
 
     In a forked child torch runs on one thread, because the threads of its pool have stayed in the parent and would be
