@@ -243,7 +243,7 @@ def mutant(module, old, new):
     source = inspect.getsource(module)
     assert source.count(old) == 1, f"{source.count(old)} places read {old!r}"
     copy = types.ModuleType(f"skhamiltonian.mutant_of{module.__name__.rpartition('.')[2]}")
-    copy.__package__ = "skhamiltonian"
+    copy.__package__ = module.__package__
     exec(compile(source.replace(old, new), f"mutant of {module.__name__}", "exec"), vars(copy))
     return copy
 
