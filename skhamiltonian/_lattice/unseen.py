@@ -16,6 +16,8 @@ _MIN_EXPECTED = 30  # times that a site ought to have had a state; by chance e^-
 def unseen_states(X: NDArray[Any], states: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which states (n_sites, n_states) a site never had, though 30 times were expected from the other sites.
 
+    None if no site has them all: then sites are of different kinds, as columns of different units are.
+
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_sites)
@@ -36,6 +38,8 @@ def unseen_states(X: NDArray[Any], states: NDArray[Any]) -> NDArray[np.bool_]:
         release_pages(X)
         if seen.all():
             return ~seen
+    if not seen.all(axis=1).any():
+        return np.zeros_like(seen)
     rows = X[np.arange(min(len(X), _MAX_ROWS)) * len(X) // min(len(X), _MAX_ROWS)]
     counts = np.stack([(rows == state).sum(axis=0) for state in states], axis=1)
     n_others = np.maximum(seen.sum(axis=0), 1)  # sites that have a state at all

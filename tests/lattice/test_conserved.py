@@ -35,7 +35,13 @@ def test_sums_of_sublattices_are_found():
 
 
 @pytest.mark.parametrize(
-    "X", [np.tile(ROW, (100, 1)), IsingSampler((4, 4), 2.5, random_state=0).sample(n_samples=500), shuffled(ROW, 15)]
+    "X",
+    [
+        np.tile(ROW, (100, 1)),
+        IsingSampler((4, 4), 2.5, random_state=0).sample(n_samples=500),
+        shuffled(ROW, 9),
+        np.tile([ROW, -ROW], (100, 1)),
+    ],
 )
 def test_constant_rows_free_rows_and_few_rows_conserve_nothing(X):
     assert found(X, ISING, (4, 4)) == []
