@@ -19,6 +19,13 @@ _TOLERANCE = 1e-3  # nats per site that the rule may be uncertain by in one inte
 _MOST_NODES = 64  # temperatures that may be added
 
 
+class Estimates(NamedTuple):
+    """Values and their standard errors."""
+
+    value: np.ndarray
+    error: np.ndarray
+
+
 class EnergyPoint(NamedTuple):
     """Mean and variance of the total energy at one temperature, with their standard errors."""
 
@@ -51,13 +58,15 @@ def with_entropy(
     for T, point in zip(temperatures, points, strict=True):
         if math.isfinite(T):
             U, C = (point.observables[name] for name in ("energy", "heat_capacity"))
-            known[1 / T] = EnergyPoint(
-                Estimate(N * U.value, N * U.error), Estimate(N * T**2 * C.value, N * T**2 * C.error)
-            )
-    log_z, S = integrate_energy(1 / np.asarray(temperatures), known, energy_at, N, N * math.log(len(sampler.states_)))
+            variance = Estimate(N * T**2 * C.value, N * T**2 * C.error)
+            known[1 / T] = EnergyPoint(Estimate(N * U.value, N * U.error), variance)
+    log_n_configurations = N * math.log(len(sampler.states_))  # type: ignore[attr-defined]
+    log_z, S = integrate_energy(1 / np.asarray(temperatures), known, energy_at, N, log_n_configurations)
     with np.errstate(invalid="ignore"):  # T = inf
-        F = [Estimate(-T * z / N, T * dz / N) for T, z, dz in zip(temperatures, *log_z, strict=True)]
-    added = [{"free_energy": f, "entropy": Estimate(s / N, ds / N)} for f, s, ds in zip(F, *S, strict=True)]
+        F = [Estimate(-T * z / N, T * dz / N) for T, z, dz in zip(temperatures, log_z.value, log_z.error, strict=True)]
+    added = [
+        {"free_energy": f, "entropy": Estimate(s / N, ds / N)} for f, s, ds in zip(F, S.value, S.error, strict=True)
+    ]
     return [replace(each, observables=each.observables | new) for each, new in zip(points, added, strict=True)]
 
 
@@ -65,7 +74,8 @@ def energy_point(draws: Draws) -> EnergyPoint:
     """Return mean and variance of the energy of draws."""
     E, weight = np.asarray(draws.energy, dtype=float), normalised_weights(draws)
     tau = math.inf if draws.log_partition is not None else autocorrelation_time(E)
-    starts = unit_starts(*E.shape, tau)
+    n_chains, n_draws = E.shape
+    starts = unit_starts(n_chains, n_draws, tau)
     centre = (weight * E).sum()
     mean = leave_one_out(E - centre, weight, starts)
     variance = leave_one_out((E - centre) ** 2, weight, starts) - mean**2
@@ -78,7 +88,7 @@ def integrate_energy(
     energy_at: Callable[[float], EnergyPoint],
     n_sites: int,
     log_n_configurations: float,
-) -> tuple[Estimate, Estimate]:
+) -> tuple[Estimates, Estimates]:
     r"""Return ln Z and the entropy :math:`S = \ln Z + \beta U` of the whole system at each inverse temperature.
 
     .. math:: \ln Z(\beta) = \ln Z(0) - \int_0^\beta U d\beta', \quad
@@ -113,7 +123,7 @@ def _corrections(h: float, a: EnergyPoint, b: EnergyPoint) -> tuple[float, float
 
 def _integrals(
     betas: np.ndarray, nodes: dict[float, EnergyPoint], log_n_configurations: float
-) -> tuple[Estimate, Estimate]:
+) -> tuple[Estimates, Estimates]:
     x = np.array(sorted(nodes))
     (U, dU), (V, dV) = (np.array([nodes[beta][k] for beta in x], dtype=float).T for k in (0, 1))
     h, n = np.diff(x), len(x)
@@ -132,4 +142,4 @@ def _integrals(
         return np.sqrt(coefficients**2 @ dU**2 + of_V**2 @ dV**2 + of_rule)[wanted]
 
     entropy = log_z + x * U
-    return Estimate(log_z[wanted], error(-of_U)), Estimate(entropy[wanted], error(np.diag(x) - of_U))
+    return Estimates(log_z[wanted], error(-of_U)), Estimates(entropy[wanted], error(np.diag(x) - of_U))

@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from .._montecarlo.sampler import ForeignSampler, ThermalSampler
 from .._utils.checks import check_integer, check_number, check_temperatures, seed_sequence
 from .._utils.warn import warn
+from .integration import with_entropy
 from .measure import Request, assemble, check_observables, measure, merge
 from .result import PhaseCurve
 
@@ -114,6 +115,10 @@ def phase_curve(
         for T, seed in zip(temperatures, seeds, strict=True)
         for one, child in zip(samplers, seed.spawn(len(samplers)), strict=True)
     )
+    for k, one in enumerate(samplers):
+        if one._integrates_energy:
+            own = points[k :: len(samplers)]
+            points[k :: len(samplers)] = with_entropy(one, temperatures, own, request, seeds[0].spawn(1)[0])
     points = [merge(points[i : i + len(samplers)]) for i in range(0, len(points), len(samplers))]
     curve = PhaseCurve(**assemble(points, temperatures, field, data_temperature))
     frozen = np.array([point.frozen for point in points])

@@ -47,6 +47,7 @@ class ThermalSampler(ABC):
     """
 
     _METHODS: tuple[str, ...] = ("auto",)
+    _integrates_energy = False  # whether `phase_curve` finds ln Z by integrating the energy from T = infinity
 
     def sample(
         self, temperature=None, *, n_samples=1, field=0.0, method="auto", random_state=None, **options

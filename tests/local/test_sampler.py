@@ -147,6 +147,10 @@ def test_a_phase_curve_measures_it():
     curve = phase_curve(LocalSampler(ising_energy(), (4, 4), random_state=0), [2.5], n_samples=2000, random_state=0)
     value, error = curve["abs_magnetization"]
     assert abs(value[0] - 0.76471239) < 4.5 * error[0]
+    for name, exact in (("entropy", ising_exact((4, 4), 2.5).entropy), ("free_energy", -2.5 * 16 * 0.9100683140)):
+        value, error = curve[name]
+        assert abs(value[0] - exact / 16) < 4.5 * error[0]
+        assert error[0] < 0.01
 
 
 @pytest.mark.parametrize(
