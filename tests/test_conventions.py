@@ -23,6 +23,7 @@ ARROWS = {
     "_made": {"_lattice", "_montecarlo", "_utils"},
     "_local": {"_lattice", "_montecarlo", "_utils"},
     "_ising": {"_lattice", "_montecarlo", "_utils"},
+    "_local": {"_lattice", "_montecarlo", "_utils"},
     "_coarse": {"_utils"},
     "_montecarlo": {"_utils"},
     "_lattice": {"_utils"},

@@ -19,6 +19,13 @@ _TOLERANCE = 1e-3  # nats per site that the rule may be uncertain by in one inte
 _MOST_NODES = 64  # temperatures that may be added
 
 
+class Estimates(NamedTuple):
+    """Values and their standard errors."""
+
+    value: np.ndarray
+    error: np.ndarray
+
+
 class EnergyPoint(NamedTuple):
     """Mean and variance of the total energy at one temperature, with their standard errors."""
 
@@ -84,7 +91,7 @@ def integrate_energy(
     energy_at: Callable[[float], EnergyPoint],
     n_sites: int,
     log_n_configurations: float,
-) -> tuple[Estimate, Estimate]:
+) -> tuple[Estimates, Estimates]:
     r"""Return ln Z and the entropy :math:`S = \ln Z + \beta U` of the whole system at each inverse temperature.
 
     .. math:: \ln Z(\beta) = \ln Z(0) - \int_0^\beta U d\beta', \quad
@@ -119,7 +126,7 @@ def _corrections(h: float, a: EnergyPoint, b: EnergyPoint) -> tuple[float, float
 
 def _integrals(
     betas: np.ndarray, nodes: dict[float, EnergyPoint], log_n_configurations: float
-) -> tuple[Estimate, Estimate]:
+) -> tuple[Estimates, Estimates]:
     x = np.array(sorted(nodes))
     (U, dU), (V, dV) = (np.array([nodes[beta][k] for beta in x], dtype=float).T for k in (0, 1))
     h, n = np.diff(x), len(x)
@@ -138,4 +145,4 @@ def _integrals(
         return np.sqrt(coefficients**2 @ dU**2 + of_V**2 @ dV**2 + of_rule)[wanted]
 
     entropy = log_z + x * U
-    return Estimate(log_z[wanted], error(-of_U)), Estimate(entropy[wanted], error(np.diag(x) - of_U))
+    return Estimates(log_z[wanted], error(-of_U)), Estimates(entropy[wanted], error(np.diag(x) - of_U))

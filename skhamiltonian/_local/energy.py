@@ -77,13 +77,15 @@ def windows_of(
     if n_strips == 1:
         strip[:] = 0
     with_all = periodic[axis] | (strip.max(axis=1) == 0)
-    start, entries = _entries(sites, strip, energy.powers, math.prod(cell))
+    start, window, shift, weight = _entries(sites, strip, energy.powers, math.prod(cell))
     return Windows(
         sites.astype(np.int32),
         strip.astype(np.int32),
         np.where(with_all, n_strips, n_strips - 1).astype(np.int32),
         start,
-        *entries,
+        window,
+        shift,
+        weight,
         energy.powers,
         n_strips,
     )
@@ -110,8 +112,8 @@ def window_sites(
 
 def _entries(
     sites: NDArray[np.int64], strip: NDArray[np.int64], powers: NDArray[np.int64], n_sites: int
-) -> tuple[NDArray[np.int32], tuple[NDArray[np.int32], ...]]:
-    """Return where the entries (window, shift, weight) of each site start, and the entries."""
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Return where the entries of each site start, and their windows, shifts and weights."""
     n_windows = len(sites)
     key = ((sites * n_windows + np.arange(n_windows)[:, None]) * 2 + strip).ravel()
     unique, inverse = np.unique(key, return_inverse=True)
@@ -119,7 +121,7 @@ def _entries(
     weight = np.bincount(inverse, np.tile(powers, n_windows).astype(float))
     site, window, shift = unique // (2 * n_windows), unique // 2 % n_windows, unique % 2
     start = np.searchsorted(site, np.arange(n_sites + 1)).astype(np.int32)
-    return start, tuple(each.astype(np.int32) for each in (window, shift, weight))
+    return start, window.astype(np.int32), shift.astype(np.int32), weight.astype(np.int32)
 
 
 def energies(

@@ -115,7 +115,13 @@ class LocalSampler(ThermalSampler, BaseEstimator):
         return LocalSystem(self.local_energy, shape, periodic_axes(self.boundary, len(shape)), field)
 
     def _draw(
-        self, temperature: float, n_samples: int, field: float, method: str, seed: np.random.SeedSequence
+        self,
+        temperature: float,
+        n_samples: int,
+        field: float,
+        method: str,
+        seed: np.random.SeedSequence,
+        **options: Any,
     ) -> Draws:
         system = self._system(field)
         pilot, moves = seed.spawn(2)

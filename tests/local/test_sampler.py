@@ -113,6 +113,13 @@ def test_an_antiferromagnet_starts_in_both_of_its_orders():
     assert abs(staggered.mean()) < 0.4
 
 
+def test_cold_chains_start_in_every_phase():
+    draws = LocalSampler(potts_energy(), (8, 8), random_state=0).draws(0.5, n_samples=256)
+    most = [np.bincount(row, minlength=3).argmax() for row in draws.configurations[:, 0]]
+    counts = np.bincount(most, minlength=3)
+    assert chi2.sf(((counts - counts.mean()) ** 2 / counts.mean()).sum(), 2) > 1e-4
+
+
 @pytest.mark.parametrize("T", [0.4, 0.8])
 def test_cold_chains_do_not_freeze_in_stripes(T):
     draws = LocalSampler(ising_energy(), (32, 32), random_state=0).draws(T, n_samples=64, method="metropolis")
@@ -147,6 +154,10 @@ def test_a_phase_curve_measures_it():
     curve = phase_curve(LocalSampler(ising_energy(), (4, 4), random_state=0), [2.5], n_samples=2000, random_state=0)
     value, error = curve["abs_magnetization"]
     assert abs(value[0] - 0.76471239) < 4.5 * error[0]
+    for name, exact in (("entropy", ising_exact((4, 4), 2.5).entropy), ("free_energy", -2.5 * 16 * 0.9100683140)):
+        value, error = curve[name]
+        assert abs(value[0] - exact / 16) < 4.5 * error[0]
+        assert error[0] < 0.01
 
 
 @pytest.mark.parametrize(
