@@ -21,7 +21,6 @@ ARROWS = {
     "_baselines": {"_ising", "_lattice", "_montecarlo", "_utils"},
     "_curves": {"_montecarlo", "_utils"},
     "_made": {"_lattice", "_montecarlo", "_utils"},
-    "_local": {"_lattice", "_montecarlo", "_utils"},
     "_ising": {"_lattice", "_montecarlo", "_utils"},
     "_local": {"_lattice", "_montecarlo", "_utils"},
     "_coarse": {"_utils"},

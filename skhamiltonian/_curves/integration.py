@@ -65,12 +65,9 @@ def with_entropy(
             )
     log_z, S = integrate_energy(1 / np.asarray(temperatures), known, energy_at, N, N * math.log(len(states)))
     with np.errstate(invalid="ignore"):  # T = inf
-        F = Estimate(-temperatures * log_z.value / N, temperatures * log_z.error / N)
-    per_site = {"free_energy": F, "entropy": Estimate(S.value / N, S.error / N)}
-    added = [
-        {name: Estimate(np.asarray(x.value)[i], np.asarray(x.error)[i]) for name, x in per_site.items()}
-        for i in range(len(points))
-    ]
+        F = Estimates(-temperatures * log_z.value / N, temperatures * log_z.error / N)
+    per_site = {"free_energy": F, "entropy": Estimates(S.value / N, S.error / N)}
+    added = [{name: Estimate(x.value[i], x.error[i]) for name, x in per_site.items()} for i in range(len(points))]
     return [replace(each, observables=each.observables | new) for each, new in zip(points, added, strict=True)]
 
 
