@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,7 @@ class Clusters:
         return np.ascontiguousarray(out.T, dtype=np.float32)
 
 
+@cache
 def basis(n_states: int) -> Floats:
     """Return polynomials of the code, orthonormal on the alphabet, as columns: 1 and -1, 1 for two states.
 

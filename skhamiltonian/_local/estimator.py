@@ -99,7 +99,8 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
         J in :math:`H = -\sum_c J_c \sum_t \prod_j b_{d_j}(s_j)`, the inner sum being over all distinct placements t
         of the cluster and of its images under the symmetries.
     covariance_ : ndarray of shape (n_clusters, n_clusters) or None
-        Covariance of the couplings (sandwich estimate, rows being independent, up to their selection).
+        Covariance of the couplings by the sandwich estimate: independent are the rows; of fewer than 200 rows, tiles
+        of at least two windows' length. The selection of clusters is not in it.
     summary_ : dict or None
         Second-order expansion of the pseudo-likelihood of all rows seen, with which `partial_fit` goes on.
     coefs_, intercepts_ : list of ndarray, or None

@@ -14,7 +14,7 @@ from .clusters import clusters_of, window_group
 from .network import WindowNetwork
 from .parameters import MOST_HELD_OUT, MOST_PATTERNS, MOST_SITES
 from .sparse import NOTHING, Problem, Summary, fit_sparse
-from .windows import Neighbourhoods, Observations, Rows, counted, each_site, neighbourhoods
+from .windows import Neighbourhoods, Observations, Rows, counted, each_site, neighbourhoods, tiles
 
 _OTHER_SHAPE = (
     "training can't go on with other states, window_shape, symmetries or hidden_layer_sizes than before: "
@@ -25,6 +25,7 @@ _OF_CLUSTERS = ("couplings_", "covariance_", "clusters_", "summary_")
 _PULL, _MAX_PULL = 2.0, 0.3  # standard errors of the gradient; learning rates an update
 _FALSE = 0.05  # probability that noise alone yields a coupling
 _MOST_SITES, _MOST_DISTINCT_SITES = 2**24, 2**22
+_ENOUGH_BLOCKS = 200  # rows, or tiles of fewer rows, that tell how gradients scatter
 _MOST_ROWS_OF_VARIANCE, _MOST_SITES_OF_VARIANCE = 2000, 2**19
 
 
@@ -85,7 +86,7 @@ def _past(past, clusters, data):
 
 
 def _observations(plan, data, states, unit, rng):
-    """Return the inner sites of all rows, those of some rows one by one, and the share of these rows."""
+    """Return the inner sites of all rows, those of some rows block by block, and the share of these rows."""
     geometry = plan.geometry
     n_inner = math.prod(geometry.inner_shape(plan.lattice_shape))
     ratios = unit / np.unique(data.temperature)[::-1]
@@ -97,7 +98,11 @@ def _observations(plan, data, states, unit, rng):
     n_some = min(n_used, _MOST_ROWS_OF_VARIANCE, max(1, _MOST_SITES_OF_VARIANCE // n_inner))
     some = np.linspace(0, n_used - 1, n_some).astype(int)
     some = some if rows is None else rows[some]
-    parts = [each_site(block, geometry, first) for first, block in data.blocks(states, plan.lattice_shape, unit, some)]
+    least = tuple(2 * width for width in geometry.window_shape)
+    tile = tiles(geometry.inner_shape(plan.lattice_shape), math.ceil(_ENOUGH_BLOCKS / n_some), least)
+    parts = [
+        each_site(block, geometry, first, tile) for first, block in data.blocks(states, plan.lattice_shape, unit, some)
+    ]
     joined = (np.concatenate([getattr(part, name) for part in parts]) for name in ("bases", "counts", "ratio", "row"))
     return seen, Observations(*joined), n_some / n_used
 

@@ -22,6 +22,7 @@ _RIDGE = 1e-3
 # A coupling of this many thresholds is no longer pulled towards zero.
 _FREE_FROM = 2.0
 _SMALL_MOVE, _LARGE_MOVE = 1e-3, 3.0  # standard errors
+_MIN_BLOCKS = 30
 _SAME_WEIGHT, _REWEIGHTINGS = 1e-3, 100
 _ENTERS = 1.05  # so that nothing enters only to leave again
 _SITES_A_CALL = 2**18  # so that Ctrl-C is answered soon
@@ -67,7 +68,7 @@ class SparseFit:
 class Problem:
     """-log pseudo-likelihood of observations as a function of couplings; `past` adds that of rows that are gone.
 
-    `some_rows` are the sites of a `share` of the rows, kept row by row. They tell how the gradient scatters from row
+    `some_rows` are the sites of a `share` of the rows, kept row by row (or tile by tile). They tell how the gradient scatters from row
     to row: sites of one row are not independent.
     """
 
@@ -101,9 +102,15 @@ class Problem:
         return total
 
     def variance(self, couplings: Floats, columns: NDArray[np.intp]) -> Floats:
-        """Return the covariance of the gradient by some couplings, rows being independent."""
+        """Return the covariance of the gradient by some couplings, rows being independent.
+
+        Too few rows cannot tell; their sites are then taken as independent.
+        """
         scores = row_scores(self.clusters, self.some_rows, self.powers, couplings, columns)
-        return self.past.on(columns)[2] + scores.T @ scores / self.share
+        past = self.past.on(columns)[2]
+        if len(scores) < _MIN_BLOCKS:
+            return past + self.information(couplings, columns) - self.past.on(columns)[1]
+        return past + scores.T @ scores / self.share
 
 
 def _sample(seen: Observations, rng: np.random.Generator) -> list[tuple[Observations, float]]:
@@ -159,7 +166,7 @@ def row_scores(
         each = np.einsum("na,nak->nk", residual[:, 1:].astype(np.float32), f)
         start = np.flatnonzero(np.append(True, np.diff(part.row) != 0))
         scores[part.row[start]] += np.add.reduceat(each, start, axis=0)
-    return scores
+    return scores[np.unique(seen.row)]
 
 
 def fit_sparse(

@@ -109,8 +109,13 @@ class Rows:
         return replace(self, weight=np.ones(len(self.codes)))
 
 
-def each_site(rows: Rows, geometry: WindowGeometry, first_row: int = 0) -> Observations:
-    """Return one observation for each inner site all of whose neighbours are measured."""
+def each_site(
+    rows: Rows, geometry: WindowGeometry, first_row: int = 0, tile: NDArray[np.int64] | None = None
+) -> Observations:
+    """Return one observation for each inner site all of whose neighbours are measured.
+
+    With `tile`, a number for each inner site, the tiles of a row count as rows.
+    """
     shape = (len(rows.codes), *geometry.inner_shape(rows.codes.shape[1:]))
     good = _complete(rows, geometry, shape)
     at = _flat(rows.codes, geometry, good)
@@ -120,7 +125,25 @@ def each_site(rows: Rows, geometry: WindowGeometry, first_row: int = 0) -> Obser
     own = at((0,) * (rows.codes.ndim - 1))
     counts[np.arange(len(row)), own] = rows.weight[row]
     bases = geometry.bases(at, len(row))
-    return Observations(bases, counts, rows.ratio[row].astype(np.float32), (row + first_row).astype(np.int32))
+    block = row + first_row
+    if tile is not None:
+        block = block * (int(tile.max()) + 1) + np.tile(tile, len(rows.codes))[good]
+        order = np.argsort(block, kind="stable")
+        bases, counts, row, block = bases[order], counts[order], row[order], block[order]
+    return Observations(bases, counts, rows.ratio[row].astype(np.float32), block.astype(np.int32))
+
+
+def tiles(inner_shape: tuple[int, ...], n_wanted: int, least: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return the number of a tile for each inner site: about `n_wanted` tiles, if none gets shorter than `least`."""
+    n_parts = [1] * len(inner_shape)
+    while math.prod(n_parts) < n_wanted:
+        sizes = [n / p / w for n, p, w in zip(inner_shape, n_parts, least, strict=True)]
+        axis = int(np.argmax(sizes))
+        if sizes[axis] < 2:
+            break
+        n_parts[axis] += 1
+    parts = [np.arange(n) * p // n for n, p in zip(inner_shape, n_parts, strict=True)]
+    return np.ravel_multi_index(np.meshgrid(*parts, indexing="ij"), n_parts).ravel()
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skhamiltonian import IsingSampler, LocalHamiltonian
+from skhamiltonian._local.clusters import clusters_of
 from skhamiltonian._local.premise import common_hamiltonian_gain
 from skhamiltonian._utils.alphabet import enumerate_states
 
@@ -256,14 +258,14 @@ def by_network(windows):
         window_shape=2,
         symmetries=SYMMETRIES,
         hidden_layer_sizes=(8,),
-        max_iter=15,
+        max_iter=6,
         batch_size=256,
         random_state=0,
     ).fit(windows[:800])
 
 
 def test_a_network_learns_the_same_energy(windows, local, by_network):
-    assert by_network.n_iter_ == len(by_network.validation_scores_) == 15
+    assert by_network.n_iter_ == len(by_network.validation_scores_) == 6
     X = windows[:200]
     assert by_network.score(X) == pytest.approx(local.score(X), abs=0.03)  # other sites are inner ones
     flipped = X.copy()
@@ -297,7 +299,7 @@ def test_a_network_goes_on_and_needs_its_own_shape(windows, by_network):
     with pytest.raises(ValueError, match="can't go on"):
         again.set_params(hidden_layer_sizes=(7,)).fit(windows[:200])
     with pytest.raises(ValueError, match="can't go on"):
-        again.set_params(hidden_layer_sizes=()).fit(windows[:200])
+        again.set_params(hidden_layer_sizes=(), batch_size="auto").fit(windows[:200])
 
 
 def test_torch_is_left_as_it_was(windows, by_network):
@@ -358,3 +360,31 @@ def test_ctrl_c_leaves_the_model_as_it_was(windows, local, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         again.fit(windows[:500])
     assert pickle.dumps(again) == before
+
+
+def test_couplings_of_a_dense_energy_are_within_their_errors():
+    """All clusters of a 2x2 window with random couplings, drawn from the enumerated law on a 3x3 torus."""
+    rng = np.random.default_rng(3)
+    clusters = clusters_of((2, 2), 2, [np.arange(4)], even=False)
+    truth = 0.2 * rng.normal(size=clusters.n_clusters)
+    states = enumerate_states((-1, 1), 9)
+    H = brute_force_energy(clusters.table(truth), (states + 1) // 2, (3, 3), (2, 2), 2, True)
+    p = np.exp(-H)
+    X = states[rng.choice(len(p), 20_000, p=p / p.sum())]
+    model = LocalHamiltonian(lattice_shape=(3, 3), boundary="periodic", window_shape=2, sparsity=0).fit(X)
+    error = model.couplings_ + truth
+    assert len(error) == 10
+    assert 1 - chi2.cdf(error @ np.linalg.solve(model.covariance_, error), 10) > 1e-3
+    assert model.table_ == pytest.approx(clusters.table(truth), abs=0.05)
+
+
+def test_few_large_rows_have_errors_as_many_small_ones(windows):
+    X = IsingSampler((64, 64), 2.5, random_state=3).sample(n_samples=40)
+    kwargs = {"boundary": "periodic", "symmetries": SYMMETRIES, "random_state": 0}
+    z, errors = [], []
+    for k in range(20):
+        model = LocalHamiltonian(2.5, lattice_shape=(64, 64), **kwargs).fit(X[2 * k : 2 * k + 2])
+        errors.append(np.sqrt(model.covariance_[0, 0]))
+        z.append((model.couplings_[0] - 1) / errors[-1])
+    assert max(errors) < 2 * min(errors)
+    assert 0.6 < np.sqrt(np.mean(np.square(z))) < 1.5
