@@ -68,8 +68,8 @@ class SparseFit:
 class Problem:
     """-log pseudo-likelihood of observations as a function of couplings; `past` adds that of rows that are gone.
 
-    `some_rows` are the sites of a `share` of the rows, kept row by row (or tile by tile). They tell how the gradient scatters from row
-    to row: sites of one row are not independent.
+    `some_rows` are the sites of a `share` of the rows, row by row or tile by tile. They tell how the gradient scatters
+    from row to row: sites of one row are not independent.
     """
 
     clusters: Clusters
