@@ -134,7 +134,10 @@ for label, (system, symmetries, temperatures) in systems.items():
     curves[label] = {
         "true": phase_curve(system, temperatures, n_samples=5000, random_state=1),
         "from couplings": phase_curve(
-            contrast.to_sampler(T0), temperatures, n_samples=5000, random_state=2
+            contrast.to_sampler(temperature=T0),
+            temperatures,
+            n_samples=5000,
+            random_state=2,
         ),
     }
     report(f"{label}: curves")
@@ -154,7 +157,7 @@ pair_model = PseudolikelihoodIsing(system.temperature, random_state=0).fit(
 averaged = InteractionExpansion(["pairs"], lattice_shape=(8, 8)).fit(
     data[label][:10_000], pair_model
 )
-pair_sampler = averaged.to_sampler(system.temperature)
+pair_sampler = averaged.to_sampler(temperature=system.temperature)
 curves[label]["pair model"] = phase_curve(
     pair_sampler, temperatures, n_samples=5000, random_state=3
 )

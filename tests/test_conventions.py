@@ -18,7 +18,7 @@ FILES = {path.relative_to(PACKAGE).with_suffix("").as_posix(): path for path in 
 ARROWS = {
     "_plotting": {"_curves", "_interactions", "_montecarlo", "_utils"},
     "_interactions": {"_ising", "_lattice", "_montecarlo", "_utils"},
-    "_baselines": {"_ising", "_lattice", "_montecarlo", "_utils"},
+    "_baselines": {"_interactions", "_ising", "_lattice", "_montecarlo", "_utils"},
     "_curves": {"_montecarlo", "_utils"},
     "_made": {"_lattice", "_montecarlo", "_utils"},
     "_ising": {"_lattice", "_montecarlo", "_utils"},

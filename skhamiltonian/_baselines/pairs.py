@@ -4,21 +4,28 @@ import math
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
-from sklearn.utils import gen_batches
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._interactions.estimator import InteractionExpansion
+from .._interactions.operators import coupling_matrix
+from .._interactions.problem import weighted_rows
 from .._ising.sampler import IsingSampler
+from .._lattice.symmetry import SYMMETRIES
 from .._montecarlo.sampler import ThermalSampler
-from .._utils.checks import check_number, check_temperature
+from .._utils.checks import (
+    check_lattice_shape,
+    check_names,
+    check_number,
+    check_temperature,
+)
 from .._utils.configurations import first_stray, validate_configurations
 from .._utils.memory import check_memory
 from .._utils.names import without_names
+from .._utils.warn import warn
+from .logistic import logistic_couplings
 
-_COPIES_OF_A_COUPLING = 6  # logistic weights, their variance, couplings and errors, and what makes them
-_BLOCK = 2**22  # influences on all couplings in one block of rows: 32 MB
+_COPIES_OF_A_COUPLING = 6  # coefficients, their variance, couplings and errors, and what makes them
 
 
 class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
@@ -29,16 +36,28 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
     .. math:: H(s) = -\sum_{i<j} J_{ij} s_i s_j - \sum_i h_i s_i, \qquad
               p(s_i = 1 \mid s_{\setminus i}) = \frac{1}{1 + e^{-2 (h_i + \sum_j J_{ij} s_j) / T_0}}
 
-    and scikit-learn's :class:`~sklearn.linear_model.LogisticRegression` learns one for every site [1]_. Of the two
-    estimates of a coupling, from its two ends, the mean is taken. No partition function is needed, and none is
-    learned: the energy is not normalised. Interactions of more than two spins are beyond this model.
+    and one is fitted for every site [1]_, with Jeffreys' prior, which removes the bias of few rows and keeps the
+    couplings finite if spins are never seen to disagree [2]_. Of the two estimates of a coupling, from its two ends,
+    the mean is taken. Or all sites of a lattice share their couplings, see `symmetries`. No partition function is
+    needed, and none is learned: the energy is not normalised. Interactions of more than two spins are not in it.
 
     Parameters
     ----------
     temperature : float, default=1.0
         Temperature T0 of the training configurations, in units of the couplings.
-    C : float, default=1.0
-        Inverse strength of the quadratic penalty of every logistic regression; ``inf`` is none.
+    C : float, default=inf
+        Inverse strength of a quadratic penalty on the couplings of every logistic regression; ``inf`` is none. What
+        a finite C takes off a coupling is part of its error.
+    lattice_shape : tuple of int, default=None
+        Shape of the lattice, sites in C order; None knows no lattice.
+    boundary : {"periodic", "open"} or a tuple of these, one per axis, default="periodic"
+        What is beyond the last site of an axis of a lattice: the first one, or sites that were not measured. The
+        latter needs a finite `max_distance`, and only sites with all of their pairs in the window are learned from.
+    max_distance : float, default=inf
+        Largest distance of a pair on a lattice with "translation", in lattice spacings.
+    symmetries : tuple of {"translation", "point-group", "spin-flip"}, default=()
+        "translation": pairs that translations carry into each other share one coupling, and all sites one field.
+        "point-group": pairs that turns and reflections carry into each other, too. "spin-flip": no fields.
     n_jobs : int, default=None
         Processes over the sites, as in scikit-learn.
     random_state : int, RandomState instance or None, default=None
@@ -49,11 +68,13 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
     coupling_ : ndarray of shape (n_sites, n_sites)
         J_ij, symmetric, with zeros on the diagonal.
     coupling_std_ : ndarray of shape (n_sites, n_sites)
-        Standard errors, by the influence of every configuration.
+        Standard errors of the couplings, for rows that are independent; ``inf`` if the rows do not tell.
     field_ : ndarray of shape (n_sites,)
         h_i.
     field_std_ : ndarray of shape (n_sites,)
         Standard errors of the fields.
+    expansion_ : InteractionExpansion or None
+        With "translation", the couplings that are shared, by operator; None without.
     temperature_ : float
         The temperature T0 at which the model was fitted.
     states_ : ndarray of shape (2,)
@@ -67,6 +88,7 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
     ----------
     .. [1] J. Besag, "Statistical analysis of non-lattice data", The Statistician 24, 179 (1975); E. Aurell, M. Ekeberg,
        "Inverse Ising inference using all the data", Phys. Rev. Lett. 108, 090201 (2012).
+    .. [2] D. Firth, "Bias reduction of maximum likelihood estimates", Biometrika 80, 27 (1993).
 
     Examples
     --------
@@ -77,13 +99,30 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
     True
     """
 
-    def __init__(self, temperature=1.0, *, C=1.0, n_jobs=None, random_state=None):
+    _METHODS = IsingSampler._METHODS
+
+    def __init__(
+        self,
+        temperature=1.0,
+        *,
+        C=math.inf,
+        lattice_shape=None,
+        boundary="periodic",
+        max_distance=math.inf,
+        symmetries=(),
+        n_jobs=None,
+        random_state=None,
+    ):
         self.temperature = temperature
         self.C = C
+        self.lattice_shape = lattice_shape
+        self.boundary = boundary
+        self.max_distance = max_distance
+        self.symmetries = symmetries
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Learn fields and couplings.
 
         Parameters
@@ -92,6 +131,8 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
             Configurations of -1 and 1 at `temperature`.
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts; None is once.
 
         Returns
         -------
@@ -102,16 +143,31 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
         ------
         ValueError, TypeError
             If a parameter is out of range, or X holds other values than -1 and 1.
+
+        Warns
+        -----
+        UserWarning
+            If the rows hardly tell some couplings, whose errors then are wide; or if they refute a symmetry.
         """
         T0 = check_temperature(self.temperature, allow_infinite=False)
         check_number(self.C, "C", low=0, include_low=False)
+        symmetries = check_names(self.symmetries, "symmetries", SYMMETRIES)
         X = _spins(self, X, reset=True)
+        _, X, _, weight = weighted_rows(X, X, None, sample_weight)
         pairs = X.shape[1], X.shape[1]
         check_memory(pairs, np.float64, "an array of couplings", copies=_COPIES_OF_A_COUPLING, n_samples=len(X))
-        couplings, fields = logistic_couplings(X, self.C, self.n_jobs)
-        self.temperature_ = T0
-        self.coupling_, self.coupling_std_ = (T0 * one for one in couplings)
-        self.field_, self.field_std_ = (T0 * one for one in fields)
+        if self.lattice_shape is not None:
+            check_lattice_shape(self.lattice_shape, X.shape[1])
+        shared = self._shared(symmetries)
+        if shared is None:
+            found = self._by_site(X, weight, "spin-flip" not in symmetries)
+            coupling, coupling_std, field, field_std = (T0 * one for one in found)
+        else:
+            shared.fit(X, sample_weight=weight)
+            coupling, coupling_std, field, field_std = _of_pairs(shared, X.shape[1])
+        self.temperature_, self.expansion_ = T0, shared
+        self.coupling_, self.coupling_std_ = coupling, coupling_std
+        self.field_, self.field_std_ = field, field_std
         return self
 
     def energy(self, X):
@@ -154,20 +210,45 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
         local_field = s @ self.coupling_ + self.field_
         return float(-np.logaddexp(0, -2 * s * local_field / self.temperature_).sum(axis=1).mean())
 
-    def to_sampler(self):
-        """Return the Ising system that has these fields and couplings, at T0.
+    def to_sampler(self, lattice_shape=None, temperature=None, *, n_jobs=None, random_state=None):
+        """Return the Ising system that has these fields and couplings.
+
+        Parameters
+        ----------
+        lattice_shape : tuple of int, default=None
+            Shape of its lattice, of any size with the symmetry "translation"; None is that of the rows.
+        temperature : float, default=None
+            Temperature of the sampler; None is T0.
+        n_jobs : int, default=None
+            Threads of the sampler.
+        random_state : int, RandomState, Generator or None, default=None
+            Seed of the sampler; None is the constructor's.
 
         Returns
         -------
         sampler : IsingSampler
-            Its ``energy(X)`` is that of this model.
+            On the lattice of the rows its ``energy(X)`` is that of this model, unless rows are windows.
+
+        Raises
+        ------
+        ValueError
+            If another lattice is asked for and couplings are not the same everywhere.
         """
         check_is_fitted(self)
+        seed = self.random_state if random_state is None else random_state
+        if self.expansion_ is not None:
+            return self.expansion_.to_sampler(lattice_shape, temperature, n_jobs=n_jobs, random_state=seed)
+        shape = (self.n_features_in_,) if self.lattice_shape is None else self.lattice_shape
+        if lattice_shape is not None and check_lattice_shape(lattice_shape) != tuple(shape):
+            raise ValueError(
+                f"lattice_shape must be {tuple(shape)}, for only couplings with the symmetry 'translation' have a "
+                f"meaning on another lattice, got {lattice_shape!r}"
+            )
         pairs = np.transpose(np.nonzero(np.triu(self.coupling_)))
         terms = [(float(self.coupling_[i, j]), [int(i), int(j)]) for i, j in pairs]
         terms += [(float(h), [i]) for i, h in enumerate(self.field_)]
-        shape, seed = (self.n_features_in_,), self.random_state
-        return IsingSampler(shape, self.temperature_, coupling=0.0, couplings=terms, random_state=seed)
+        T = self.temperature_ if temperature is None else temperature
+        return IsingSampler(shape, T, coupling=0.0, couplings=terms, n_jobs=n_jobs, random_state=seed)
 
     def _prepare(self):
         check_is_fitted(self)
@@ -189,6 +270,54 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
         tags.input_tags.categorical = True
         return tags
 
+    def _shared(self, symmetries):
+        """Return the expansion that fits shared couplings, None if every pair has its own."""
+        if "translation" not in symmetries:
+            if "point-group" in symmetries:
+                raise ValueError(f"symmetries with 'point-group' need 'translation', too, got {self.symmetries!r}")
+            if self.boundary != "periodic":
+                raise ValueError("boundary needs symmetries with 'translation', got none")
+            return None
+        if self.lattice_shape is None:
+            raise ValueError(f"symmetries={self.symmetries!r} need lattice_shape, such as (16, 16), got None")
+        if math.inf != self.C:
+            raise ValueError(
+                f"C must be inf with 'translation', whose shared couplings need no penalty, got {self.C!r}"
+            )
+        return InteractionExpansion(
+            ["field", "pairs"],
+            lattice_shape=self.lattice_shape,
+            boundary=self.boundary,
+            max_distance=check_number(self.max_distance, "max_distance", low=0),
+            symmetries=symmetries,
+            method="pseudolikelihood",
+            sparse=False,
+            temperature=self.temperature,
+        )
+
+    def _by_site(self, X, weight, with_field):
+        """Return couplings and fields of every pair and site, with errors, in units of T0."""
+        found = logistic_couplings(X, weight, self.C, with_field, self.n_jobs)
+        if found.coupling_is_wide.any():
+            n_wide, n_pairs = np.triu(found.coupling_is_wide).sum(), X.shape[1] * (X.shape[1] - 1) // 2
+            warn(
+                f"these rows hardly tell {n_wide} of {n_pairs} couplings: they are too few, or leave no doubt about a "
+                "site given all others. The errors are wide; more rows, rows at a higher temperature, or symmetries "
+                "that share couplings make them smaller"
+            )
+        return found[:4]
+
+
+def _of_pairs(expansion, n_sites):
+    """Return couplings and fields of all sites, with their errors, of an expansion in pairs and one field."""
+    matrices = [coupling_matrix(one, expansion.operators_, n_sites) for one in (expansion.coef_, expansion.coef_std_)]
+    fields = [np.zeros(n_sites), np.zeros(n_sites)]
+    for k, operator in enumerate(expansion.operators_):
+        if operator.sites.shape[1] == 1:
+            fields[0] += expansion.coef_[k]
+            fields[1] += expansion.coef_std_[k]
+    return *matrices, *fields
+
 
 def _spins(estimator, X, reset):
     X = validate_configurations(estimator, X, reset=reset)
@@ -196,66 +325,6 @@ def _spins(estimator, X, reset):
         row, column = stray
         raise ValueError(f"X must hold spins -1 and 1, got {X[row, column]} in row {row}, column {column}")
     return X
-
-
-def logistic_couplings(X, C, n_jobs):
-    r"""Return (J, error) and (h, error) in units of the temperature, from a logistic regression for every site.
-
-    With z the other spins and a 1, u_i = 2 (J_i, h_i) / T, p_i = 1 / (1 + exp(-u_i z)) and
-    H_i = sum_n p_i (1 - p_i) z z' the influence of configuration n on u_i is
-
-    .. math:: \psi_i = H_i^{-1} z \, ([s_i = 1] - p_i), \qquad
-              \sigma^2(J_{ij} / T) = \sum_n (\psi_{ij} + \psi_{ji})^2 / 16
-
-    A spin that never changes has no couplings, and the field that half a configuration more of each sign gives it.
-    """
-    n_sites = X.shape[1]
-    varies = np.flatnonzero(X.min(axis=0) != X.max(axis=0))
-    Z = np.ones((len(X), len(varies) + 1))
-    Z[:, :-1] = X[:, varies]
-    u = Parallel(n_jobs=n_jobs)(delayed(_site)(Z, k, C) for k in range(len(varies)))
-    u = np.reshape(u, (len(varies), len(varies) + 1))
-    inverse = [_inverse_curvature(Z, k, u[k], C) for k in range(len(varies))]
-    variance = np.zeros_like(u)
-    for rows in gen_batches(len(X), max(1, _BLOCK // max(1, u.size))):
-        z = Z[rows]
-        residual = (z[:, :-1] > 0) - 1 / (1 + np.exp(-z @ u.T))
-        psi = np.empty((len(z), *u.shape))
-        for k in range(len(varies)):
-            psi[:, k] = (z * residual[:, [k]]) @ inverse[k]
-        pair = psi[:, :, :-1]
-        variance[:, :-1] += ((pair + pair.transpose(0, 2, 1)) ** 2).sum(axis=0) / 16
-        variance[:, -1] += (psi[:, :, -1] ** 2).sum(axis=0) / 4
-    (J, J_std), (h, h_std) = np.zeros((2, n_sites, n_sites)), np.zeros((2, n_sites))
-    J[np.ix_(varies, varies)] = (u[:, :-1] + u[:, :-1].T) / 4
-    J_std[np.ix_(varies, varies)] = np.sqrt(variance[:, :-1])
-    up = (X > 0).sum(axis=0)
-    h[:] = np.log((up + 0.5) / (len(X) - up + 0.5)) / 2
-    h[varies], h_std[varies] = u[:, -1] / 2, np.sqrt(variance[:, -1])
-    return (J, J_std), (h, h_std)
-
-
-def _site(Z, k, C):
-    """Return the coefficients of all columns of Z, the last the intercept, for the sign of column k; 0 for itself."""
-    others = np.delete(np.arange(Z.shape[1] - 1), k)
-    if not len(others):
-        up = (Z[:, k] > 0).sum()
-        return np.array([0.0, math.log(up / (len(Z) - up))])
-    regression = LogisticRegression(C=C, solver="newton-cholesky", max_iter=1000, tol=1e-8)
-    regression.fit(Z[:, others], Z[:, k] > 0)
-    return np.insert(np.append(regression.coef_[0], regression.intercept_), k, 0.0)
-
-
-def _inverse_curvature(Z, k, u, C):
-    """Return the inverse of the Hessian H_i + 1 / C (couplings), zero in row and column k."""
-    others = np.delete(np.arange(Z.shape[1]), k)
-    p = 1 / (1 + np.exp(-Z @ u))
-    z = Z[:, others]
-    hessian = (z * (p * (1 - p))[:, None]).T @ z
-    hessian[np.diag_indices(len(others) - 1)] += 1 / C
-    inverse = np.zeros((Z.shape[1], Z.shape[1]))
-    inverse[np.ix_(others, others)] = np.linalg.pinv(hessian, hermitian=True)
-    return inverse
 
 
 def pseudo_log_likelihood(estimator, X, y=None):
@@ -295,7 +364,10 @@ def pseudo_log_likelihood(estimator, X, y=None):
     if isinstance(estimator, Pipeline):
         X = estimator[:-1].transform(X) if len(estimator) > 1 else X
         estimator = estimator[-1]
-    T0 = float(getattr(estimator, "temperature_", getattr(estimator, "temperature", 1.0)))
+    T0 = getattr(estimator, "temperature_", getattr(estimator, "temperature", None))
+    if T0 is None or np.isnan(T0):
+        raise ValueError("estimator must have a temperature, for its energy alone gives no probabilities, got none")
+    T0 = float(T0)
     named, X = X, validate_configurations(BaseEstimator(), X, reset=True)
     if hasattr(estimator, "feature_names_in_"):
         validate_data(estimator, named, reset=False, dtype=None, ensure_all_finite=False)

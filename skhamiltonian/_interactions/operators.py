@@ -24,6 +24,7 @@ class Operator(NamedTuple):
     name: str
     sites: Sites
     distance: float  # between the two sites of a term that are farthest apart
+    patterns: tuple[Sites, ...] = ()  # offsets >= 0, (order, n_axes), whose translates are its family; none: no lattice
 
 
 class Geometry(NamedTuple):
@@ -47,12 +48,12 @@ def lattice_operators(family: str, geometry: Geometry) -> list[Operator]:
     every term is an operator of its own and counts once.
     """
     distinct: dict[tuple[int, bytes], Operator] = {}
-    for name, sites, distance in _classes(family, geometry):
+    for name, sites, distance, patterns in _classes(family, geometry):
         sites = np.sort(sites, axis=1)
-        operators = [Operator(name, sites[np.lexsort(sites.T)], distance)]
+        operators = [Operator(name, sites[np.lexsort(sites.T)], distance, patterns)]
         if "translation" not in geometry.symmetries:
-            terms = np.unique(sites, axis=0)
-            operators = [Operator(f"{name.split()[0]} {_sites_text(term)}", term[None], distance) for term in terms]
+            terms, first = np.unique(sites, axis=0), name.split()[0]
+            operators = [Operator(f"{first} {_sites_text(term)}", term[None], distance, patterns) for term in terms]
         for operator in operators:
             if len(operator.sites):
                 distinct.setdefault((operator.sites.shape[1], operator.sites.tobytes()), operator)
@@ -64,23 +65,29 @@ def _sites_text(term: Sites) -> str:
     return "-".join(map(str, np.unique(term)))
 
 
-def _classes(family: str, geometry: Geometry) -> Iterator[tuple[str, Sites, float]]:
-    """Yield name, terms and distance of what one coupling stands for."""
+def _classes(family: str, geometry: Geometry) -> Iterator[tuple[str, Sites, float, tuple[Sites, ...]]]:
+    """Yield name, terms, distance and patterns of what one coupling stands for."""
     if family == "field":
         sites = np.arange(math.prod(geometry.shape))[:, None]
         for power in range(1, geometry.n_powers + 1):
-            yield "field" if power == 1 else f"s^{power}", np.repeat(sites, power, axis=1), 0.0
+            pattern = np.zeros((power, len(geometry.shape)), dtype=np.int64)
+            yield "field" if power == 1 else f"s^{power}", np.repeat(sites, power, axis=1), 0.0, (pattern,)
         return
     shape, wraps, steps = long_axes(geometry.shape, geometry.periodic)
-    tables: dict[str, tuple[list[Sites], float]] = {}
+    long = [axis for axis, length in enumerate(geometry.shape) if length > 1]
+    tables: dict[str, tuple[list[Sites], float, list[Sites]]] = {}
     for pattern in _patterns(family, shape, wraps, steps, geometry.max_distance):
         sites = translates(shape, wraps, pattern)
         proper = (np.diff(np.sort(sites, axis=1), axis=1) > 0).all(axis=1)  # not three in a row on a ring of two
         distance = max(float(np.linalg.norm(a - b)) for a in pattern for b in pattern)
         name = _name(family, pattern, geometry.symmetries)
-        tables.setdefault(name, ([], distance))[0].append(sites[proper])
-    for name, (parts, distance) in tables.items():
-        yield name, np.concatenate(parts), distance
+        everywhere = np.zeros((len(pattern), len(geometry.shape)), dtype=np.int64)
+        everywhere[:, long] = pattern
+        parts, _, patterns = tables.setdefault(name, ([], distance, []))
+        parts.append(sites[proper])
+        patterns.append(everywhere)
+    for name, (parts, distance, patterns) in tables.items():
+        yield name, np.concatenate(parts), distance, tuple(patterns)
 
 
 def _patterns(

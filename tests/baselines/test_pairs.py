@@ -11,6 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skhamiltonian import (
     BlockSpinTransformer,
     IndependentSites,
+    InteractionExpansion,
     IsingSampler,
     MADEHamiltonian,
     PseudolikelihoodIsing,
@@ -50,6 +51,7 @@ def expected_failures(estimator):
 SPINS_OF_INTEGERS = FunctionTransformer(Parity(), validate=True)
 
 
+@pytest.mark.filterwarnings("ignore:these rows hardly tell")
 @parametrize_with_checks(
     [make_pipeline(SPINS_OF_INTEGERS, PseudolikelihoodIsing())],
     expected_failed_checks=expected_failures,
@@ -114,10 +116,12 @@ def test_a_strong_penalty_leaves_nothing():
 def test_a_spin_that_never_changes():
     X = draws(500, 0)
     X[:, 3] = 1
-    pairs = PseudolikelihoodIsing(2.0).fit(X)
+    with pytest.warns(UserWarning, match="hardly tell 8 of 36 couplings"):
+        pairs = PseudolikelihoodIsing(2.0).fit(X)
     assert not pairs.coupling_[3].any()
     assert pairs.field_[3] == pytest.approx(2.0 * np.log(500.5 / 0.5) / 2)
-    assert np.isfinite(pairs.coupling_std_).all()
+    assert pairs.field_std_[3] == np.inf
+    assert np.isinf(pairs.coupling_std_).sum() == 16
     rest = PseudolikelihoodIsing(2.0).fit(np.delete(X, 3, axis=1))
     np.testing.assert_allclose(np.delete(np.delete(pairs.coupling_, 3, 0), 3, 1), rest.coupling_, atol=1e-6)
 
@@ -132,7 +136,7 @@ def test_energy_and_sampler_are_those_of_the_couplings():
     p = probabilities(pairs)
     assert X.shape == (20_000, 9)
     np.testing.assert_allclose(X.mean(axis=0), p @ s, atol=0.04)
-    curve = phase_curve(pairs, [1.5, 3.0], n_samples=4000, random_state=0)
+    curve = phase_curve(pairs, [1.5, 3.0], n_samples=4000, random_state=1)
     for T, value, error in zip(curve.temperatures, *curve["abs_magnetization"], strict=True):
         exact = probabilities(pairs, T) @ np.abs(s.mean(axis=1))
         assert abs(value - exact) < 4 * error
@@ -248,3 +252,141 @@ def test_independent_sites_have_a_phase_curve():
     exact = (np.exp(sites.log_prob_) @ [-1, 1]).mean()
     assert abs(value[0] - exact) < 4 * error[0]
     assert sites.sample(n_samples=0).shape == (0, 9)
+
+
+# ---------------------------------------------------------------------------------------------- errors of few rows
+
+
+def two_spins(n_samples, seed, temperature):
+    """Rows of two spins with J = 1."""
+    rng = np.random.default_rng(seed)
+    s, aligned = rng.choice([-1, 1], n_samples), rng.random(n_samples) < 1 / (1 + np.exp(-2 / temperature))
+    return np.stack([s, np.where(aligned, s, -s)], axis=1)
+
+
+@pytest.mark.parametrize(("n_samples", "temperature"), [(40, 2.0), (200, 1.0), (1000, 0.5)])
+def test_intervals_of_two_spins_cover_their_coupling(n_samples, temperature):
+    fits = [PseudolikelihoodIsing(temperature).fit(two_spins(n_samples, seed, temperature)) for seed in range(200)]
+    J, error = np.transpose([(fit.coupling_[0, 1], fit.coupling_std_[0, 1]) for fit in fits])
+    assert 0.60 < np.mean(np.abs(J - 1) < error) < 0.76
+    assert abs(np.mean(J) - 1) < 4 * np.std(J) / np.sqrt(200)
+
+
+def test_two_spins_that_never_differ_have_a_wide_error():
+    X = two_spins(100, 0, 0.5)
+    X[:, 1] = X[:, 0]
+    with pytest.warns(UserWarning, match="hardly tell 1 of 1 couplings") as log:
+        pairs = PseudolikelihoodIsing(0.5).fit(X)
+    assert len(log) == 1
+    up = np.log((np.sum(X[:, 0] > 0) + 0.5) / 0.5) + np.log((np.sum(X[:, 0] < 0) + 0.5) / 0.5)
+    assert pairs.coupling_[0, 1] == pytest.approx(0.5 * up / 4, rel=1e-4)  # half a row of each kind more
+    assert abs(pairs.coupling_[0, 1] - 1) < pairs.coupling_std_[0, 1]
+
+
+def test_what_a_penalty_takes_off_is_in_the_error():
+    X = two_spins(1000, 0, 0.5)
+    free, shrunk = PseudolikelihoodIsing(0.5).fit(X), PseudolikelihoodIsing(0.5, C=0.1).fit(X)
+    taken = free.coupling_ - shrunk.coupling_
+    assert taken[0, 1] > 2 * free.coupling_std_[0, 1]
+    np.testing.assert_allclose(shrunk.coupling_std_, np.hypot(free.coupling_std_, taken), rtol=1e-4)
+
+
+def test_more_couplings_than_rows_have_no_finite_error(spins):
+    with pytest.warns(UserWarning, match="hardly tell 66 of 66 couplings"):
+        pairs = PseudolikelihoodIsing().fit(spins(8, 12))
+    assert np.isinf(pairs.coupling_std_[np.triu_indices(12, k=1)]).all()
+
+
+def test_errors_are_the_dense_formula():
+    """Jeffreys' prior, influences over the root of 1 - h, and the information's own variance, written out."""
+    X, T = draws(60, 3)[:, :4], 2.0
+    with_ones = np.column_stack([X, np.ones(len(X))]).astype(float)
+    u, psi, own = np.zeros((4, 5)), np.zeros((60, 4, 5)), np.zeros((4, 5))
+    for i in range(4):
+        others = [j for j in range(5) if j != i]
+        z, y, w = with_ones[:, others], X[:, i] > 0, np.zeros(4)
+        for _ in range(200):
+            p = 1 / (1 + np.exp(-z @ w))
+            inverse = np.linalg.inv((z.T * p * (1 - p)) @ z)
+            h = p * (1 - p) * np.einsum("na,ab,nb->n", z, inverse, z)
+            w = w + 0.5 * inverse @ z.T @ (y - p + h * (0.5 - p))
+        u[i, others], own[i, others] = w, np.diag(inverse)
+        psi[:, i, others] = z @ inverse * ((y - p) / np.sqrt(1 - h))[:, None]
+    pairs = PseudolikelihoodIsing(T).fit(X)
+    for i, j in [(0, 1), (1, 3), (2, 3)]:
+        a, b = psi[:, i, j], psi[:, j, i]
+        rho = a @ b / np.sqrt(a @ a * (b @ b))
+        model = own[i, j] + own[j, i] + 2 * rho * np.sqrt(own[i, j] * own[j, i])
+        assert pairs.coupling_[i, j] == pytest.approx(T * (u[i, j] + u[j, i]) / 4, abs=1e-4)
+        assert pairs.coupling_std_[i, j] == pytest.approx(T * np.sqrt(max(((a + b) ** 2).sum(), model)) / 4, rel=1e-3)
+
+
+def test_weights_are_counts_of_rows():
+    X, counts = draws(300, 0)[:, :5], np.random.default_rng(0).integers(0, 4, 300)
+    weighted = PseudolikelihoodIsing(2.0).fit(X, sample_weight=counts)
+    repeated = PseudolikelihoodIsing(2.0).fit(np.repeat(X, counts, axis=0))
+    for name in ("coupling_", "coupling_std_", "field_", "field_std_"):
+        np.testing.assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-4, atol=1e-5)
+
+
+# ---------------------------------------------------------------------------------------------- shared couplings
+
+
+def test_shared_couplings_know_more_than_single_ones():
+    ising = IsingSampler((4, 4), 4.0, field=0.2, random_state=0)
+    X = ising.sample(n_samples=2000)
+    symmetries = ("translation", "point-group")
+    single = PseudolikelihoodIsing(4.0).fit(X)
+    shared = PseudolikelihoodIsing(4.0, lattice_shape=(4, 4), symmetries=symmetries).fit(X)
+    J = np.zeros((16, 16))
+    np.add.at(J, tuple(nearest_neighbours((4, 4), (True, True)).T), 1.0)
+    off = np.triu_indices(16, k=1)
+    z = ((shared.coupling_ - J - J.T) / shared.coupling_std_.clip(1e-9))[off]
+    assert np.abs(z).max() < 4
+    assert shared.coupling_std_[off].max() < single.coupling_std_[off].min() / 2
+    assert np.ptp(shared.field_) == 0
+    assert abs(shared.field_[0] - 0.2) < 4 * shared.field_std_[0]
+    np.testing.assert_allclose(shared.energy(X[:50]), shared.to_sampler().energy(X[:50]), atol=1e-9)
+    larger = shared.to_sampler((8, 8), 3.0)
+    up = np.ones((1, 64))
+    assert larger.energy(up)[0] == pytest.approx(4 * shared.energy(np.ones((1, 16)))[0])
+    assert larger.temperature == 3.0
+    even = PseudolikelihoodIsing(4.0, lattice_shape=(4, 4), symmetries=symmetries, max_distance=1.0)
+    with pytest.warns(UserWarning, match="refute the symmetry 'spin-flip'"):
+        even.set_params(symmetries=(*symmetries, "spin-flip")).fit(X)
+    assert not even.field_.any()
+
+
+def test_spin_flip_alone_leaves_out_fields():
+    pairs = PseudolikelihoodIsing(2.0, symmetries=("spin-flip",)).fit(draws(800, 0))
+    assert not pairs.field_.any()
+    assert not pairs.field_std_.any()
+    assert pairs.coupling_.any()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"symmetries": ("translation",)}, "need lattice_shape"),
+        ({"symmetries": ("point-group",), "lattice_shape": (3, 3)}, "need 'translation'"),
+        ({"symmetries": ("translation",), "lattice_shape": (3, 3), "C": 1.0}, "C must be inf"),
+        ({"symmetries": "rotation"}, "got 'rotation'"),
+        ({"boundary": "open"}, "boundary needs"),
+        ({"lattice_shape": (2, 3)}, "6 sites, but X has 9"),
+    ],
+)
+def test_bad_symmetries_are_refused_with_their_value(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        PseudolikelihoodIsing(**parameters).fit(draws(50, 0))
+
+
+def test_couplings_of_their_own_have_no_other_lattice():
+    with pytest.raises(ValueError, match=r"'translation' have a meaning on another lattice, got \(4, 4\)"):
+        PseudolikelihoodIsing(2.0).fit(draws(800, 0)).to_sampler((4, 4))
+
+
+def test_a_model_without_temperature_has_no_pseudo_likelihood():
+    X = draws(100, 0)
+    expansion = InteractionExpansion(sparse=False).fit(X, GLASS.energy(X))
+    with pytest.raises(ValueError, match="must have a temperature"):
+        pseudo_log_likelihood(expansion, X[:5])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import ndtr, stdtrit
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -186,15 +187,24 @@ def noisy(n, seed, shape=(4, 4), sigma=3.0):
     return X, ising.energy(X) + sigma * (1 + np.abs(X.sum(axis=1)) / 8) * rng.normal(size=n)
 
 
-def test_errors_are_those_of_a_bootstrap_over_configurations():
-    X, E = noisy(400, 0)
+@pytest.mark.parametrize("n_samples", [20, 400])
+def test_errors_are_the_dense_formula(n_samples):
+    X, E = noisy(n_samples, 0)
     expansion = InteractionExpansion(lattice_shape=(4, 4), sparse=False).fit(X, E)
-    rng = np.random.default_rng(0)
-    replicates = []
-    for _ in range(1000):
-        rows = rng.integers(len(X), size=len(X))
-        replicates.append(clone(expansion).fit(X[rows], E[rows]).coef_)
-    np.testing.assert_allclose(expansion.coef_std_, np.std(replicates, axis=0), rtol=0.12)
+    A = np.column_stack([-operator_sums(X, expansion.operators_), np.ones(n_samples)])
+    inverse = np.linalg.inv(A.T @ A)
+    residual, leverage = E - A @ inverse @ A.T @ E, np.einsum("ni,ij,nj->n", A, inverse, A)
+    V = inverse @ (A.T * (residual**2 / (1 - leverage))) @ A @ inverse
+    student = stdtrit(n_samples - A.shape[1], ndtr(1.0))
+    np.testing.assert_allclose(expansion.coef_std_, student * np.sqrt(np.diag(V))[:-1], rtol=1e-6)
+
+
+def test_errors_of_twenty_rows_are_the_scatter():
+    model = InteractionExpansion(lattice_shape=(4, 4), sparse=False)
+    fits = [clone(model).fit(*noisy(20, seed)) for seed in range(150)]
+    scatter = np.std([fit.coef_ for fit in fits], axis=0)
+    quoted = np.sqrt(np.mean([fit.coef_std_**2 for fit in fits], axis=0))
+    assert 0.93 < np.mean(quoted / scatter) < 1.20
 
 
 def coverage(fits, truth):
@@ -266,7 +276,7 @@ def test_contrast_is_the_likelihood_where_the_draws_are_many():
     draws = np.tile(everything, (2000, 1))  # the uniform law without its noise
     from_data = np.arange(len(data) + len(draws)) < len(data)
     log_q = np.full(len(from_data), -9 * np.log(2))
-    found = contrast(np.vstack([data, draws]), log_q, from_data, 3.0)
+    found = contrast(np.vstack([data, draws]), log_q, from_data, 3.0, np.ones(len(from_data)))
     log_p = everything @ found.coupling / 3.0
     p = np.exp(log_p - np.logaddexp.reduce(log_p))
     np.testing.assert_allclose(p @ everything, data.mean(axis=0), atol=0.05 * data.std(axis=0).max())
@@ -323,3 +333,22 @@ def test_contrast_corrects_a_wrong_model():
     assert abs(found["plaquette"] - 0.5) < 3 * error["plaquette"] < 0.25
     states = enumerate_states((-1, 1), 16).astype(np.int8)
     assert np.logaddexp.reduce(-asked.predict(states) / 4.5) == pytest.approx(0, abs=0.05)
+
+
+def test_contrastive_draws_have_a_seed():
+    ising = IsingSampler((3, 3))
+    X = exact_draws(ising, 5.0, 400, 0)
+    sites = IndependentSites(temperature=5.0).fit(X)
+    model = InteractionExpansion(lattice_shape=(3, 3), method="contrastive", sparse=False)
+    one, same, other = (clone(model).set_params(random_state=seed).fit(X, sites).coef_ for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert (one != other).all()
+
+
+def test_weights_are_counts_of_rows():
+    X, E = noisy(200, 0)
+    counts = np.random.default_rng(0).integers(0, 4, 200)
+    weighted = InteractionExpansion(lattice_shape=(4, 4)).fit(X, E, sample_weight=counts)
+    repeated = InteractionExpansion(lattice_shape=(4, 4)).fit(np.repeat(X, counts, axis=0), np.repeat(E, counts))
+    np.testing.assert_allclose(weighted.coef_, repeated.coef_, atol=1e-10)
+    np.testing.assert_allclose(weighted.coef_std_, repeated.coef_std_, rtol=1e-8)

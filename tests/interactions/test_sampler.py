@@ -14,7 +14,7 @@ def test_the_sampler_has_the_energy_of_the_expansion_up_to_its_constant(options,
     X, rng = spins(500, 20), np.random.default_rng(0)
     expansion = InteractionExpansion(lattice_shape=(4, 5), **options)
     expansion.fit(X, ising.energy(X) + 7 + rng.normal(size=500))
-    sampler = expansion.to_sampler(2.5, random_state=1)
+    sampler = expansion.to_sampler(temperature=2.5, random_state=1)
     new = spins(200, 20, seed=1)
     np.testing.assert_allclose(sampler.energy(new), expansion.predict(new) - expansion.intercept_, atol=1e-11)
     np.testing.assert_array_equal(expansion.energy(new), expansion.predict(new))
@@ -79,3 +79,66 @@ def test_models_of_different_temperatures_are_refused(spins):
     models = [IndependentSites(temperature=T).fit(X) for T in (1.0, 2.0)]
     with pytest.raises(ValueError, match=r"one temperature, got \[1.0, 2.0\]"):
         InteractionExpansion(method="contrastive").fit(X, models)
+
+
+# ---------------------------------------------------------------------------------------------- other lattices
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "open", ("open", "periodic")])
+@pytest.mark.parametrize("symmetries", [("translation", "point-group"), ("translation",)])
+def test_the_same_couplings_on_a_larger_lattice(boundary, symmetries, spins):
+    system = {"coupling": 0.7, "next_nearest_coupling": -0.2, "plaquette_coupling": 0.3, "field": 0.1}
+    small, large = (IsingSampler(shape, 2.0, boundary=boundary, **system) for shape in ((5, 5), (7, 9)))
+    expansion = InteractionExpansion(lattice_shape=(5, 5), boundary=boundary, symmetries=symmetries)
+    expansion.fit(spins(1500, 25), small.energy)
+    X = spins(50, 63)
+    sampler = expansion.to_sampler((7, 9))
+    np.testing.assert_allclose(sampler.energy(X), large.energy(X) if boundary == "periodic" else sampler.energy(X))
+    assert sampler.temperature == 2.0
+    if boundary != "periodic":
+        terms = sum(len(table) for _, table in sampler.couplings)
+        assert terms == sum(len(table) for _, table in expansion.to_sampler((7, 9)).couplings)
+
+
+def test_own_translates_are_recognised(spins):
+    x, y = np.indices((6, 6)).reshape(2, -1)
+    right, down, both = x * 6 + (y + 1) % 6, (x + 1) % 6 * 6 + y, (x + 1) % 6 * 6 + (y + 1) % 6
+    triangles = np.concatenate([np.c_[x * 6 + y, right, down], np.c_[right, down, both]])
+    system = IsingSampler((6, 6), 3.0, coupling=0.0, couplings=[(0.8, triangles)])
+    expansion = InteractionExpansion([("triangles", triangles), "pairs"], lattice_shape=(6, 6))
+    expansion.fit(spins(500, 36), system.energy)
+    larger = expansion.to_sampler((12, 12))
+    up = np.ones((1, 144))
+    assert larger.energy(up)[0] == pytest.approx(-0.8 * 288)
+    flipped = up.copy()
+    flipped[0, 40] = -1
+    assert larger.energy(flipped)[0] == pytest.approx(-0.8 * (288 - 12))
+
+
+def test_lattices_without_a_meaning_are_refused(spins):
+    X, ising = spins(500, 16), IsingSampler((4, 4), 2.0)
+    shared = InteractionExpansion(lattice_shape=(4, 4)).fit(X, ising.energy)
+    with pytest.raises(ValueError, match=r"at least \(1, 2\) for 'pair \(0, 1\)', got \(8, 1\)|axes of \(4, 4\)"):
+        shared.to_sampler((8, 1))
+    with pytest.raises(ValueError, match=r"axes of \(4, 4\), got \(64,\)"):
+        shared.to_sampler((64,))
+    single = InteractionExpansion(lattice_shape=(4, 4), symmetries=()).fit(X, ising.energy)
+    with pytest.raises(ValueError, match="not translation-invariant"):
+        single.to_sampler((8, 8))
+
+
+@pytest.mark.parametrize("y", ["energy", "model", "list"])
+def test_the_temperature_is_that_of_the_model(y, spins):
+    ising, X = IsingSampler((4, 4), 2.5), spins(300, 16)
+    y = {"energy": ising.energy, "model": ising, "list": [ising, ising.energy]}[y]
+    assert InteractionExpansion(lattice_shape=(4, 4)).fit(X, y).to_sampler().temperature == 2.5
+    numbers = InteractionExpansion(lattice_shape=(4, 4)).fit(X, ising.energy(X))
+    with pytest.raises(ValueError, match="temperature must be given"):
+        numbers.to_sampler()
+    given = InteractionExpansion(lattice_shape=(4, 4), temperature=3.0).fit(X, ising.energy(X))
+    assert given.to_sampler().temperature == 3.0
+
+
+def test_couplings_that_no_memory_holds_are_refused_at_once(spins, monkeypatch):
+    with pytest.raises(MemoryError, match=r"\(499500, 499500\).*max_distance"):
+        InteractionExpansion().fit(spins(10, 1000), np.zeros(10))

@@ -1,0 +1,188 @@
+"""Pair couplings by a logistic regression for every site, with errors that hold for few and for separable rows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.utils import gen_batches
+from sklearn.utils.parallel import Parallel, delayed
+
+from .._interactions.regression import pseudo_inverse
+
+_BLOCK = 2**22  # influences on all couplings in one block of rows: 32 MB
+_FALLBACK = 1.0  # inverse strength of the penalty where columns cannot be told apart
+_WIDE = 0.75  # standard error of a coefficient, in log odds, beyond which rows hardly tell it
+_MAX_NEWTON = 200
+
+Floats = NDArray[np.float64]
+
+
+class PairFit(NamedTuple):
+    """Couplings and fields over the temperature, their standard errors, and whether the rows hardly tell them."""
+
+    coupling: Floats  # (n_sites, n_sites)
+    coupling_error: Floats
+    field: Floats  # (n_sites,)
+    field_error: Floats
+    coupling_is_wide: NDArray[np.bool_]
+
+
+class _Site(NamedTuple):
+    """Coefficients of all columns for one site, and the inverse of their information; 0 for itself."""
+
+    u: Floats
+    inverse: Floats
+    bias: Floats  # of the penalty
+    known: NDArray[np.bool_]
+
+
+def logistic_couplings(X: NDArray, weight: Floats, C: float, with_field: bool, n_jobs: int | None) -> PairFit:
+    r"""Return couplings and fields in units of the temperature, from a logistic regression for every site.
+
+    With z the other spins and a 1, u_i = 2 (J_i, h_i) / T, p_i = 1 / (1 + exp(-u_i z)) and
+    H_i = sum_n p_i (1 - p_i) z z', the likelihood times Jeffreys' prior, det H_i^(1/2), is at its maximum
+    (D. Firth, Biometrika 80, 27 (1993)): that removes the bias of few rows, and is finite for separable ones. Of the
+    two ends of a pair the mean is taken, and
+
+    .. math:: \psi_i = H_i^{-1} z \frac{[s_i = 1] - p_i}{\sqrt{1 - h_i}}, \qquad
+              \sigma^2(J_{ij} / T) = \frac{1}{16} \max\Big(\sum_n (\psi_{ij} + \psi_{ji})^2,\;
+              \sigma_{ij}^2 + \sigma_{ji}^2 + 2 \rho \sigma_{ij} \sigma_{ji}\Big)
+
+    with the leverages h, the information's own \sigma_{ij}^2 = (H_i^{-1})_{jj} and \rho the correlation of \psi_ij and
+    \psi_ji: the first holds if the law is no pair model, the second if few rows decide. A finite `C` is a quadratic
+    penalty in place of the prior, and the difference of the two results is part of the error.
+
+    A spin that never changes has no couplings, and the field that half a configuration more of each sign gives it.
+    """
+    n_sites = X.shape[1]
+    varies = np.flatnonzero(X.min(axis=0) != X.max(axis=0))
+    Z = np.ones((len(X), len(varies) + with_field))
+    Z[:, : len(varies)] = X[:, varies]
+    separate = not np.isnan(pseudo_inverse((Z.T * weight) @ Z)[1]).any() and weight.sum() > Z.shape[1]
+    sites = Parallel(n_jobs=n_jobs)(delayed(_site)(Z, weight, k, C, separate) for k in range(len(varies)))
+    J, J_std, wide = (
+        np.zeros((n_sites, n_sites)),
+        np.full((n_sites, n_sites), np.inf),
+        np.ones((n_sites, n_sites), bool),
+    )
+    np.fill_diagonal(J_std, 0), np.fill_diagonal(wide, False)
+    h, h_std = np.zeros(n_sites), np.full(n_sites, np.inf if with_field else 0.0)
+    if with_field:
+        up = weight @ (X > 0)
+        h[:] = np.log((up + 0.5) / (weight.sum() - up + 0.5)) / 2
+    if len(varies):
+        both = np.ix_(varies, varies)
+        J[both], J_std[both], wide[both], field = _combined(Z, weight, sites)
+        if with_field:
+            h[varies], h_std[varies] = field
+    return PairFit(J, J_std, h, h_std, wide)
+
+
+def _combined(Z: Floats, weight: Floats, sites: list[_Site]):
+    """Return couplings, errors, whether they are wide, and (fields, errors) of the sites that vary."""
+    n = len(sites)
+    u, bias, known = (np.stack([getattr(site, name) for site in sites]) for name in ("u", "bias", "known"))
+    square, cross = _influences(Z, weight, sites)
+    own = np.stack([np.diag(site.inverse) for site in sites])
+    S, M = square[:, :n], own[:, :n]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rho = np.nan_to_num(cross / np.sqrt(S * S.T)).clip(-1, 1)
+    variance = np.maximum(S + S.T + 2 * cross, M + M.T + 2 * rho * np.sqrt(M * M.T)) / 16
+    told = known[:, :n] & known[:, :n].T
+    np.fill_diagonal(told, True)
+    np.fill_diagonal(variance, 0)
+    wide = ~(told & (2 * np.sqrt(variance) <= _WIDE))
+    error = np.where(told, np.sqrt(variance + ((bias[:, :n] + bias[:, :n].T) / 4) ** 2), np.inf)
+    field = np.empty((2, n))
+    if u.shape[1] > n:
+        field[0] = u[:, -1] / 2
+        spread = np.sqrt(np.maximum(square[:, -1], own[:, -1]) / 4 + (bias[:, -1] / 2) ** 2)
+        field[1] = np.where(known[:, -1], spread, np.inf)
+    return (u[:, :n] + u[:, :n].T) / 4, error, wide, field
+
+
+def _influences(Z: Floats, weight: Floats, sites: list[_Site]) -> tuple[Floats, Floats]:
+    """Return sum_n psi_ij^2 for all columns j, and sum_n psi_ij psi_ji for all sites j."""
+    n = len(sites)
+    u = np.stack([site.u for site in sites])
+    square, cross = np.zeros_like(u), np.zeros((n, n))
+    for rows in gen_batches(len(Z), max(1, _BLOCK // max(1, u.size))):
+        z = Z[rows]
+        p = expit(z @ u.T)
+        residual = (z[:, :n] > 0) - p
+        psi = np.empty((len(z), *u.shape))
+        for k, site in enumerate(sites):
+            psi[:, k] = z @ site.inverse
+            free = 1 - p[:, k] * (1 - p[:, k]) * (psi[:, k] * z).sum(axis=1)
+            psi[:, k] *= (residual[:, k] / np.sqrt(np.maximum(free, 1e-3)))[:, None]
+        pair = psi[:, :, :n]
+        square += np.einsum("nij,nij,n->ij", psi, psi, weight[rows])
+        cross += np.einsum("nij,nji,n->ij", pair, pair, weight[rows])
+    return square, cross
+
+
+def _site(Z: Floats, weight: Floats, k: int, C: float, separate: bool) -> _Site:
+    """Return the regression of the sign of column k on all other columns of Z, the last of which may be a 1."""
+    others = np.delete(np.arange(Z.shape[1]), k)
+    known = np.ones(Z.shape[1], dtype=bool)
+    if not separate:
+        gram = (Z[:, others].T * weight) @ Z[:, others]
+        known[others] = ~np.isnan(pseudo_inverse(gram)[1]) & (weight.sum() > len(others))
+        separate = known.all()
+    start = np.zeros(Z.shape[1])
+    step = len(Z) // (20 * Z.shape[1])
+    if step > 1:
+        start = _maximum(Z[::step], weight[::step], k, others, start, np.inf if separate else _FALLBACK)[0]
+    u, inverse = _maximum(Z, weight, k, others, start, np.inf if separate else _FALLBACK)
+    if np.inf == C:
+        return _Site(u, inverse, np.zeros_like(u), known)
+    penalised = _maximum(Z, weight, k, others, u, C)[0]
+    return _Site(penalised, inverse, penalised - u, known)
+
+
+def _maximum(Z, weight, k, others, u, C) -> tuple[Floats, Floats]:
+    """Return the coefficients of highest (penalised) likelihood and the inverse of their information, by Newton."""
+    y, couplings = Z[:, k] > 0, others[others < Z.shape[1] - (Z[:, -1] == 1).all()]
+    ridge = np.zeros(Z.shape[1])
+    ridge[couplings] = 1 / C
+    sub = np.ix_(others, others)
+
+    def at(u):
+        """Return the logarithm of what is maximised, its gradient and the inverse information."""
+        odds = Z @ u
+        p = expit(odds)
+        w = p * (1 - p)
+        information = (Z.T * (weight * w)) @ Z + np.diag(ridge)
+        inverse = np.zeros_like(information)
+        inverse[sub] = np.linalg.pinv(information[sub], hermitian=True) if np.inf > C else _inverse(information[sub])
+        value = -weight @ np.logaddexp(0, np.where(y, -odds, odds)) - (ridge * u**2).sum() / 2
+        pull = y - p
+        if np.inf == C:
+            value += np.linalg.slogdet(information[sub])[1] / 2
+            pull = pull + w * ((Z @ inverse) * Z).sum(axis=1) * (0.5 - p)
+        slope = np.zeros_like(u)
+        slope[others] = (Z.T @ (weight * pull) - ridge * u)[others]
+        return value, slope, inverse
+
+    value, slope, inverse = at(u)
+    for _ in range(_MAX_NEWTON):
+        step = inverse @ slope
+        if slope @ step < 1e-8:  # the square of the step in standard errors
+            break
+        step *= min(1, 2 / np.abs(step).max())
+        while True:
+            new = at(u + step)
+            if new[0] >= value - 1e-10 * abs(value) or np.abs(step).max() < 1e-6:
+                break
+            step /= 2
+        u = u + step
+        value, slope, inverse = new
+    return u, inverse
+
+
+def _inverse(information: Floats) -> Floats:
+    scale = np.sqrt(np.diag(information))
+    return np.linalg.inv(information / np.outer(scale, scale)) / np.outer(scale, scale)

@@ -1,0 +1,167 @@
+"""From checked configurations to couplings, by each method, and to the symmetries that they refute."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import gen_batches
+
+from .operators import FAMILIES, Geometry, Operator, lattice_operators, operator_sums
+from .problem import PROBLEMS, energies_of
+from .pseudolikelihood import Rows, estimate, is_wide, site_groups, totals
+from .refutation import couplings_differ, energy_differs, magnetization_differs, positions_differ, split
+from .regression import Projection, expand, project, support
+from .translation import inner_sites
+
+_ROWS_OF_TESTS = 8192
+_LARGEST_TABLE = 2**24  # values of operators: 128 MB
+
+
+@dataclass(frozen=True)
+class Task:
+    """Configurations, what they are worth, and the lattice they live on."""
+
+    X: NDArray
+    weight: NDArray[np.float64]
+    states: NDArray
+    shape: tuple[int, ...]
+    periodic: tuple[bool, ...]
+    temperatures: NDArray[np.float64]  # (n_rows,), nan if unknown
+
+
+@dataclass(frozen=True)
+class Couplings:
+    """What a method found: couplings J_k, the constant, standard errors, and which of these are wide."""
+
+    coupling: NDArray[np.float64]
+    constant: float
+    error: NDArray[np.float64]
+    wide: NDArray[np.bool_]
+
+
+def states_of(X: NDArray) -> NDArray:
+    """Return the values that occur in X, read block by block."""
+    return reduce(np.union1d, (X[rows] for rows in gen_batches(len(X), 4096)), np.empty(0, X.dtype))
+
+
+def by_energy(operators: Sequence[Operator], task: Task, asked, method: str, sparse: bool) -> Couplings:
+    """Fit couplings to energies, or to the difference between data and draws of models.
+
+    `asked` is what `fit` was given: y, and the rows with their names; and a seed.
+    """
+    problem = PROBLEMS[method](operators, task.X, asked, task.weight)
+    coupling, constant, error = expand(problem, sparse)
+    return Couplings(coupling, constant, error, np.zeros(len(coupling), dtype=bool))
+
+
+def by_pseudolikelihood(operators: Sequence[Operator], task: Task, sparse: bool) -> Couplings:
+    """Fit couplings to the laws of inner sites given all others; `sparse` leaves out operators that vanish."""
+    rows, sites = _rows(task), _sites(operators, task)
+    full = estimate(rows, site_groups(operators, sites, task.X.shape[1]), len(operators))
+    coupling, error = full.projection.coupling.copy(), np.sqrt(np.diag(full.projection.covariance))
+    wide = is_wide(full, error)
+    told = np.flatnonzero(full.known & np.isfinite(error))
+    if sparse and len(told):
+        found = Projection(coupling[told], 0.0, full.projection.covariance[np.ix_(told, told)])
+        size = 1e-9 / full.unit[told]
+        needed = np.full(len(operators), False)
+        needed[told] = support(found, size, task.weight.sum() * len(sites), task.weight.sum() - 1)
+        kept = np.flatnonzero(needed | (~full.known & (full.unit > 0)))
+        groups = site_groups([operators[k] for k in kept], sites, task.X.shape[1])
+        again = estimate(rows, groups, len(kept)).projection
+        coupling[:] = 0
+        coupling[kept], error[kept] = again.coupling, np.sqrt(np.diag(again.covariance))
+    return Couplings(coupling, 0.0, error, wide)
+
+
+def site_score(operators: Sequence[Operator], coupling: NDArray[np.float64], task: Task) -> float:
+    """Return the mean log pseudo-likelihood of an inner site in nats."""
+    sites = _sites(operators, task)
+    loss = totals(_rows(task), site_groups(operators, sites, task.X.shape[1]), coupling).loss
+    return -loss / (task.weight.sum() * len(sites))
+
+
+def _rows(task: Task, step: int = 1) -> Rows:
+    states = np.asarray(task.states, dtype=np.float64)
+    if len(states) == 1:
+        states = np.append(states, -states if states[0] else 1.0)  # the other state of a spin, or of a lattice gas
+    return Rows(task.X[::step], 1 / task.temperatures[::step], task.weight[::step], np.sort(states))
+
+
+def _sites(operators: Sequence[Operator], task: Task) -> NDArray[np.int64]:
+    inner = np.flatnonzero(inner_sites(operators, task.shape, task.periodic))
+    if not len(inner):
+        raise ValueError(
+            f"no site of windows of shape {task.shape} has all of its terms inside: take larger windows, or a smaller "
+            "max_distance"
+        )
+    if not all(task.periodic):
+        for operator in operators:
+            if len(operator.sites) > 1 and not operator.patterns:
+                raise ValueError(
+                    f"operator {operator.name!r} is not translation-invariant, so that nobody knows which sites of a "
+                    "window have all of its terms inside: with boundary='open' give all translates of its terms"
+                )
+    return inner
+
+
+def refuted(operators: Sequence[Operator], fewer: dict[str, Sequence[Operator]], task: Task, asked, method: str):
+    """Yield the assumed symmetries that the rows, or the energies of method="projection", refute.
+
+    `fewer` holds, for every symmetry, the operators of all others.
+    """
+    if method == "projection":
+        yield from _refuted_by_energy(operators, fewer, task, energies_of(asked[0], task.X, asked[1]))
+        return
+    windows = method == "pseudolikelihood" or all(task.periodic)
+    if "translation" in fewer and windows:
+        lattice, inner = (task.shape, task.periodic), np.flatnonzero(inner_sites(operators, task.shape, task.periodic))
+        if positions_differ(task.X, task.weight, lattice, inner):
+            yield "translation"
+    if "point-group" in fewer and len(task.states) > 1 and np.isfinite(task.temperatures).all():
+        parts = split(operators, fewer["point-group"])
+        step = -(-len(task.X) // _ROWS_OF_TESTS)
+        rows, sites = _rows(task, step), _sites(parts.operators, task)
+        found = estimate(rows, site_groups(parts.operators, sites, task.X.shape[1]), len(parts.operators))
+        if couplings_differ(found.projection, parts.whole, rows.weight.sum()):
+            yield "point-group"
+    if "spin-flip" in fewer and magnetization_differs(task.X, task.weight):
+        yield "spin-flip"
+
+
+def _refuted_by_energy(operators, fewer, task, energies):
+    energies = energies.mean(axis=1, keepdims=True)
+    variation = task.weight @ (energies[:, 0] - np.average(energies[:, 0], weights=task.weight)) ** 2
+    less = _residual(operators, task, energies)
+    for name, more in fewer.items():
+        if name == "translation":
+            more = [*operators, *_neighbours_by_site(task)]
+        if 3 * len(more) < len(task.X) and len(more) * len(task.X) < _LARGEST_TABLE:
+            right = _residual(more, task, energies)
+            if energy_differs(name, (variation, less, right), len(more), task.weight.sum()):
+                yield name
+
+
+def _neighbours_by_site(task):
+    """Return the field of every site and every bond of nearest neighbours as operators of their own."""
+    geometry = Geometry(task.shape, task.periodic, 1.0, ())
+    return [operator for family in FAMILIES[:2] for operator in lattice_operators(family, geometry)]
+
+
+def _residual(operators, task, energies):
+    """Return the sum of the squares of the residuals of a fit."""
+    values = operator_sums(task.X, operators)
+    varies = values.std(axis=0) > 1e-12 * np.abs(values.mean(axis=0))
+    found = project(values[:, varies], energies, task.weight)
+    residual = energies[:, 0] - found.constant + values[:, varies] @ found.coupling
+    return task.weight @ residual**2
+
+
+def single(values: NDArray[np.float64]) -> float:
+    """Return the one value of an array, nan if there are several."""
+    return float(values[0]) if len(values) and (values == values[0]).all() else math.nan
