@@ -13,7 +13,6 @@ from .chains import is_cooled, start_chains
 from .ground_state import Landscape, landscape, satisfying_state
 from .groups import ChainGroup, Engine, new_engine
 from .kernels import energies
-from .multispin import uniform_couplings
 from .tempering import ladder
 from .terms import SpinSystem
 
@@ -177,15 +176,19 @@ def _records(chains: ChainGroup, engine: Engine, n: int) -> tuple[list[np.ndarra
 
 
 def _may_be_rigid(engine: Engine) -> bool:
-    """Return whether single spins may see no motion at all although lines or clusters of them move.
+    """Return whether single spins may see no motion at all although whole lines of spins turn over.
 
-    That is so if strong bonds stand beside weak ones, or sites have two neighbours: a domain costs much to begin and
-    nothing to grow. A trial then proves nothing unless spins flip.
+    That is so if sites have two strong bonds, and the others together are weak against T: a domain on a line costs much
+    to begin and little to grow. A trial then proves nothing unless spins flip.
     """
-    if engine.method != "heat-bath" or engine.ground_state is None:
+    system = engine.system
+    if engine.method != "heat-bath" or engine.ground_state is None or system.largest_order > 2:
         return False
-    couplings = uniform_couplings(engine.system)
-    return couplings is None or int(np.diff(couplings.start).max(initial=0)) == 2
+    sites = np.repeat(np.arange(system.n_sites), np.diff(system.site_start))
+    bonds = np.where(np.diff(system.term_start) == 2, np.abs(system.strength), 0.0)[system.site_terms]
+    strongest_first = np.lexsort((-bonds, sites))
+    others = np.arange(len(sites)) - system.site_start[sites] >= 2  # in that order
+    return bool(bonds[strongest_first][others].sum() < engine.temperature * system.n_sites)
 
 
 def _trial_chains(engine: Engine, request: Request) -> int:

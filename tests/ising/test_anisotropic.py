@@ -173,8 +173,8 @@ def test_couplings_are_read_once_a_call():
         assert Counted.n_read == 1
 
 
-@pytest.mark.parametrize("couplings", [iter([(1.0, [0, 1])]), zip([1.0], [[0, 1]], strict=True), {1.0: [0, 1]}, "ab"])
-def test_couplings_that_can_be_read_once_are_refused(couplings):
+@pytest.mark.parametrize("couplings", [{1.0: [0, 1]}, "ab", 3])
+def test_couplings_that_are_no_list_are_refused(couplings):
     with pytest.raises(TypeError, match=r"couplings must be a list of \(strength, sites\), got"):
         IsingSampler((6,), 2.0, couplings=couplings).sample()
 
