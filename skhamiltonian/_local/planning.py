@@ -38,6 +38,13 @@ class Starts:
         weight = np.exp((E.min() - E) / temperature)
         return rng.choice(len(E), n, p=weight / weight.sum())
 
+    def phases(self, first: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return labels of the ordered states from which chains started, and of their energies; 0 if cooled."""
+        if self.cooled:
+            return np.zeros_like(first), np.zeros_like(first)
+        E = self.ordered.energy[first]
+        return first, np.round(E / (1e-9 * np.abs(E).max(initial=1e-300))).astype(np.int64)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -116,26 +123,26 @@ def _pilot(
             q[:, t], r[:, t] = (s * lowest).mean(axis=1), (s * np.roll(s, 1, axis=0)).mean(axis=1)
         if system.is_even:
             m, q, r = np.abs(m), np.abs(q), np.abs(r)
-        tau = stride * max(autocorrelation_time(_without_phases(x, first, starts)) for x in (E, m, q, r))
+        one = starts.phases(first)
+        two = [1j * np.roll(labels, 1) + labels for labels in one]  # of a chain and of the one before it
+        series = [_without_phases(x, *phases) for x, phases in ((E, one), (m, one), (q, one), (r, two))]
+        tau = stride * max(map(autocorrelation_time, series))
         if n >= 10 * tau or _pilot_price(group, system, 2 * n) > budget:
             return tau, n, n >= 10 * tau
         n *= 2
 
 
-def _without_phases(x: NDArray[np.float64], first: NDArray[np.int64], starts: Starts) -> NDArray[np.float64]:
-    """Return x without the mean differences of chains that started from ordered states of the same energy.
+def _without_phases(x: NDArray[np.float64], phase: NDArray[Any], level: NDArray[Any]) -> NDArray[np.float64]:
+    """Return x (n_chains, n_records) without the mean differences between phases of the same level.
 
-    Symmetry makes such states equivalent: chains are divided among them at the start, and need not change from one to
-    another.
+    Symmetry makes ordered states of the same energy equivalent: chains are divided among them at the start, and need
+    not change from one to another.
     """
-    if starts.cooled:
-        return x
     result = x.copy()
-    level = np.round(starts.ordered.energy[first] / (1e-9 * np.abs(starts.ordered.energy).max(initial=1e-300)))
     for value in np.unique(level):
         same_level = level == value
-        for phase in np.unique(first[same_level]):
-            result[first == phase] += x[same_level].mean() - x[first == phase].mean()
+        for each in np.unique(phase[same_level]):
+            result[phase == each] += x[same_level].mean() - x[phase == each].mean()
     return result
 
 

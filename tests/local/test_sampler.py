@@ -216,7 +216,7 @@ def test_no_window_holds_two_sites_of_a_colour(shape, periodic):
 @pytest.mark.parametrize("metropolis", [False, True])
 @pytest.mark.parametrize("n_states", [2, 3])
 def test_network_moves_keep_g_and_follow_the_law(n_states, metropolis):
-    table = 0.5 * np.random.default_rng(0).normal(size=n_states**2)
+    table = 1.2 * np.random.default_rng(0).normal(size=n_states**2)
     known = LocalEnergy(np.arange(n_states), (1, 2), table)
     system = LocalSystem(as_network(known), (2, 2), (True, False), field=0.2)
     same = LocalSystem(known, (2, 2), (True, False), field=0.2)
