@@ -17,6 +17,7 @@ from skhamiltonian import (
     IndependentSites,
     InteractionExpansion,
     IsingSampler,
+    LocalHamiltonian,
     MADEHamiltonian,
     PhaseCurve,
     PseudolikelihoodIsing,
@@ -35,6 +36,7 @@ IMAGES = np.random.default_rng(1).normal(X.reshape(10, 6, 6), 0.1)
 ISING = IsingSampler(SHAPE, 2.0, n_sweeps=1, burn_in=1, random_state=0)
 MADE = MADEHamiltonian(2.0, hidden_layer_sizes=(4,), max_iter=1, random_state=0)
 FREE, PAIRS = IndependentSites(2.0, random_state=0), PseudolikelihoodIsing(2.0, random_state=0)
+LOCAL = LocalHamiltonian(2.0, lattice_shape=SHAPE, boundary="periodic", window_shape=2, random_state=0)
 EXPANSION = InteractionExpansion(lattice_shape=SHAPE)
 BLOCKS = BlockSpinTransformer(2, stride=1, lattice_shape=SHAPE)
 MAJORITY = clone(BLOCKS).set_params(rule="majority")
@@ -49,12 +51,17 @@ LEARNERS = {
     "MADEHamiltonian.fit": lambda X: np.concatenate([w.ravel() for w in clone(MADE).fit(X).coefs_]),
     "MADEHamiltonian.partial_fit": lambda X: clone(MADE).partial_fit(X).intercepts_[-1],
     "IndependentSites.fit": lambda X: clone(FREE).fit(X).log_prob_,
+    "LocalHamiltonian.fit": lambda X: clone(LOCAL).fit(X).table_,
+    "LocalHamiltonian.partial_fit": lambda X: clone(LOCAL).partial_fit(X).table_,
 }
 READERS = {
     "MADEHamiltonian.energy": lambda X: fitted(MADE).energy(X),
     "MADEHamiltonian.score": lambda X: fitted(MADE).score(X),
     "IndependentSites.energy": lambda X: fitted(FREE).energy(X),
     "IsingSampler.energy": lambda X: fitted(ISING).energy(X),
+    "LocalHamiltonian.energy": lambda X: fitted(LOCAL).energy(X),
+    "LocalHamiltonian.score": lambda X: fitted(LOCAL).score(X),
+    "LocalSampler.energy": lambda X: fitted(LOCAL).to_sampler().energy(X),
     "PseudolikelihoodIsing.energy": lambda X: fitted(PAIRS).energy(X),
     "PseudolikelihoodIsing.score": lambda X: fitted(PAIRS).score(X),
     "pseudo_log_likelihood": lambda X: pseudo_log_likelihood(fitted(MADE), X),
@@ -167,8 +174,13 @@ def refuses(function, given, message):
         np.testing.assert_array_equal(given, before)
 
 
-@pytest.mark.parametrize("kind", REFUSED)
-@pytest.mark.parametrize("entry", CONFIGURATIONS)
+TAKES_MASKS = {"LocalHamiltonian.fit", "LocalHamiltonian.partial_fit", "LocalHamiltonian.score"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind"),
+    [(e, k) for e in CONFIGURATIONS for k in REFUSED if not (e in TAKES_MASKS and k == "masked")],
+)
 def test_what_is_no_table_of_numbers_is_refused_with_the_way_out(entry, kind):
     make, message = REFUSED[kind]
     refuses(CONFIGURATIONS[entry], make(), message)
@@ -265,6 +277,8 @@ ESTIMATORS = [
     (BLOCKS, lambda m: m.fit_transform(X)),
     (PAIRS, lambda m: m.fit(X).energy(X) + m.sample().sum()),
     (FREE, lambda m: m.fit(X).score(X) + m.sample().sum()),
+    (LOCAL, lambda m: m.fit(X).score(X) + m.energy(X)),
+    (LOCAL, lambda m: m.fit(X).to_sampler().sample(n_samples=3)),
     (ISING, lambda m: curve_of(m)),
     (clone(MADE).set_params(lattice_shape=SHAPE), lambda m: curve_of(m.fit(X))),
     (EXPANSION, lambda m: m.fit(X, ISING.energy).predict(X)),
@@ -279,6 +293,11 @@ TILTED = PhaseCurve(
 )
 FUNCTIONS = {
     "MADEHamiltonian.sample": (lambda **k: fitted(MADE).sample(**k), "temperature n_samples field method n_chains"),
+    "LocalHamiltonian.to_sampler": (lambda **k: fitted(LOCAL).to_sampler(**k).sample(), "lattice_shape temperature"),
+    "LocalSampler.sample": (
+        lambda **k: fitted(LOCAL).to_sampler().sample(**k),
+        "temperature n_samples field method",
+    ),
     "IsingSampler.sample": (lambda **k: ISING.sample(**k), "temperature n_samples field"),
     "IsingSampler.iter_sample": (
         lambda **k: next(ISING.iter_sample(**({"n_samples": 2} | k)), 0),
