@@ -3,13 +3,14 @@
 import math
 from functools import partial
 
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils import sklearn_compat as _callbacks
 from .._utils.alphabet import encode_states, learn_states
 from .._utils.checks import check_flag, check_lattice_shape
 from .._utils.configurations import validate_configurations
+from .._utils.repeatable import check_parameters_repeatable
 from .energy import LARGEST_TABLE, LocalEnergy, energies
 from .fitting import learn, stored_network
 from .parameters import check_parameters, plan
@@ -241,8 +242,9 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
 
     def _learn(self, X, y, sample_weight, goes_on, adds=False):
         """Fit, and assign all that is learned at once; add up what `goes_on` names."""
+        check_parameters_repeatable(self)
         check_parameters(self)
-        seen = clone(self)  # so that a failure, Ctrl-C too, leaves this object as it was
+        seen = _callbacks.twin(self)  # so that a failure, Ctrl-C too, leaves this object as it was
         past = {name: value for name, value in vars(self).items() if name.endswith("_")} if goes_on else {}
         vars(seen).update(past)
         data = read(seen, X, y, sample_weight, self.temperature, reset=not goes_on)

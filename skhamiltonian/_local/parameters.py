@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from .._utils.checks import (
     check_number,
     check_temperature,
 )
+from .._utils.memory import check_memory
 from .windows import WindowGeometry
 
 # Up to this many patterns every function of a window is a sum of clusters, whose couplings are a convex problem.
@@ -87,6 +89,8 @@ def plan(local, n_samples, n_sites, states, *, one_pass=False):
             f"windows of shape {geometry.window_shape} have {n_patterns} patterns; without hidden layers they may have "
             f"{MOST_PATTERNS}: pass hidden_layer_sizes='auto' or a smaller window_shape"
         )
+    for pair in pairwise((math.prod(geometry.window_shape), *hidden)):
+        check_memory(pair, np.float32, f"an array of weights of hidden_layer_sizes={local.hidden_layer_sizes!r}")
     _refuse_what_would_be_idle(local, hidden)
     return Plan(
         shape,

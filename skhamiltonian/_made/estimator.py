@@ -287,7 +287,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         check_parameters_repeatable(self)
         p = self.get_params(deep=False) | changed
         check_parameters(p)
-        trial = _twin(self)  # so that a failure, Ctrl-C too, leaves this object as it was
+        trial = _callbacks.twin(self)  # so that a failure, Ctrl-C too, leaves this object as it was
         X = validate_configurations(trial, X, reset=not added)
         counts = check_counts(sample_weight, len(X))
         if counts is not None:
@@ -494,13 +494,6 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = True
         return tags
-
-
-def _twin(estimator):
-    """Return another object with the same attributes."""
-    twin = object.__new__(type(estimator))
-    vars(twin).update(vars(estimator))
-    return twin
 
 
 def _joined(made, learned):

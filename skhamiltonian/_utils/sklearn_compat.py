@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks, where it has them (1.9 and later)."""
+"""scikit-learn's callbacks, if it has them (1.9 and later), and estimators that are fitted on trial."""
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -35,3 +35,10 @@ def end(context, estimator):
     """Tell the callbacks that fit is over."""
     if context is not None:
         context.call_on_fit_task_end(estimator=estimator)
+
+
+def twin(estimator):
+    """Return another object with the same attributes, not copies of them: a shared generator stays shared."""
+    other = object.__new__(type(estimator))
+    vars(other).update(vars(estimator))
+    return other
