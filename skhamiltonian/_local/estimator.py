@@ -6,10 +6,12 @@ from functools import partial
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
+from .._lattice.refuted import warn_of_refuted
 from .._utils import sklearn_compat as _callbacks
 from .._utils.alphabet import encode_states, learn_states
 from .._utils.checks import check_flag, check_lattice_shape
 from .._utils.configurations import validate_configurations
+from .._utils.repeatable import check_parameters_repeatable
 from .energy import LARGEST_TABLE, LocalEnergy, energies
 from .fitting import learn, stored_network
 from .parameters import check_parameters, plan
@@ -241,6 +243,7 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
 
     def _learn(self, X, y, sample_weight, goes_on, adds=False):
         """Fit, and assign all that is learned at once; add up what `goes_on` names."""
+        check_parameters_repeatable(self)
         check_parameters(self)
         seen = clone(self)  # so that a failure, Ctrl-C too, leaves this object as it was
         past = {name: value for name, value in vars(self).items() if name.endswith("_")} if goes_on else {}
@@ -259,6 +262,8 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
         names = ("n_features_in_", "feature_names_in_")
         vars(self).update({name: vars(seen)[name] for name in names if name in vars(seen)}, **learned)
         self.window_shape_ = todo.geometry.window_shape
+        if not goes_on and data.measured is None:
+            warn_of_refuted(data.X, todo.lattice_shape, todo.symmetries)
         return self
 
     def score(self, X, y=None):
