@@ -6,6 +6,7 @@ from functools import partial
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from .._lattice.refuted import warn_of_refuted
 from .._utils import sklearn_compat as _callbacks
 from .._utils.alphabet import encode_states, learn_states
 from .._utils.checks import check_flag, check_lattice_shape
@@ -261,6 +262,8 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
         names = ("n_features_in_", "feature_names_in_")
         vars(self).update({name: vars(seen)[name] for name in names if name in vars(seen)}, **learned)
         self.window_shape_ = todo.geometry.window_shape
+        if not goes_on and data.measured is None:
+            warn_of_refuted(data.X, todo.lattice_shape, todo.symmetries)
         return self
 
     def score(self, X, y=None):

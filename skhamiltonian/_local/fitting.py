@@ -10,6 +10,7 @@ from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
 
 from .._utils.checks import seed_sequence
+from .._utils.torch_state import plain_torch
 from .clusters import clusters_of, window_group
 from .network import WindowNetwork
 from .parameters import MOST_HELD_OUT, MOST_PATTERNS, MOST_SITES
@@ -113,6 +114,7 @@ def _group(plan, shape):
     return group if "point-group" in plan.symmetries else [np.arange(math.prod(shape))]
 
 
+@plain_torch()
 def _learn_network(local, plan, data, states, past, report, rng):
     from .training import Course, DivergedError, WindowModule, train
 

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from skhamiltonian import IsingSampler, MADEHamiltonian
+from skhamiltonian import IsingSampler, LocalHamiltonian, MADEHamiltonian
 from skhamiltonian._lattice.refuted import refuted
 
 ALL = ("translation", "point-group", "spin-flip")
@@ -93,3 +93,11 @@ def test_fit_names_the_refuted_symmetry_once():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.fit(X)
+
+
+def test_a_local_energy_names_the_refuted_symmetry():
+    X = ising((6, 6), 2.0, 1000)
+    local = LocalHamiltonian(2.0, lattice_shape=(6, 6), window_shape=2, symmetries=("spin-flip",), random_state=0)
+    with pytest.warns(UserWarning, match="data refute .*'spin-flip'") as seen:
+        local.fit(X[X.mean(axis=1) > 0])
+    assert [one.filename for one in seen] == [__file__]

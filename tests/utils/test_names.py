@@ -33,7 +33,7 @@ USES = {
     "expansion of a method": lambda: EXPANSION.fit(X, MADE.energy).predict(X),
     "expansion of several models": lambda: EXPANSION.fit(X, [MADE, MADE]),
     "expansion of a sampler": lambda: EXPANSION.fit(X, ISING).score(X, ISING.energy),
-    "expansion of a function": lambda: EXPANSION.fit(X, lambda s: -1.0 * s[:, 0] * s[:, 1]).score(X, ISING),
+    "expansion of a function": lambda: EXPANSION.fit(X, lambda s: ISING.energy(s[:, :])).score(X, ISING),
     "contrastive": lambda: InteractionExpansion(lattice_shape=(4, 4), method="contrastive").fit(X, MADE),
     "energy of an unfitted sampler": lambda: ISING.energy(X),
     "display": lambda: EnergyDisplay.from_estimator(MADE, X, ISING.energy),

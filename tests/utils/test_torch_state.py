@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from skhamiltonian import MADEHamiltonian
+from skhamiltonian import LocalHamiltonian, MADEHamiltonian
 from skhamiltonian._utils.torch_state import plain_torch
 
 X = np.random.default_rng(0).choice(np.array([-1, 0, 1], np.int8), (300, 9))
@@ -72,6 +72,20 @@ def test_a_fit_is_the_same_in_any_state_of_torch(name, expected):
     with STATES[name]():
         before = state()
         found = weights()
+        assert state() == before
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", ["float64", "device", "no_grad", "inference_mode", "autocast"])
+def test_a_local_fit_is_the_same_in_any_state_of_torch(name):
+    def energies():
+        local = LocalHamiltonian(1.0, lattice_shape=(3, 3), boundary="periodic", hidden_layer_sizes=(4,), max_iter=2)
+        return local.set_params(window_shape=2, random_state=0).fit(X).energy(X)
+
+    expected = energies()
+    with STATES[name]():
+        before = state()
+        found = energies()
         assert state() == before
     np.testing.assert_array_equal(found, expected)
 
