@@ -14,11 +14,11 @@ def test_the_sampler_has_the_energy_of_the_expansion_up_to_its_constant(options,
     X, rng = spins(500, 20), np.random.default_rng(0)
     expansion = InteractionExpansion(lattice_shape=(4, 5), **options)
     expansion.fit(X, ising.energy(X) + 7 + rng.normal(size=500))
-    sampler = expansion.to_sampler(temperature=2.5, random_state=1)
+    sampler = expansion.to_sampler(temperature=8.0, random_state=1)
     new = spins(200, 20, seed=1)
     np.testing.assert_allclose(sampler.energy(new), expansion.predict(new) - expansion.intercept_, atol=1e-11)
     np.testing.assert_array_equal(expansion.energy(new), expansion.predict(new))
-    assert sampler.temperature == 2.5
+    assert sampler.temperature == 8.0
     assert sampler.lattice_shape == (4, 5)
     assert sampler.sample(n_samples=3).shape == (3, 20)
 
