@@ -1,0 +1,84 @@
+"""Windows and the pseudo-likelihood of clusters: two routes to each number."""
+
+import numpy as np
+import pytest
+
+from skhamiltonian._local.clusters import clusters_of, window_group
+from skhamiltonian._local.sparse import NOTHING, Problem, row_scores
+from skhamiltonian._local.windows import Rows, WindowGeometry, counted, each_site, neighbourhoods
+
+RNG = np.random.default_rng(0)
+GEOMETRY = WindowGeometry((2, 3), 3, (False, True))
+RATIOS = np.array([0.5, 1.0, 1.7])
+
+
+@pytest.fixture(scope="module")
+def rows():
+    codes = RNG.integers(0, 3, (15, 4, 5)).astype(np.int8)
+    measured = RNG.random(codes.shape) < 0.98
+    codes, measured, ratio = (np.repeat(each, 2, axis=0) for each in (codes, measured, RNG.choice(RATIOS, 15)))
+    return Rows(codes, ratio, RNG.integers(0, 3, 30).astype(float), measured)
+
+
+@pytest.fixture(scope="module")
+def problem(rows):
+    clusters = clusters_of((2, 3), 3, window_group((2, 3), (4, 5), (False, True)), even=True)
+    seen = counted([rows], GEOMETRY, RATIOS)
+    return Problem(clusters, seen, GEOMETRY.powers, each_site(rows, GEOMETRY), 1.0, NOTHING, RNG)
+
+
+def test_an_inner_site_sees_its_neighbours():
+    values = np.arange(20).reshape(1, 4, 5)
+    assert GEOMETRY.inner_shape((4, 5)) == (2, 5)
+    for offset in GEOMETRY.neighbourhood:
+        seen = GEOMETRY.seen_at(values, offset)[0]
+        for i, j in np.ndindex(2, 5):
+            assert seen[i, j] == values[0, 1 + i + offset[0], (j + offset[1]) % 5]
+
+
+def test_counting_keeps_every_site(rows, problem):
+    one_by_one, seen = each_site(rows, GEOMETRY), problem.observations
+    assert len(seen) < len(one_by_one) == len(neighbourhoods(rows, GEOMETRY))
+    assert seen.counts.sum(axis=0) == pytest.approx(one_by_one.counts.sum(axis=0))
+
+    def sums(sites):
+        weight = sites.counts.sum(axis=1) * sites.ratio
+        return [weight @ sites.bases.astype(float), weight @ sites.bases.astype(float) ** 2]
+
+    np.testing.assert_allclose(sums(seen), sums(one_by_one))
+
+
+def test_row_scores_add_up_to_the_gradient(problem):
+    couplings = 0.1 * RNG.normal(size=problem.clusters.n_clusters)
+    columns = np.arange(problem.clusters.n_clusters)
+    scores = row_scores(problem.clusters, problem.some_rows, problem.powers, couplings, columns)
+    gradient = problem.loss_and_gradient(couplings)[1]
+    assert scores.sum(axis=0) == pytest.approx(gradient, abs=1e-2)
+    assert np.abs(gradient).max() > 5
+
+
+def test_gradient_and_information_are_derivatives(problem):
+    couplings = 0.1 * RNG.normal(size=problem.clusters.n_clusters)
+    columns = np.array([0, 3, 10])
+    information = problem.information(couplings, columns)
+    _, gradient = problem.loss_and_gradient(couplings)
+    for k, column in enumerate(columns):
+        step = np.zeros_like(couplings)
+        step[column] = 1e-4
+        (above, up), (below, down) = (problem.loss_and_gradient(couplings + s) for s in (step, -step))
+        assert (above - below) / 2e-4 == pytest.approx(gradient[column], rel=1e-5, abs=1e-4)
+        assert ((up - down) / 2e-4)[columns] == pytest.approx(information[k], rel=1e-3, abs=1e-2)
+
+
+def test_couplings_are_those_of_the_table(problem):
+    clusters = problem.clusters
+    couplings = RNG.normal(size=clusters.n_clusters)
+    assert clusters.couplings(clusters.table(couplings)) == pytest.approx(couplings)
+
+
+def test_clusters_of_a_square_window():
+    assert clusters_of((3, 3), 2, [np.arange(9)], even=False).n_clusters == 2**9 - 2 * 2**6 + 2**4
+    names = clusters_of((2, 2), 2, window_group((2, 2), (8, 8), (True, True)), even=True).degrees
+    assert sorted(names.sum(axis=1)) == [2, 2, 4]  # nearest, diagonal, plaquette
+    unequal = clusters_of((2, 2), 2, window_group((2, 2), (8, 9), (True, True)), even=True)
+    assert unequal.n_clusters == 4  # nearest neighbours along each axis
