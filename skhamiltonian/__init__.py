@@ -14,6 +14,7 @@ from ._interactions.operators import Operator as _Operator
 from ._ising.exact import ising_exact
 from ._ising.sampler import IsingSampler
 from ._local.estimator import LocalHamiltonian
+from ._local.premise import common_hamiltonian_gain
 from ._made.estimator import MADEHamiltonian
 from ._montecarlo.draws import Draws, Estimate
 from ._montecarlo.sampler import ThermalSampler
@@ -58,6 +59,7 @@ __all__ = [
     "PseudolikelihoodIsing",
     "ThermalSampler",
     "Worldlines",
+    "common_hamiltonian_gain",
     "crossing_temperature",
     "extract_windows",
     "ising_exact",
