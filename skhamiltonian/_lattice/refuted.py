@@ -77,7 +77,7 @@ def _strongest(name: str, v: Array) -> Refutation | None:
     each, columns = zip(*_FEATURES[name](v), strict=True)
     a = np.concatenate(columns, axis=1).astype(np.float64)
     labels = [label for label, c in zip(each, columns, strict=True) for _ in range(c.shape[1])]
-    mean, (error, n_eff) = a.mean(axis=0), _error(a)
+    mean, (error, n_eff) = a.mean(axis=0), error_of_mean(a)
     varies = error > 1e-6 * np.abs(v).max() / math.sqrt(len(a))
     certain = ~varies & (np.abs(mean) > 1e-3 * np.abs(v).max())  # a constant that is not zero
     error = np.where(varies, error, np.abs(v).max() / len(a))
@@ -90,7 +90,7 @@ def _strongest(name: str, v: Array) -> Refutation | None:
     return Refutation(name, labels[best], float(mean[best]), float(error[best]))
 
 
-def _error(a: Array) -> tuple[Array, Array]:
+def error_of_mean(a: Array) -> tuple[Array, Array]:
     """Return the standard error of the mean of every column and how many independent rows it is worth."""
     n = len(a)
     d = a - a.mean(axis=0)

@@ -1,0 +1,65 @@
+"""Whether rows look like windows of something larger than themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._utils.mapped import release_pages
+from .refuted import error_of_mean
+
+_MAX_ROWS, _MAX_VALUES, _MIN_ROWS = 16_384, 2**23, 50
+_SIGMAS = 5.0  # by which opposite edges must be less alike than neighbours
+_EQUAL_SIGMAS, _EQUAL_SHARE = 3.0, 0.025  # edges are like the interior: within three errors, which are small enough
+
+
+def looks_like_window(X: NDArray[Any], shape: tuple[int, ...]) -> bool:
+    """Return whether the correlations of neighbours are those of a window of something larger.
+
+    On a torus, opposite edges are neighbours, as correlated as all others. In a closed system with open boundaries,
+    neighbours at an edge have fewer paths between them, and are less correlated than neighbours inside. In a window
+    neither holds: opposite edges are far from each other, and the edges are like the interior.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_sites)
+        Configurations, as numbers; at most 16 384 rows are read.
+    shape : tuple of int
+        Shape of the lattice. A chain has no edges to look at: a window of a chain is a chain.
+
+    Returns
+    -------
+    bool
+        True if the data show it; False if they do not, or cannot tell.
+    """
+    axes = [axis for axis, length in enumerate(shape) if length >= 4]
+    rows = min(_MAX_ROWS, max(_MIN_ROWS, _MAX_VALUES // X.shape[1]), len(X))
+    if rows < _MIN_ROWS or len(axes) < 2:
+        return False
+    v = np.asarray(X[np.arange(rows) * len(X) // rows], dtype=np.float32).reshape(rows, *shape)
+    release_pages(X)
+    v = v - v.mean()
+    pairs = [_neighbours(v, along, across) for along in axes for across in axes if along != across]
+    edge, inside = (np.mean(part, axis=0) for part in zip(*pairs, strict=True))
+    torn = [inside - _opposite(v, axis) for axis in axes]
+    columns = np.stack([edge - inside, *torn], axis=1)
+    means, (errors, _) = columns.mean(axis=0), error_of_mean(columns)
+    c = inside.mean()
+    is_torn = np.all(np.sign(c) * means[1:] > _SIGMAS * errors[1:])
+    is_sharp = _EQUAL_SIGMAS * errors[0] < _EQUAL_SHARE * abs(c)
+    return bool(is_torn and is_sharp and abs(means[0]) < _EQUAL_SIGMAS * errors[0])
+
+
+def _neighbours(v: NDArray[np.float32], along: int, across: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the products of neighbours along one axis, in each row the mean at both edges across it and inside."""
+    layers = np.moveaxis(v, (across + 1, along + 1), (1, 2))
+    products = (layers[:, :, 1:] * layers[:, :, :-1]).reshape(*layers.shape[:2], -1).mean(axis=2, dtype=np.float64)
+    return products[:, [0, -1]].mean(axis=1), products[:, 1:-1].mean(axis=1)
+
+
+def _opposite(v: NDArray[np.float32], axis: int) -> NDArray[Any]:
+    """Return the mean product of opposite edges in each row."""
+    layers = np.moveaxis(v, axis + 1, 1).reshape(len(v), v.shape[axis + 1], -1)
+    return (layers[:, -1] * layers[:, 0]).mean(axis=1, dtype=np.float64)
