@@ -27,6 +27,8 @@ U64 = NDArray[np.uint64]
 
 # Sites whose log q is one number: the product of their 16 normalisers takes one logarithm and does not overflow.
 BLOCK = 16
+# Tails start and end at multiples of what the compiler makes one step of a loop.
+ALIGN = 16
 # Rows of weights that are added together.
 GROUP = 4
 _0, _1, _2, _3, _4, _8, _12 = (np.uint64(i) for i in (0, 1, 2, 3, 4, 8, 12))
@@ -36,8 +38,8 @@ _16 = np.uint64(BLOCK)
 class Layers(NamedTuple):
     """The weights of a network: matrix l leads to layer l, the last layer is the logits; skip weights come last."""
 
-    weights: F32  # flat, row after row
-    rows: U64  # (n_matrices, n_inputs), where a row of weights starts
+    weights: F32  # flat, of every row the part that is not masked
+    rows: U64  # (n_matrices, n_inputs), where the weight from an input to the first unit would stand
     lows: U64  # (n_matrices, n_inputs), the first unit that sees an input, rounded down
     starts: U64  # (n_layers, n_sites), the first unit of each layer that sees a site, rounded down
     stops: U64  # (n_layers,), the padded number of units
@@ -126,22 +128,28 @@ def _add_rows(layers: Layers, matrix: int, n: int, index: U64, change: F32, out:
     w, rows, lows = layers.weights, layers.rows[matrix], layers.lows[matrix]
     stop = layers.stops[min(matrix, len(layers.stops) - 1)]
     for k in range(_0, n, _4):
+        low = lows[index[k + _3]]  # the highest of the four
+        for j in range(k, k + _3):
+            x, p = change[j], rows[index[j]]
+            for i in range(lows[index[j]], low):
+                out[i] += x * w[p + i]
         a, b, c, d = change[k], change[k + _1], change[k + _2], change[k + _3]
         p, q, r, s = rows[index[k]], rows[index[k + _1]], rows[index[k + _2]], rows[index[k + _3]]
-        for i in range(lows[index[k]], stop):
+        for i in range(low, stop):
             out[i] += (a * w[p + i] + b * w[q + i]) + (c * w[r + i] + d * w[s + i])
 
 
 @kernel
 def _list_changes(start: int, stop: int, old: F32, new: F32, index: U64, change: F32) -> int:
-    """List the units that change, then zeros up to a full group; return how many change."""
+    """List the units that change, then no changes of the last one up to a full group; return how many change."""
     n = _0
     for i in range(start, stop):
         difference = new[i] - old[i]
         index[n], change[n] = i, difference
         n += np.uint64(difference != 0)
-    for i in range(n, n + _4):
-        index[i], change[i] = _0, np.float32(0.0)
+    if n > _0:
+        for i in range(n, n + _4):
+            index[i], change[i] = index[n - _1], np.float32(0.0)
     return n
 
 
@@ -201,7 +209,8 @@ def _propose(sites: Any, shift: Codes, wraps: bool, chain: int, target: Target, 
         codes[site] += shift[k]
     for k in range(n):
         inputs[index[k]] += change[k]
-    change[n : n + GROUP], index[n : n + GROUP] = np.float32(0.0), 0
+    for k in range(n, n + GROUP):
+        index[k], change[k] = index[max(n - 1, 0)], np.float32(0.0)
     return n
 
 
@@ -240,8 +249,9 @@ def _keep(site: int, chain: int, layers: Layers, state: State) -> None:
         hidden, new_hidden = state.hidden[chain, layer], state.new_hidden[layer]
         for i in range(layers.starts[layer, site], layers.stops[layer]):
             pre[i] = new_pre[i]
-        for i in range(layers.starts[layer, site], layers.stops[layer]):
-            hidden[i] = new_hidden[i]
+        if layer < len(layers.starts) - 1:
+            for i in range(layers.starts[layer, site], layers.stops[layer]):
+                hidden[i] = new_hidden[i]
     for block in range(site // BLOCK, len(state.new_terms)):
         state.terms[chain, block] = state.new_terms[block]
 

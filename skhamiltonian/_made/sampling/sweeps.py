@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.sweep import BLOCK, GROUP, Layers, State, Target, log_q_of_blocks, sweep
+from ..kernels.sweep import ALIGN, BLOCK, GROUP, Layers, State, Target, log_q_of_blocks, sweep
 from ..network import Array, Codes, Network, activate, encode_ordered
 from .law import Law
 
@@ -135,7 +135,7 @@ def _refresh(state: State, network: Network, layers: Layers, target: Target) -> 
 
 
 def _padded(n: int) -> int:
-    return -(-n // BLOCK) * BLOCK
+    return -(-n // ALIGN) * ALIGN
 
 
 def _layers(network: Network) -> Layers:
@@ -150,12 +150,14 @@ def _layers(network: Network) -> Layers:
     flat, size = [], 0
     for i, matrix in enumerate(matrices):
         layer = min(i, len(degrees) - 1)
-        flat.append(np.pad(matrix, ((0, 0), (0, stops[layer] - matrix.shape[1]))).ravel())
-        rows[i, : len(matrix)] = size + stops[layer] * np.arange(len(matrix))
-        lows[i, : len(matrix)] = np.searchsorted(degrees[layer], seen[i if layer == i else -1]) // BLOCK * BLOCK
+        low = np.searchsorted(degrees[layer], seen[i if layer == i else -1]) // ALIGN * ALIGN
+        padded = np.pad(matrix, ((0, 0), (0, stops[layer] - matrix.shape[1])))
+        flat.append(padded[np.arange(stops[layer]) >= low[:, None]])
+        rows[i, : len(matrix)] = size + np.cumsum(stops[layer] - low) - stops[layer]
+        lows[i, : len(matrix)] = low
         size += flat[-1].size
-    starts = [np.searchsorted(degree, site + 1) // BLOCK * BLOCK for degree in degrees[:-1]]
-    starts.append(site // BLOCK * BLOCK * width)
+    starts = [np.searchsorted(degree, site + 1) // ALIGN * ALIGN for degree in degrees[:-1]]
+    starts.append(site // ALIGN * ALIGN * width)
     u64 = (np.array(a, np.uint64) for a in (starts, stops))
     return Layers(np.concatenate(flat), rows, lows, *u64, _ACTIVATIONS[network.activation], network.skip is not None)
 
