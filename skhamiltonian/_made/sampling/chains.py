@@ -83,9 +83,7 @@ def _tiles(n_chains: int, seed: np.random.SeedSequence) -> list[tuple[slice, np.
     return [(slice(first, first + TILE), child) for first, child in zip(starts, seed.spawn(len(starts)), strict=True)]
 
 
-def _run(
-    network: Network, plan: ChainPlan, seed: np.random.SeedSequence
-) -> Callable[..., SiteChains | LadderChains]:
+def _run(network: Network, plan: ChainPlan, seed: np.random.SeedSequence) -> Callable[..., SiteChains | LadderChains]:
     """Return what makes chains of a method."""
     if plan.method == "window":
         moves = _moves(network, plan.lattice_shape or (network.n_sites,), seed.spawn(1)[0])

@@ -36,9 +36,7 @@ class Law:
 
     def is_exact(self, network: Network) -> bool:
         """Whether ancestral draws have equal weights: exponent 1 without field and calibration, or exponent 0."""
-        return not self.has_field and (
-            self.exponent == 0.0 or (self.exponent == 1.0 and network.calibration is None)
-        )
+        return not self.has_field and (self.exponent == 0.0 or (self.exponent == 1.0 and network.calibration is None))
 
     def tempered(self, exponent: float) -> Law:
         """Return the law at another exponent in the same field; at exponent 0 the field has no weight."""

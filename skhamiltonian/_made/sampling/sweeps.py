@@ -154,7 +154,7 @@ def _layers(network: Network) -> Layers:
         padded = np.pad(matrix, ((0, 0), (0, stops[layer] - matrix.shape[1])))
         flat.append(padded[np.arange(stops[layer]) >= low[:, None]])
         rows[i, : len(matrix)] = size + np.cumsum(stops[layer] - low) - stops[layer]
-        lows[i, : len(matrix)] = low
+        lows[i, : len(matrix)], lows[i, len(matrix) :] = low, stops[layer]  # nothing sees a spare unit
         size += flat[-1].size
     starts = [np.searchsorted(degree, site + 1) // ALIGN * ALIGN for degree in degrees[:-1]]
     starts.append(site // ALIGN * ALIGN * width)
