@@ -65,7 +65,7 @@ CASES = {
     "three states": (6, 3, (17,), "logistic", 3, 2, {"calibrated": 3}),
     "no hidden units": (17, 2, (), "relu", 3, 2, {}),
     "no skips": (6, 4, (5,), "tanh", 3, 2, {"skip": False}),
-    "one site": (1, 3, (4,), "relu", 3, 2, {}),
+    "one site": (1, 3, (4,), "relu", 3, 8, {}),
     "two tiles": (4, 2, (20, 18), "tanh", 18, 2, {}),
     "two blocks of sites": (18, 2, (37, 9), "relu", 3, 2, {}),
 }

@@ -146,7 +146,7 @@ def _layers(network: Network) -> Layers:
     # What the units of a matrix see: an input carries its own site, so what sees it has a degree above.
     seen = [np.repeat(site, width) + 1, *degrees[:-1], np.repeat(site, width) + 1]
     matrices = [*network.weights, *([] if network.skip is None else [network.skip])]
-    rows, lows = np.zeros((2, len(matrices), max(map(len, matrices)) + GROUP), np.uint64)
+    rows, lows = np.zeros((2, len(matrices), max(*stops, width * len(site))), np.uint64)
     flat, size = [], 0
     for i, matrix in enumerate(matrices):
         layer = min(i, len(degrees) - 1)
