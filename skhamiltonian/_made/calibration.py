@@ -52,13 +52,3 @@ def features(log_prob: Any, order_parameter: Any, scales: Array) -> Any:
     r = (order_parameter - scales[4]) * scales[5]
     q = np.minimum(r * r, scales[6])
     return h, inside * (2 * h - inside), q, q * h, q * q, r, r * h
-
-
-def least_slope(log_prob: Any, order_parameter: Any, scales: Array, coef: Array) -> Any:
-    """Return the least slope of log p + g over all log p up to this one."""
-    h = (log_prob - scales[0]) * scales[1]
-    r = (order_parameter - scales[4]) * scales[5]
-    q = np.minimum(r * r, scales[6])
-    # The slope of h^2 rises or falls between the limits of the data.
-    steepest = np.minimum(coef[1] * scales[2], coef[1] * np.minimum(np.maximum(h, scales[2]), scales[3]))
-    return 1 + scales[1] * (coef[0] + 2 * steepest + coef[3] * q + coef[6] * r)

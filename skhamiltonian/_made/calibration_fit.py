@@ -11,7 +11,8 @@ from sklearn.utils.extmath import randomized_svd
 from .._utils.alphabet import enumerate_states
 from .calibration import N_FEATURES, Calibration, features
 from .network import uncalibrated_log_prob
-from .sampling.resampling import POPULATION, populations
+from .sampling.law import Law
+from .sampling.tempered import POPULATION, populations
 
 # Bytes that the rows or the draws of a calibration may fill.
 _MAX_BYTES = 2**26
@@ -39,7 +40,7 @@ def calibrate(network, states, codes, log_p, direction, even, seed):
     """
     draw_seed, fold_seed, direction_seed = seed.spawn(3)
     n_draws = min(max(_DRAWS_PER_ROW * len(codes), _MIN_DRAWS), _DRAWS_PER_ROW * max_rows(network.n_sites))
-    blocks = populations(network, POPULATION, 1.0, np.zeros(len(states)), draw_seed.spawn(-(-n_draws // POPULATION)))
+    blocks = populations(network, POPULATION, Law(1.0), draw_seed.spawn(-(-n_draws // POPULATION)))
     drawn = np.concatenate([block.codes for block in blocks])
     drawn_log_p = np.concatenate([block.log_prob for block in blocks])
     states = states.astype(np.float64)

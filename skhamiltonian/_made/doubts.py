@@ -13,7 +13,8 @@ from .._lattice.unseen import unseen_states
 from .._utils.warn import warn
 from .network import Network
 from .parameters import TrainingPlan
-from .sampling.resampling import equal_weight_codes
+from .sampling.law import Law
+from .sampling.tempered import equal_weight_codes
 
 _N_DRAWS = 1000
 
@@ -43,8 +44,7 @@ def warn_of_doubts(
     laws = conserved(X, plan.states, plan.lattice_shape)
     unseen = unseen_states(X, plan.states) if learned and not plan.symmetries else np.zeros((1, 1), bool)
     if laws or unseen.any():
-        law = np.zeros(len(plan.states))
-        draws = plan.states[equal_weight_codes(network, _N_DRAWS, 1.0, law, np.random.SeedSequence(0))]
+        draws = plan.states[equal_weight_codes(network, _N_DRAWS, Law(1.0), np.random.SeedSequence(0))]
     if laws:
         breaks = ~np.all([law.holds(draws) for law in laws], axis=0)
         values = " and ".join(f"{law.what} ({law.value:g})" for law in laws)

@@ -22,16 +22,9 @@ from .fitting import calibrated, learn, score
 from .network import Network, score_codes
 from .parameters import check_parameters, make_plan
 from .persistence import check_stored
-from .sampling.chains import R_HAT_LIMIT, chain_draws
-from .sampling.resampling import (
-    equal_weight_codes,
-    independent_populations,
-    joint_log_weight,
-    parted_codes,
-    support,
-)
-
-_CHAINS = ("metropolis", "window", "independence", "parallel-tempering")
+from .sampling.chains import METHODS, R_HAT_LIMIT, ChainPlan, chain_draws, parted_codes
+from .sampling.law import Law
+from .sampling.tempered import equal_weight_codes, independent_populations, joint_log_weight, support
 
 
 class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMixin, BaseEstimator):
@@ -162,7 +155,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
     (5, 16)
     """
 
-    _METHODS = ("auto", "tempered", *_CHAINS)
+    _METHODS = ("auto", "tempered", *METHODS)
 
     def __init__(
         self,
@@ -436,45 +429,45 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         return self.n_features_in_
 
     def _sample(self, temperature, n_samples, field, method, seed, **options):
-        exponent, tilt = self._tempering(temperature, field)
-        network = self._network()
-        if exponent in (0.0, 1.0) and not tilt.any():
-            return self.states_[equal_weight_codes(network, n_samples, exponent, tilt, seed)]
+        law, network = self._law(temperature, field), self._network()
+        if law.exponent in (0.0, 1.0) and not law.has_field:
+            return self.states_[equal_weight_codes(network, n_samples, law, seed)]
         if method in ("tempered", "auto"):
-            return self.states_[parted_codes(network, n_samples, exponent, tilt, seed)]
+            return self.states_[parted_codes(network, n_samples, law, seed)]
         draws = self._chains(temperature, n_samples, field, method, seed, **options)
         _warn_of_chains(draws, temperature, method)
         return self.states_[draws.codes.swapaxes(0, 1).reshape(-1, self.n_features_in_)]
 
     def _draw(self, temperature, n_samples, field, method, seed, **options):
         network = self._network()
-        if method in _CHAINS:
+        if method in METHODS:
             draws = self._chains(temperature, n_samples, field, method, seed, **options)
             codes = draws.codes
             log_p = score_codes(network, codes.reshape(-1, codes.shape[2])).reshape(codes.shape[:2])
             known = {"acceptance": draws.acceptance, "frozen": draws.frozen}
         else:
-            blocks = independent_populations(network, n_samples, *self._tempering(temperature, field), seed)
+            blocks = independent_populations(network, n_samples, self._law(temperature, field), seed)
             codes, log_p = np.stack([block.codes for block in blocks]), np.stack([block.log_prob for block in blocks])
             log_partition = np.array([block.log_partition for block in blocks])
             known = {"log_weight": joint_log_weight(blocks), "log_partition": log_partition}
         X = self.states_[codes]
         energy = -self.temperature_ * log_p - field * X.sum(axis=2, dtype=np.float64)
-        return Draws(X, energy, method=method if method in _CHAINS else "tempered", **known)
+        return Draws(X, energy, method=method if method in METHODS else "tempered", **known)
 
     def _chains(self, temperature, n_samples, field, method, seed, n_chains=256, burn_in="auto", n_sweeps=5):
         """Return the draws of Markov chains, as codes."""
         n_chains = min(n_chains, n_samples)
-        plan = n_chains, -(-n_samples // n_chains), *self._tempering(temperature, field), burn_in, n_sweeps, seed
         shape = self.lattice_shape if method == "window" else None
-        return chain_draws(self._network(), *plan, method, None if shape is None else tuple(shape))
+        shape = None if shape is None else tuple(shape)
+        plan = ChainPlan(n_chains, -(-n_samples // n_chains), burn_in, n_sweeps, method, shape)
+        return chain_draws(self._network(), self._law(temperature, field), plan, seed)
 
-    def _tempering(self, temperature, field):
-        """Return the exponent T0/T of p and the logarithmic weight h s/T of every state."""
-        return self.temperature_ / temperature, field * self.states_.astype(np.float64) / temperature
+    def _law(self, temperature, field):
+        """Return p^(T0/T) with the logarithmic weight h s/T of every state."""
+        return Law(float(self.temperature_ / temperature), field * self.states_.astype(np.float64) / temperature)
 
     def _support(self, temperature, field, seed):
-        return self.n_samples_seen_ * support(self._network(), *self._tempering(temperature, field), seed)
+        return self.n_samples_seen_ * support(self._network(), self._law(temperature, field), seed)
 
     @property
     def _data_temperature(self):

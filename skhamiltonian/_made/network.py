@@ -132,15 +132,6 @@ def log_conditionals(network: Network, codes: Codes) -> Array:
     return z - np.logaddexp.reduce(z, axis=2)[..., None]
 
 
-def tempered_log_weight(network: Network, codes: Codes, exponent: float, tilt: Array) -> Array:
-    """Return the log weight that `tempered_draws` without resampling gives to these configurations."""
-    log_q = log_conditionals(network, codes)
-    log_weight = np.logaddexp.reduce(exponent * log_q + tilt, axis=2).sum(axis=1)
-    if network.calibration is None:
-        return log_weight
-    return log_weight + exponent * network.calibration(_chosen(network, log_q, codes), codes)
-
-
 def log_prob(network: Network, codes: Codes) -> Array:
     r"""Return :math:`\log p(s) = \sum_d \log q(s_d | s_{<d})` of every row, in nats, calibrated."""
     log_p = uncalibrated_log_prob(network, codes)

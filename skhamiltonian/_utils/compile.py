@@ -21,22 +21,10 @@ def kernel(function: Callable[..., Any]) -> Any:
     The plain Python function stays reachable as ``compiled.py_func``. Without a writable
     cache directory (read-only installation, no home) each process compiles anew.
     """
-    return _jit(function, _OPTIONS)
-
-
-def borrowing_kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function that allocates nothing, without counting who holds its arrays.
-
-    numba counts at every access to an array of a tuple, at the cost of many multiply-adds.
-    """
-    return _jit(function, {**_OPTIONS, "_nrt": False})
-
-
-def _jit(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     try:
-        return _healing(numba.jit(cache="NUMBA_DISABLE_CACHE" not in os.environ, **options)(function))
+        return _healing(numba.jit(cache="NUMBA_DISABLE_CACHE" not in os.environ, **_OPTIONS)(function))
     except RuntimeError:  # numba: "cannot cache function ...: no locator available"
-        return numba.jit(**options)(function)
+        return numba.jit(**_OPTIONS)(function)
 
 
 def _healing(compiled: Any) -> Any:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from skhamiltonian import IsingSampler, MADEHamiltonian
-from skhamiltonian._made.sampling.resampling import equal_weight_codes, populations
-from skhamiltonian._made.sampling.sweeps import LANES, Chains
+from skhamiltonian._made.sampling.chains import TILE
+from skhamiltonian._made.sampling.law import Law
+from skhamiltonian._made.sampling.sweeps import Chains
+from skhamiltonian._made.sampling.tempered import equal_weight_codes, populations
 from skhamiltonian._montecarlo.statistics import autocorrelation_time, jackknife
 from skhamiltonian._utils.compile import kernel
 
@@ -40,7 +42,7 @@ def order(codes):
 def tempered_rate(network, exponent, n_populations=N_POPULATIONS):
     """Effective draws a second: var(m) over the squared error that independent populations show."""
     started = time.process_time()
-    blocks = populations(network, POPULATION, exponent, np.zeros(2), np.random.SeedSequence(0).spawn(n_populations))
+    blocks = populations(network, POPULATION, Law(exponent), np.random.SeedSequence(0).spawn(n_populations))
     seconds = time.process_time() - started
     z = np.exp(np.array([b.log_partition for b in blocks]) - max(b.log_partition for b in blocks))
     w = [np.exp(b.log_weight - np.logaddexp.reduce(b.log_weight)) for b in blocks]
@@ -53,14 +55,14 @@ def tempered_rate(network, exponent, n_populations=N_POPULATIONS):
 
 def sweep_seconds(network, exponent, n_sweeps=5):
     """Seconds of one sweep of one chain, side by side with others, in equilibrium."""
-    start = equal_weight_codes(network, LANES, exponent, np.zeros(2), np.random.SeedSequence(1))
-    generators = [np.random.default_rng(seed) for seed in np.random.SeedSequence(2).spawn(LANES)]
-    chains = Chains(network, start, exponent, np.zeros(2), generators)
+    start = equal_weight_codes(network, TILE, Law(exponent), np.random.SeedSequence(1))
+    generators = [np.random.default_rng(seed) for seed in np.random.SeedSequence(2).spawn(TILE)]
+    chains = Chains(network, start, Law(exponent), generators, "heat-bath")
     chains.sweep()
     started = time.process_time()
     for _ in range(n_sweeps):
         chains.sweep()
-    return (time.process_time() - started) / n_sweeps / LANES
+    return (time.process_time() - started) / n_sweeps / TILE
 
 
 @kernel

@@ -11,7 +11,9 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_
 jax = pytest.importorskip("jax")
 
 from skhamiltonian._made.network import encode_ordered, log_prob  # noqa: E402
-from skhamiltonian._made.sampling.sweeps import LANES, Chains  # noqa: E402
+from skhamiltonian._made.sampling.chains import TILE  # noqa: E402
+from skhamiltonian._made.sampling.law import Law  # noqa: E402
+from skhamiltonian._made.sampling.sweeps import Chains  # noqa: E402
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.filterwarnings("default")]
 
@@ -45,8 +47,8 @@ def codes():
 @pytest.fixture
 def ours(network, codes):
     tiles = [
-        Chains(network, tile, 1.0, np.zeros(2), [np.random.default_rng(j) for j in range(LANES)])
-        for tile in np.split(codes, N_CHAINS // LANES)
+        Chains(network, tile, Law(1.0), [np.random.default_rng(j) for j in range(TILE)])
+        for tile in np.split(codes, N_CHAINS // TILE)
     ]
     return lambda: [tile.sweep() for tile in tiles]
 

@@ -9,7 +9,9 @@ import torch
 from torch.nn import functional
 
 from skhamiltonian._made.network import encode_ordered, log_prob, masks
-from skhamiltonian._made.sampling.sweeps import LANES, Chains
+from skhamiltonian._made.sampling.chains import TILE
+from skhamiltonian._made.sampling.law import Law
+from skhamiltonian._made.sampling.sweeps import Chains
 from skhamiltonian._made.training import MaskedNetwork, _step
 
 pytestmark = pytest.mark.benchmark
@@ -76,10 +78,8 @@ def test_metropolis_against_a_forward_pass_a_proposal(random_network, report, n_
     network = random_network(256, 2, (180, 120), skip=skip, activation=activation, scale=0.05)
     rng = np.random.default_rng(0)
     codes = rng.integers(2, size=(n_chains, 256)).astype(np.int8)
-    tiles = [codes[start : start + LANES] for start in range(0, n_chains, LANES)]
-    tiles = [
-        Chains(network, tile, 1.0, np.zeros(2), [np.random.default_rng(j) for j in range(len(tile))]) for tile in tiles
-    ]
+    tiles = [codes[start : start + TILE] for start in range(0, n_chains, TILE)]
+    tiles = [Chains(network, tile, Law(1.0), [np.random.default_rng(j) for j in range(len(tile))]) for tile in tiles]
     plain = PlainTorch(network)
     x = torch.from_numpy(encode_ordered(codes[:, network.ordering], 2, np.float32))
     np.testing.assert_allclose(plain.log_prob(x).numpy(), log_prob(network, codes), atol=1e-3)

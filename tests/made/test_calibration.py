@@ -5,7 +5,7 @@ import pytest
 from sklearn.base import clone
 
 from skhamiltonian import IsingSampler, MADEHamiltonian, phase_curve
-from skhamiltonian._made.calibration import N_FEATURES, Calibration, features, least_slope
+from skhamiltonian._made.calibration import N_FEATURES, Calibration, features
 from skhamiltonian._made.calibration_fit import _coefficients, _scales, calibrate
 from skhamiltonian._made.fitting import calibrated
 from skhamiltonian._made.network import log_prob, uncalibrated_log_prob
@@ -197,20 +197,6 @@ def test_the_penalty_of_a_feature_does_not_depend_on_its_unit():
     np.testing.assert_allclose(_coefficients(x * unit, y * unit)[:2], coef[:2] / unit[:2], rtol=1e-6)
     assert (abs(coef[:2]) > 0.1).all()
     assert coef[2] == pytest.approx(0, abs=1e-6)
-
-
-@pytest.mark.parametrize("curvature", [0.3, -0.3])
-@pytest.mark.parametrize("order", [-1.0, 0.7, 5.0])
-def test_least_slope_is_that_of_log_p_and_its_calibration_up_to_there(curvature, order):
-    """The one by differences; at its kinks, where the data end, these are no derivative."""
-    scales = np.array([-3.0, 0.5, -2.0, 1.5, 0.2, 0.8, 2.0])
-    coef = np.array([0.4, curvature, -0.6, 0.2, 0.7, 0.1, -0.3])
-    log_p = np.linspace(-12, 4, 161)
-    smooth = np.abs(log_p[:, None] - [-7, 0]).min(axis=1) > 0.01
-    calibrated_log_p = log_p + np.tensordot(coef, np.stack(np.broadcast_arrays(*features(log_p, order, scales))), 1)
-    slope = np.gradient(calibrated_log_p, log_p)
-    found = least_slope(log_p, order, scales, coef)
-    np.testing.assert_allclose(found[smooth], np.minimum.accumulate(slope)[smooth], atol=1e-9)
 
 
 def test_draws_at_the_temperature_of_the_data_are_independent_rows():

@@ -5,34 +5,17 @@ from functools import partial
 
 import numpy as np
 import pytest
-from scipy import stats
+from laws import enumerated_law, g_test
 from sklearn.exceptions import ConvergenceWarning
 
 from skhamiltonian import IsingSampler, MADEHamiltonian, phase_curve
-from skhamiltonian._made.network import log_prob
-from skhamiltonian._made.sampling.chains import R_HAT_LIMIT, _Ladder, _Single, burn_in_by_r_hat, chain_draws, exponents
-from skhamiltonian._made.sampling.resampling import parted_codes
+from skhamiltonian._made.sampling.chains import R_HAT_LIMIT, ChainPlan, burn_in_by_r_hat, chain_draws, parted_codes
+from skhamiltonian._made.sampling.law import Law
+from skhamiltonian._made.sampling.moves import LadderChains, Seeds, SiteChains, exponents
 from skhamiltonian._made.sampling.tempered import tempered_draws
 from skhamiltonian._utils.alphabet import enumerate_states
 
-METHODS = ["metropolis", "window", "independence", "parallel-tempering", "tempered"]
-
-
-def law(network, exponent, tilt):
-    states = enumerate_states(np.arange(network.n_states), network.n_sites).astype(np.int8)
-    log_weight = exponent * log_prob(network, states) + tilt[states].sum(axis=1)
-    log_z = np.logaddexp.reduce(log_weight)
-    return np.exp(log_weight - log_z), log_z
-
-
-def g_test(codes, network, expected):
-    """p-value of independent draws against a law, rare states in one class."""
-    counts = np.bincount(codes @ network.n_states ** np.arange(network.n_sites)[::-1], minlength=len(expected))
-    enough = expected * counts.sum() > 5
-    observed = np.append(counts[enough], counts[~enough].sum())
-    wanted = np.append(expected[enough], expected[~enough].sum()) * counts.sum()
-    keep = wanted > 0
-    return stats.power_divergence(observed[keep], wanted[keep], lambda_="log-likelihood").pvalue
+METHODS = ["metropolis", "heat-bath", "window", "independence", "parallel-tempering", "tempered"]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -41,21 +24,22 @@ def g_test(codes, network, expected):
 def test_every_method_draws_from_the_tempered_law_in_a_field(random_network, n_sites, n_states, exponent, method):
     """3 x 3 and 4 x 4 sites; draws of a chain are five sweeps apart."""
     network = random_network(n_sites, n_states, scale=0.4, calibrated=n_states == 2)
-    tilt, seed = exponent * np.linspace(-0.2, 0.3, n_states), np.random.SeedSequence(1)
+    law, seed = Law(exponent, exponent * np.linspace(-0.2, 0.3, n_states)), np.random.SeedSequence(1)
     if method == "tempered":
         # A hundred rows of 2048 draws: more would share ancestors.
-        codes = np.concatenate([parted_codes(network, 100, exponent, tilt, child) for child in seed.spawn(60)])
+        codes = np.concatenate([parted_codes(network, 100, law, child) for child in seed.spawn(60)])
     else:
-        codes = chain_draws(network, 64, 100, exponent, tilt, 20, 5, seed, method).codes.reshape(-1, n_sites)
-    assert g_test(codes, network, law(network, exponent, tilt)[0]) > 1e-4
+        codes = chain_draws(network, law, ChainPlan(64, 100, 20, 5, method), seed).codes.reshape(-1, n_sites)
+    assert g_test(codes, network, enumerated_law(network, law)[0]) > 1e-4
 
 
 @pytest.mark.parametrize(("n_sites", "n_states"), [(9, 2), (9, 3), (16, 2)])
 @pytest.mark.parametrize("exponent", [0.0, 0.6, 1.0, 2.0, 5.0])
 def test_partition_sum_of_tempered_draws(random_network, n_sites, n_states, exponent):
-    network, tilt = random_network(n_sites, n_states, scale=0.4, calibrated=True), np.linspace(-0.2, 0.3, n_states)
-    log_z = [tempered_draws(network, 500, exponent, tilt, np.random.default_rng(i)).log_partition for i in range(40)]
-    z = np.exp(log_z - law(network, exponent, tilt)[1])
+    network = random_network(n_sites, n_states, scale=0.4, calibrated=True)
+    law = Law(exponent, np.linspace(-0.2, 0.3, n_states))
+    log_z = [tempered_draws(network, 500, law, np.random.default_rng(i)).log_partition for i in range(40)]
+    z = np.exp(log_z - enumerated_law(network, law)[1])
     assert abs(z.mean() - 1) < 4 * z.std() / np.sqrt(40) + 1e-5
 
 
@@ -66,37 +50,37 @@ def test_exchanges_carry_replicas_out_of_a_valley():
     network, up = made._network(), np.ones((16, 16), np.int8)
     seeds = np.random.SeedSequence(0).spawn(17)
     magnetization = {}
-    for run in (_Single, _Ladder):
-        chains = run(network, up, 2.5, np.zeros(2), seeds[:-1], np.random.SeedSequence(1))
+    for run in (SiteChains, LadderChains):
+        chains = run(network, up, Law(2.5), Seeds(seeds[:-1], np.random.SeedSequence(1)))
         trace = []
         for _ in range(100):
             chains.sweep()
             trace.append(2 * chains.codes.mean(axis=1) - 1)
         magnetization[run] = np.mean(trace[20:])
-    assert magnetization[_Single] > 0.9
-    assert abs(magnetization[_Ladder]) < 0.3
+    assert magnetization[SiteChains] > 0.9
+    assert abs(magnetization[LadderChains]) < 0.3
 
 
 def test_ladder_ends_where_it_should(random_network):
     network = random_network(16, 2, scale=0.4)
     for exponent, hottest in ((25.0, 0.5), (2.0, 0.5), (1.0, 0.5), (0.4, 0.2)):
-        ladder = exponents(network, exponent, np.array([-0.1, 0.1]), np.random.default_rng(0))
+        ladder = exponents(network, Law(exponent, exponent * np.array([-0.1, 0.1])), np.random.default_rng(0))
         assert (ladder[0], ladder[-1]) == (exponent, hottest)
         assert np.all(np.diff(ladder) < 0)
 
 
 def test_adaptive_burn_in_waits_for_slow_chains(random_network):
     """Weakly coupled chains agree at once; those in two valleys of unlike energy never do, and say so."""
-    quick = _Single(random_network(16, 2, scale=0.1), *frozen_start(16))
+    quick = SiteChains(random_network(16, 2, scale=0.1), *frozen_start(16))
     assert burn_in_by_r_hat(quick) <= R_HAT_LIMIT
-    slow = _Single(random_network(16, 2, scale=0.4), *frozen_start(16, exponent=60.0))
+    slow = SiteChains(random_network(16, 2, scale=0.4), *frozen_start(16, exponent=60.0))
     assert burn_in_by_r_hat(slow) > R_HAT_LIMIT
 
 
 def frozen_start(n_sites, exponent=1.0):
     codes = np.random.default_rng(0).integers(2, size=(16, n_sites)).astype(np.int8)
     *seeds, tile_seed = np.random.SeedSequence(2).spawn(17)
-    return codes, exponent, np.zeros(2), seeds, tile_seed
+    return codes, Law(exponent), Seeds(seeds, tile_seed)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +111,9 @@ def enumerated(made, T, field):
 )
 def test_extremes_agree_with_enumeration_or_warn(made, method, temperature, field):
     exact = enumerated(made, temperature, field)
-    frozen = method in ("metropolis", "window") and temperature == 0.1 and not field  # in one of two ground states
+    frozen = (
+        method in ("metropolis", "heat-bath", "window") and temperature == 0.1 and not field
+    )  # in one of two ground states
     warns = partial(pytest.warns, ConvergenceWarning, match="frozen") if frozen else contextlib.nullcontext
     with warns():
         X = made.sample(temperature, n_samples=1000, field=field, method=method, random_state=0)

@@ -2,37 +2,24 @@
 
 import numpy as np
 import pytest
+from laws import enumerated_law, g_test
 from scipy import stats
 
-from skhamiltonian._made.network import log_prob, tempered_log_weight
-from skhamiltonian._made.sampling.chains import chain_draws
-from skhamiltonian._made.sampling.resampling import (
+from skhamiltonian._made.network import log_prob
+from skhamiltonian._made.sampling.chains import ChainPlan, chain_draws, parted_codes
+from skhamiltonian._made.sampling.law import Law
+from skhamiltonian._made.sampling.tempered import (
     N_POPULATIONS,
+    Population,
+    ancestral_log_weight,
+    effective_sample_size,
     equal_weight_codes,
     independent_populations,
-    is_exact,
     joint_log_weight,
-    parted_codes,
     support,
+    tempered_draws,
 )
-from skhamiltonian._made.sampling.tempered import Population, effective_sample_size, tempered_draws
 from skhamiltonian._utils.alphabet import enumerate_states
-
-
-def law(network, exponent, tilt):
-    states = enumerate_states(np.arange(network.n_states), network.n_sites).astype(np.int8)
-    log_weight = exponent * log_prob(network, states) + tilt[states].sum(axis=1)
-    return np.exp(log_weight - np.logaddexp.reduce(log_weight))
-
-
-def g_test(codes, network, expected):
-    """p-value of independent draws against a law, rare states in one class."""
-    counts = np.bincount(codes @ network.n_states ** np.arange(network.n_sites)[::-1], minlength=len(expected))
-    enough = expected * counts.sum() > 5
-    observed = np.append(counts[enough], counts[~enough].sum())
-    wanted = np.append(expected[enough], expected[~enough].sum()) * counts.sum()
-    keep = wanted > 0
-    return stats.power_divergence(observed[keep], wanted[keep], lambda_="log-likelihood").pvalue
 
 
 @pytest.mark.parametrize("calibrated", [False, True])
@@ -41,21 +28,21 @@ def g_test(codes, network, expected):
 def test_proposed_configurations_keep_the_law(random_network, n_sites, n_states, exponent, n_sweeps, calibrated):
     """Without sweeps, draws and flips alone must make it; chains start in the law, so draws 10 apart are thinned."""
     network = random_network(n_sites, n_states, scale=0.5, calibrated=calibrated)
-    tilt = np.linspace(-0.2, 0.3, n_states)
+    law = Law(exponent, np.linspace(-0.2, 0.3, n_states))
     seed = np.random.SeedSequence(1)
-    draws = chain_draws(network, 64, 2000, exponent, tilt, 0, n_sweeps, seed, "independence")
+    draws = chain_draws(network, law, ChainPlan(64, 2000, 0, n_sweeps, "independence"), seed)
     assert 0.3 < draws.acceptance < 1
     thinned = draws.codes[:, 9::10].reshape(-1, n_sites)
-    assert g_test(thinned, network, law(network, exponent, tilt)) > 1e-4
+    assert g_test(thinned, network, enumerated_law(network, law)[0]) > 1e-4
 
 
 @pytest.mark.parametrize("calibrated", [False, True])
 @pytest.mark.parametrize("n_states", [2, 3])
 def test_weight_of_a_configuration_is_the_weight_it_is_drawn_with(random_network, n_states, calibrated):
     network = random_network(9, n_states, scale=0.8, calibrated=calibrated)
-    tilt = np.linspace(-0.2, 0.3, n_states)
-    drawn = tempered_draws(network, 50, 4.0, tilt, np.random.default_rng(0), resample=False)
-    np.testing.assert_allclose(tempered_log_weight(network, drawn.codes, 4.0, tilt), drawn.log_weight, atol=1e-4)
+    law = Law(4.0, np.linspace(-0.2, 0.3, n_states))
+    drawn = tempered_draws(network, 50, law, np.random.default_rng(0), resample=False)
+    np.testing.assert_allclose(ancestral_log_weight(network, drawn.codes, law), drawn.log_weight, atol=1e-4)
     assert effective_sample_size(drawn.log_weight) < 25  # few enough to be resampled, were it not forbidden
 
 
@@ -72,7 +59,7 @@ def test_support_is_the_effective_number_of_draws_that_reweighting_leaves(random
         log_p -= np.logaddexp.reduce(log_p)
     p, w = np.exp(log_p), np.exp((exponent - 1) * log_p + tilt[states].sum(axis=1))
     exact = (p @ w) ** 2 / (p @ w**2)
-    found = [support(network, exponent, tilt, np.random.SeedSequence(seed)) for seed in range(20)]
+    found = [support(network, Law(exponent, tilt), np.random.SeedSequence(seed)) for seed in range(20)]
     assert np.exp(np.mean(np.log(found))) == pytest.approx(exact, rel=0.05)
     assert np.std(np.log(found)) < 0.2
     assert max(found) <= 1
@@ -81,37 +68,42 @@ def test_support_is_the_effective_number_of_draws_that_reweighting_leaves(random
 def test_support_falls_below_one_configuration(random_network):
     """Where the draws themselves would say that one of them carries all the weight."""
     network = random_network(60, 2, scale=0.15)
-    assert 0 < support(network, 6.0, np.zeros(2), np.random.SeedSequence(0)) < 1e-6
+    assert 0 < support(network, Law(6.0), np.random.SeedSequence(0)) < 1e-6
 
 
 def test_repeated_rows_part(random_network):
     """Resampling repeats a twentieth of the rows, sweeps part them all, and the law stays."""
-    network, tilt = random_network(40, 2, scale=0.15), np.zeros(2)
-    repeated = equal_weight_codes(network, 2000, 2.0, tilt, np.random.SeedSequence(0).spawn(2)[0])
-    parted = parted_codes(network, 2000, 2.0, tilt, np.random.SeedSequence(0))
+    network, law = random_network(40, 2, scale=0.15), Law(2.0)
+    repeated = equal_weight_codes(network, 2000, law, np.random.SeedSequence(0).spawn(2)[0])
+    parted = parted_codes(network, 2000, law, np.random.SeedSequence(0))
     assert len(np.unique(repeated, axis=0)) < 1950 < 1990 < len(np.unique(parted, axis=0))
     assert (parted != repeated).any(axis=1).all()
     small = random_network(6, 2, scale=0.5)
-    rows = np.concatenate([parted_codes(small, 100, 2.0, tilt, np.random.SeedSequence(s)) for s in range(60)])
-    assert g_test(rows, small, law(small, 2.0, tilt)) > 1e-4
+    rows = np.concatenate([parted_codes(small, 100, law, np.random.SeedSequence(s)) for s in range(60)])
+    assert g_test(rows, small, enumerated_law(small, law)[0]) > 1e-4
 
 
 def test_draws_are_exact_of_the_law_itself_and_of_no_law_at_all(random_network):
     network, calibrated = (random_network(4, 2, calibrated=c) for c in (False, True))
-    none, tilt = np.zeros(2), np.array([0.0, 0.1])
-    assert [is_exact(network, exponent, none) for exponent in (0.0, 0.5, 1.0, 2.0)] == [True, False, True, False]
-    assert [is_exact(calibrated, exponent, none) for exponent in (0.0, 0.5, 1.0, 2.0)] == [True, False, False, False]
-    assert not any(is_exact(network, exponent, tilt) for exponent in (0.0, 1.0))
+    tilt = np.array([0.0, 0.1])
+    assert [Law(exponent).is_exact(network) for exponent in (0.0, 0.5, 1.0, 2.0)] == [True, False, True, False]
+    assert [Law(exponent, np.zeros(2)).is_exact(calibrated) for exponent in (0.0, 0.5, 1.0, 2.0)] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert not any(Law(exponent, tilt).is_exact(network) for exponent in (0.0, 1.0))
 
 
 @pytest.mark.parametrize("exponent", [1.0, 2.0])
 @pytest.mark.parametrize("n_samples", [1, 1024, 1025, 5000])
 def test_draws_of_equal_weight_are_as_many_as_wanted_and_keep_the_law(random_network, n_samples, exponent):
-    network, tilt = random_network(6, 2, scale=0.5), np.zeros(2)
-    codes = equal_weight_codes(network, n_samples, exponent, tilt, np.random.SeedSequence(2))
+    network, law = random_network(6, 2, scale=0.5), Law(exponent)
+    codes = equal_weight_codes(network, n_samples, law, np.random.SeedSequence(2))
     assert codes.shape == (n_samples, 6)
     if n_samples == 5000:
-        assert g_test(codes, network, law(network, exponent, tilt)) > 1e-4
+        assert g_test(codes, network, enumerated_law(network, law)[0]) > 1e-4
         half, other = (np.bincount(part @ 2 ** np.arange(6), minlength=64) for part in (codes[:2500], codes[2500:]))
         assert stats.chi2_contingency([half + 1, other + 1]).pvalue > 1e-4  # rows are in no order
 
@@ -119,21 +111,21 @@ def test_draws_of_equal_weight_are_as_many_as_wanted_and_keep_the_law(random_net
 def test_resampled_rows_come_from_twice_as_many_draws(random_network, monkeypatch):
     sizes = []
 
-    def counted(network, size, exponent, tilt, rng):
+    def counted(network, size, law, rng):
         sizes.append(size)
-        return tempered_draws(network, size, exponent, tilt, rng)
+        return tempered_draws(network, size, law, rng)
 
-    monkeypatch.setattr("skhamiltonian._made.sampling.resampling.tempered_draws", counted)
-    network, tilt = random_network(4, 2), np.zeros(2)
+    monkeypatch.setattr("skhamiltonian._made.sampling.tempered.tempered_draws", counted)
+    network = random_network(4, 2)
     for n_samples, exponent, least in [(3000, 2.0, 6000), (10, 2.0, 20), (3000, 1.0, 3000), (1024, 1.0, 1024)]:
         sizes.clear()
-        equal_weight_codes(network, n_samples, exponent, tilt, np.random.SeedSequence(0))
+        equal_weight_codes(network, n_samples, Law(exponent), np.random.SeedSequence(0))
         assert least <= sum(sizes) < least + 2 * 1024 + 1
 
 
 @pytest.mark.parametrize(("n_samples", "size"), [(1, 128), (2048, 128), (2049, 129), (16_000, 1000)])
 def test_populations_are_independent_and_enough_for_an_error_bar(random_network, n_samples, size):
-    blocks = independent_populations(random_network(9, 2), n_samples, 2.0, np.zeros(2), np.random.SeedSequence(0))
+    blocks = independent_populations(random_network(9, 2), n_samples, Law(2.0), np.random.SeedSequence(0))
     assert [block.codes.shape for block in blocks] == [(size, 9)] * N_POPULATIONS
     assert len({block.codes.tobytes() for block in blocks}) == N_POPULATIONS
 

@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
-from skhamiltonian._made.network import log_prob, tempered_log_weight
-from skhamiltonian._made.sampling.tempered import draw_site, effective_sample_size, systematic_resample, tempered_draws
+from skhamiltonian._made.network import log_prob
+from skhamiltonian._made.sampling.law import Law
+from skhamiltonian._made.sampling.tempered import (
+    ancestral_log_weight,
+    draw_site,
+    effective_sample_size,
+    systematic_resample,
+    tempered_draws,
+)
 from skhamiltonian._utils.alphabet import enumerate_states
 
 
@@ -34,11 +41,11 @@ def test_a_site_is_drawn_from_the_tempered_law_of_its_logits(n_states, exponent,
 @pytest.mark.parametrize("skip", [False, True])
 def test_draws_know_their_probability_and_their_weight(random_network, n_sites, n_states, hidden, skip):
     network, tilt = random_network(n_sites, n_states, hidden, skip, scale=0.3), np.linspace(-0.5, 0.4, n_states)
-    independent = tempered_draws(network, 60, 2.5, tilt, np.random.default_rng(0), resample=False)
+    independent = tempered_draws(network, 60, Law(2.5, tilt), np.random.default_rng(0), resample=False)
     np.testing.assert_allclose(
-        independent.log_weight, tempered_log_weight(network, independent.codes, 2.5, tilt), atol=1e-4
+        independent.log_weight, ancestral_log_weight(network, independent.codes, Law(2.5, tilt)), atol=1e-4
     )
-    resampled = tempered_draws(network, 60, 2.5, tilt, np.random.default_rng(0))
+    resampled = tempered_draws(network, 60, Law(2.5, tilt), np.random.default_rng(0))
     assert len(np.unique(resampled.codes[:, network.ordering[:5]], axis=0)) < len(
         np.unique(independent.codes[:, network.ordering[:5]], axis=0)
     )
@@ -52,7 +59,7 @@ def test_resampled_populations_know_the_partition_sum(random_network, n_states):
     network, tilt = random_network(5, n_states, (4,), scale=1.0, calibrated=True), np.linspace(-0.5, 0.4, n_states)
     states = enumerate_states(np.arange(n_states), 5).astype(np.int8)
     exact = np.logaddexp.reduce(3 * log_prob(network, states) + tilt[states].sum(axis=1))
-    draws = [tempered_draws(network, 60, 3.0, tilt, np.random.default_rng(seed)) for seed in range(100)]
+    draws = [tempered_draws(network, 60, Law(3.0, tilt), np.random.default_rng(seed)) for seed in range(100)]
     ratio = np.exp([population.log_partition - exact for population in draws])
     assert ratio.std() < 0.5
     assert abs(ratio.mean() - 1) < 4 * ratio.std() / 10
@@ -62,8 +69,8 @@ def test_resampled_populations_know_the_partition_sum(random_network, n_states):
 @pytest.mark.parametrize(("exponent", "resampled"), [(1.02, False), (1.5, False), (4.0, True)])
 def test_populations_are_resampled_where_less_than_half_would_count(random_network, exponent, resampled):
     network, tilt = random_network(20, 2, scale=0.3), np.zeros(2)
-    draws = tempered_draws(network, 200, exponent, tilt, np.random.default_rng(0))
-    independent = tempered_draws(network, 200, exponent, tilt, np.random.default_rng(0), resample=False)
+    draws = tempered_draws(network, 200, Law(exponent, tilt), np.random.default_rng(0))
+    independent = tempered_draws(network, 200, Law(exponent, tilt), np.random.default_rng(0), resample=False)
     assert (effective_sample_size(independent.log_weight) < 100) == resampled
     assert np.array_equal(draws.codes, independent.codes) != resampled
     assert effective_sample_size(draws.log_weight) >= 100
@@ -81,7 +88,7 @@ def test_tempered_populations_estimate_the_partition_sum_without_bias(
     states = enumerate_states(np.arange(n_states), n_sites).astype(np.int8)
     log_weight = exponent * log_prob(network, states) + tilt[states].sum(1)
     exact = np.logaddexp.reduce(log_weight)
-    blocks = [tempered_draws(network, 500, exponent, tilt, np.random.default_rng(seed)) for seed in range(60)]
+    blocks = [tempered_draws(network, 500, Law(exponent, tilt), np.random.default_rng(seed)) for seed in range(60)]
     ratio = np.exp([block.log_partition - exact for block in blocks])
     assert abs(ratio.mean() - 1) < 4.5 * ratio.std(ddof=1) / np.sqrt(60) + 1e-6
     # The chance of the last state on the first drawn site, by weights and by enumeration.
@@ -97,7 +104,7 @@ def test_tempered_populations_estimate_the_partition_sum_without_bias(
 
 
 def test_ancestral_draws_at_unit_exponent_have_unit_weights(random_network):
-    block = tempered_draws(random_network(9, 3, (7,)), 400, 1.0, np.zeros(3), np.random.default_rng(0))
+    block = tempered_draws(random_network(9, 3, (7,)), 400, Law(1.0), np.random.default_rng(0))
     np.testing.assert_allclose(block.log_weight, 0, atol=1e-12)
     assert block.log_partition == pytest.approx(0, abs=1e-12)
 

@@ -10,11 +10,14 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.exceptions import ConvergenceWarning
 
-from skhamiltonian import BlockSpinTransformer, IsingSampler, MADEHamiltonian, _network_chains, phase_curve
+from skhamiltonian import BlockSpinTransformer, IsingSampler, MADEHamiltonian, phase_curve
 from skhamiltonian._made.network import log_prob
-from skhamiltonian._made.sampling.chains import _Single, burn_in_by_r_hat, chain_draws
-from skhamiltonian._made.sampling.resampling import equal_weight_codes
+from skhamiltonian._made.sampling import chains as sampling_chains
+from skhamiltonian._made.sampling.chains import ChainPlan, burn_in_by_r_hat, chain_draws
+from skhamiltonian._made.sampling.law import Law
+from skhamiltonian._made.sampling.moves import Seeds, SiteChains
 from skhamiltonian._made.sampling.sweeps import Chains, Moves
+from skhamiltonian._made.sampling.tempered import equal_weight_codes
 from skhamiltonian._made.sampling.windows import learn_moves
 from skhamiltonian._utils.alphabet import enumerate_states
 
@@ -96,13 +99,13 @@ def test_running_log_prob_equals_full_recomputation(random_network, n_states, hi
     shifts = rng.integers(1 - n_states, n_states, size=(60, 8, 4)).astype(np.int8)
     generators = [np.random.default_rng(i) for i in range(n_chains)]
     start = rng.integers(n_states, size=(n_chains, 40)).astype(np.int8)
-    chains = Chains(network, start, 0.5, np.linspace(0, 0.3, n_states), generators, window_size=4)
+    chains = Chains(network, start, Law(0.5, np.linspace(0, 0.3, n_states)), generators)
     for _ in range(10):
         chains.sweep_windows(Moves(positions, np.concatenate([shifts, -shifts], axis=1)))
         law = random_network(40, n_states, hidden, scale=0.3)
         np.testing.assert_allclose(chains.log_prob, log_prob(law, chains.codes), atol=5e-4)
         order = network.calibration.order_parameter(chains.codes)
-        np.testing.assert_allclose(chains.tiles[0].order[:n_chains], order, atol=1e-9)
+        np.testing.assert_allclose(chains._state.order, order, atol=1e-9)
         assert chains.codes.min() >= 0
         assert chains.codes.max() < n_states
     assert 0 < chains.n_accepted < chains.n_proposed
@@ -129,7 +132,7 @@ def test_window_moves_alone_keep_the_tempered_law_of_blocks(made, T):
     counts = np.zeros(625)
     for first in range(0, len(start), 2000):
         generators = [np.random.default_rng(child) for child in np.random.SeedSequence(first).spawn(2000)]
-        chains = Chains(network, start[first : first + 2000], exponent, np.zeros(5), generators, window_size=4)
+        chains = Chains(network, start[first : first + 2000], Law(exponent), generators)
         for _ in range(4):
             chains.sweep_windows(moves)
         assert (chains.codes != start[first : first + 2000]).any(axis=1).mean() > 0.4
@@ -163,7 +166,7 @@ def test_windows_and_tempered_draws_agree_where_single_blocks_are_frozen():
         error = np.hypot(windows[name].error, tempered[name].error)
         assert (np.abs(windows[name].value - tempered[name].value) < 4 * error).all()
     assert (windows["abs_magnetization"].error < 0.02).all()
-    assert chain_draws(made._network(), 64, 5, 1.25, np.zeros(5), 20, 5, np.random.SeedSequence(0)).frozen
+    assert chain_draws(made._network(), Law(1.25), ChainPlan(64, 5, 20), np.random.SeedSequence(0)).frozen
 
 
 def changed(X):
@@ -195,12 +198,12 @@ def test_frozen_chains_say_so_once_and_name_the_way_out(twins):
 
 def test_burn_in_ends_early_only_where_no_sweeps_would_help(twins, monkeypatch):
     """With chains of single sites that nothing satisfies: frozen for good at T = 1, on the way at T = 3."""
-    monkeypatch.setattr(_network_chains, "R_HAT_LIMIT", 0.0)
+    monkeypatch.setattr(sampling_chains, "R_HAT_LIMIT", 0.0)
     n_sweeps = {}
     for temperature in (1.0, 3.0):
         network, exponent, seeds = twins._network(), T0 / temperature, np.random.SeedSequence(0).spawn(66)
-        start = equal_weight_codes(network, 64, exponent, np.zeros(2), seeds[0])
-        chains = _Single(network, start, exponent, np.zeros(2), seeds[1:65], seeds[65])
+        start = equal_weight_codes(network, 64, Law(exponent), seeds[0])
+        chains = SiteChains(network, start, Law(exponent), Seeds(seeds[1:65], seeds[65]))
         chains.sweep = Mock(wraps=chains.sweep)
         burn_in_by_r_hat(chains)
         n_sweeps[temperature] = chains.sweep.call_count
@@ -236,5 +239,5 @@ def test_moves_that_nothing_has_shown_are_not_offered(random_network):
     assert moves.positions.shape == (0, 1)
     network = random_network(9, 2)
     network.biases[-1][:] = 1e3
-    draws = chain_draws(network, 4, 3, 0.5, np.zeros(2), 2, 1, np.random.SeedSequence(0), "window")
+    draws = chain_draws(network, Law(0.5), ChainPlan(4, 3, 2, 1, "window"), np.random.SeedSequence(0))
     assert (draws.codes == 1).all()

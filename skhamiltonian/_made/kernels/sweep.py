@@ -1,278 +1,324 @@
-"""Compiled sweep of Monte Carlo over the sites of a masked network, or over windows of several sites.
+r"""Compiled sweep of Markov chains over the sites of a masked network, or over windows of several sites.
 
-Units are computed 16 at a time, in the order in which they are drawn, so that a proposal is rejected as soon
-as nothing that may follow can save it: every term log q is at most 0.
+Units are sorted by degree, so a change at site d changes the tail of every layer. Each changed unit adds its row of
+weights, times its change, to the units that see it, and
+
+.. math:: \Delta \log p = \sum_{k \ge d} \Delta \log q(s_k | s_{<k}).
+
+Loops run over neighbouring units, which the compiler turns into vector instructions. It needs unsigned indices for
+that: a negative index would count from the end.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._utils.compile import borrowing_kernel, kernel
-from ..calibration import features, least_slope
+from ..._utils.compile import kernel
+from ..calibration import features
 from ..network import Codes
-from .arithmetic import F32, I64, activate, block_terms, list_active, products, products_of_one, skip
-from .simd import WIDTH
 
+F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+U64 = NDArray[np.uint64]
+
+# Sites whose log q is one number: the product of their 16 normalisers takes one logarithm and does not overflow.
+BLOCK = 16
+# Tails start and end at multiples of what the compiler makes one step of a loop.
+ALIGN = 16
+# Rows of weights that are added together.
+GROUP = 4
+_0, _1, _2, _3, _4, _8, _12 = (np.uint64(i) for i in (0, 1, 2, 3, 4, 8, 12))
+_16 = np.uint64(BLOCK)
 
 
 class Layers(NamedTuple):
-    """A network cut into blocks of 16 units: first those of the first layer, last the logits."""
+    """The weights of a network: matrix l leads to layer l, the last layer is the logits; skip weights come last."""
 
-    weights: F32  # rows of 16: the weights from one input to the units of a block
-    rows: I64  # (n_blocks, 3), of a block: its first row, the unit that is its first input, the first row of skips
-    stops: I64  # (4 n_blocks,), how many inputs the units 4 i ... 4 i + 3 see
-    first: I64  # (n_layers, n_sites), the first unit of each layer that sees a site, last the first logit of its block
-    starts: I64  # (n_layers + 1,), the first block of each layer
-    need: I64  # (n_layers, n_site_blocks), before which block of each layer end those that the sites of a block need
+    weights: F32  # flat, of every row the part that is not masked
+    rows: U64  # (n_matrices, n_inputs), where the weight from an input to the first unit would stand
+    lows: U64  # (n_matrices, n_inputs), the first unit that sees an input, rounded down
+    starts: U64  # (n_layers, n_sites), the first unit of each layer that sees a site, rounded down
+    stops: U64  # (n_layers,), the padded number of units
     activation: int
+    has_skip: bool
 
 
-class Law(NamedTuple):
-    """The law of the chains, log w(s) = exponent log p(s) + sum_i tilt(s_i), and the calibration of p."""
+class Target(NamedTuple):
+    """The law of the chains as arrays, sites in drawing order."""
 
     exponent: float
-    tilt: F64
-    contribution: F64  # (n_sites, n_states), what a state of a site adds to the order parameter
+    tilt: F64  # (n_sites, n_states)
+    contribution: F64  # (n_sites, n_states), what a state adds to the order parameter of the calibration
     scales: F64
-    coef: F64
+    coef: F64  # empty without a calibration
 
 
-class Lanes(NamedTuple):
-    """Chains and all that is known about them; float32 arrays are flat, with the lanes of a unit side by side."""
+class State(NamedTuple):
+    """All that is known about some chains, and room for the proposal that is being judged."""
 
-    codes: Codes  # (n_sites, n_lanes)
-    inputs: F32
-    pre: F32  # pre-activations of all units
-    terms: F32  # log q summed over 16 sites
+    codes: Codes  # (n_chains, n_sites)
+    inputs: F32  # (n_chains, n_inputs)
+    pre: F32  # (n_chains, n_layers, n_units), pre-activations
+    hidden: F32  # (n_chains, n_layers, n_units), activations
+    terms: F64  # (n_chains, n_blocks), log q summed over the sites of a block
     log_prob: F64
     order: F64
-    dx: F32  # of the inputs of the sites that are to change, one site after the other
-    new_pre: F32
-    change: F32  # of the activations
-    new_terms: F32
-    active: I64  # (n_layers, n_units + 1), first how many inputs of a layer have changed, then which; for one lane
-    done: I64  # (n_layers,), the first block that is not computed yet
-    parts: F32  # (2 * 16 * n_lanes,)
+    new_pre: F32  # (n_layers, n_units)
+    new_hidden: F32
+    new_terms: F64
+    index: U64  # (n_layers, n_units), which inputs of a layer change
+    change: F32  # by how much
+    parts: F32  # (2, n_sites)
 
 
-@borrowing_kernel
-def _width(lanes: Lanes) -> int:
-    """Return how many inputs a site has."""
-    return len(lanes.inputs) // (WIDTH * len(lanes.terms))
+@kernel
+def exp(x: Any) -> Any:
+    """Return exp(x) for -87 < x <= 0 in float32, without a call, so that the loop around it vectorises."""
+    y = max(x, np.float32(-87.0)) * np.float32(1.4426950408889634)
+    n = np.int32(y - np.float32(0.5))
+    f = (y - np.float32(n)) * np.float32(0.6931471805599453)
+    p = np.float32(1.0 / 720.0)
+    p = p * f + np.float32(1.0 / 120.0)
+    p = p * f + np.float32(1.0 / 24.0)
+    p = p * f + np.float32(1.0 / 6.0)
+    p = p * f + np.float32(0.5)
+    p = p * f + np.float32(1.0)
+    p = p * f + np.float32(1.0)
+    return p * np.int32((n + np.int32(127)) * np.int32(8388608)).view(np.float32)
 
 
-@borrowing_kernel
-def _compute(layer: int, block: int, sites: I64, width: int, layers: Layers, lanes: Lanes) -> None:
-    """Write the new pre-activations of a block of units, and the change of their activations."""
-    n_lanes, d = lanes.codes.shape[1], sites[0]
-    row, x0 = layers.rows[block, 0], layers.rows[block, 1]
-    x, first = (lanes.dx, 0) if layer == 0 else (lanes.change, layers.first[layer - 1, d])
-    start = row + d * width if layer == 0 else row
-    if n_lanes == 1:
-        products_of_one(layers.weights, start, x, x0, lanes.active[layer], lanes.pre, block, lanes.new_pre)
+@kernel
+def activation(a: Any, name: int) -> Any:
+    """Return relu, tanh, logistic or silu of a."""
+    if name == 0:
+        return max(a, np.float32(0.0))
+    e = exp(-abs(a))
+    sigmoid = (np.float32(1.0) if a > 0 else e) / (np.float32(1.0) + e)
+    if name == 1:
+        t = exp(-abs(a) - abs(a))
+        tanh = (np.float32(1.0) - t) / (np.float32(1.0) + t)
+        return tanh if a > 0 else -tanh
+    return sigmoid if name == 2 else a * sigmoid
+
+
+@kernel
+def _activate(name: int, start: int, stop: int, pre: F32, hidden: F32) -> None:
+    # A loop for each name: a branch inside would not vectorise.
+    if name == 0:
+        for i in range(start, stop):
+            hidden[i] = activation(pre[i], 0)
+    elif name == 1:
+        for i in range(start, stop):
+            hidden[i] = activation(pre[i], 1)
+    elif name == 2:
+        for i in range(start, stop):
+            hidden[i] = activation(pre[i], 2)
     else:
-        products(layers.weights, start, x, x0, first, layers.stops, lanes.pre, block, lanes.new_pre)
-    if layer == 0:
-        for k in range(1, len(sites)):
-            start = row + sites[k] * width
-            skip(layers.weights, start, lanes.dx, k * width, width, n_lanes, block, lanes.new_pre)
-    if layer < len(layers.starts) - 2:
-        activate(block, n_lanes, layers.activation, lanes.pre, lanes.new_pre, lanes.change)
-        if n_lanes == 1:
-            list_active(WIDTH * block, lanes.change, WIDTH, WIDTH * layers.starts[layer], lanes.active[layer + 1])
-    elif layers.rows[block, 2] >= 0:
-        for k in range(len(sites)):
-            start = layers.rows[block, 2] + sites[k] * width
-            skip(layers.weights, start, lanes.dx, k * width, width, n_lanes, block, lanes.new_pre)
+        for i in range(start, stop):
+            hidden[i] = activation(pre[i], 3)
 
 
-_features, _least_slope = borrowing_kernel(features), borrowing_kernel(least_slope)
+@kernel
+def _add_rows(layers: Layers, matrix: int, n: int, index: U64, change: F32, out: F32) -> None:
+    """Add the rows of n inputs, times their changes, to the units that see them; `index` ascends."""
+    w, rows, lows = layers.weights, layers.rows[matrix], layers.lows[matrix]
+    stop = layers.stops[min(matrix, len(layers.stops) - 1)]
+    for k in range(_0, n, _4):
+        low = lows[index[k + _3]]  # the highest of the four
+        for j in range(k, k + _3):
+            x, p = change[j], rows[index[j]]
+            for i in range(lows[index[j]], low):
+                out[i] += x * w[p + i]
+        a, b, c, d = change[k], change[k + _1], change[k + _2], change[k + _3]
+        p, q, r, s = rows[index[k]], rows[index[k + _1]], rows[index[k + _2]], rows[index[k + _3]]
+        for i in range(low, stop):
+            out[i] += (a * w[p + i] + b * w[q + i]) + (c * w[r + i] + d * w[s + i])
 
 
-@borrowing_kernel
-def _log_ratio(log_prob: float, order_parameter: float, scales: F64, coef: F64) -> float:
+@kernel
+def _list_changes(start: int, stop: int, old: F32, new: F32, index: U64, change: F32) -> int:
+    """List the units that change, then no changes of the last one up to a full group; return how many change."""
+    n = _0
+    for i in range(start, stop):
+        difference = new[i] - old[i]
+        index[n], change[n] = i, difference
+        n += np.uint64(difference != 0)
+    if n > _0:
+        for i in range(n, n + _4):
+            index[i], change[i] = index[n - _1], np.float32(0.0)
+    return n
+
+
+@kernel
+def log_q_of_blocks(start: int, width: int, inputs: F32, z: F32, parts: F32, terms: F64) -> None:
+    """Set the terms of the blocks from `start` on to the sums of log q = a - ln b, q = e^a / b."""
+    n_sites = np.uint64(len(terms)) * _16
+    if width == 1:
+        for i in range(start * _16, n_sites):
+            t = inputs[i] * z[i]
+            parts[0, i] = min(t, np.float32(0.0))
+            parts[1, i] = np.float32(1.0) + exp(-abs(t))
+    else:
+        for i in range(start * _16, n_sites):
+            _log_q_of_many(i, np.uint64(width), inputs, z, parts)
+    for block in range(start, np.uint64(len(terms))):
+        a, b = np.float32(0.0), np.float32(1.0)
+        for i in range(block * _16, block * _16 + _4):
+            a += (parts[0, i] + parts[0, i + _4]) + (parts[0, i + _8] + parts[0, i + _12])
+            b *= (parts[1, i] * parts[1, i + _4]) * (parts[1, i + _8] * parts[1, i + _12])
+        terms[block] = a - math.log(b)
+
+
+@kernel
+def _log_q_of_many(site: int, width: int, inputs: F32, z: F32, parts: F32) -> None:
+    top, chosen, total = z[site * width], np.float32(0.0), np.float32(0.0)
+    for k in range(site * width, (site + _1) * width):
+        top = max(top, z[k])
+        chosen += inputs[k] * z[k]
+    for k in range(site * width, (site + _1) * width):
+        total += exp(z[k] - top)
+    parts[0, site], parts[1, site] = chosen - top, total
+
+
+@kernel
+def _propose(sites: Any, shift: Codes, wraps: bool, chain: int, target: Target, state: State) -> int:
+    """List the changes of the inputs in state.index[0] and make them; return how many, none if they are forbidden."""
+    codes, inputs, index, change = state.codes[chain], state.inputs[chain], state.index[0], state.change[0]
+    n_states, n = target.tilt.shape[1], 0
+    for k in range(len(sites)):
+        new = codes[sites[k]] + shift[k]
+        if wraps:
+            shift[k] = new % n_states - codes[sites[k]]
+        elif new < 0 or new >= n_states:
+            return 0
+    for k in range(len(sites)):
+        if shift[k] == 0:
+            continue
+        old, site = np.int64(codes[sites[k]]), np.int64(sites[k])
+        if n_states == 2:
+            index[n], change[n] = site, np.float32(2 * shift[k])
+            n += 1
+        else:
+            index[n], change[n] = site * n_states + old, np.float32(-1.0)
+            index[n + 1], change[n + 1] = site * n_states + old + shift[k], np.float32(1.0)
+            n += 2
+        codes[site] += shift[k]
+    for k in range(n):
+        inputs[index[k]] += change[k]
+    for k in range(n, n + GROUP):
+        index[k], change[k] = index[max(n - 1, 0)], np.float32(0.0)
+    return n
+
+
+@kernel
+def _withdraw(sites: Any, shift: Codes, n: int, chain: int, state: State) -> None:
+    """Undo a proposal."""
+    for k in range(len(sites)):
+        state.codes[chain, sites[k]] -= shift[k]
+    for k in range(n):
+        state.inputs[chain, state.index[0, k]] -= state.change[0, k]
+
+
+@kernel
+def _new_units(site: int, n: int, chain: int, layers: Layers, state: State) -> None:
+    """Compute all units that see a site from the n changes of the inputs."""
+    last, n_changes = len(layers.starts) - 1, np.uint64(n)
+    for layer in range(last + 1):
+        start, stop = layers.starts[layer, site], layers.stops[layer]
+        pre, new_pre = state.pre[chain, layer], state.new_pre[layer]
+        for i in range(start, stop):
+            new_pre[i] = pre[i]
+        _add_rows(layers, layer, n_changes, state.index[layer], state.change[layer], new_pre)
+        if layer < last:
+            hidden, new_hidden, up = state.hidden[chain, layer], state.new_hidden[layer], layer + 1
+            _activate(layers.activation, start, stop, new_pre, new_hidden)
+            n_changes = _list_changes(start, stop, hidden, new_hidden, state.index[up], state.change[up])
+        elif layers.has_skip:
+            _add_rows(layers, last + 1, np.uint64(n), state.index[0], state.change[0], new_pre)
+
+
+@kernel
+def _keep(site: int, chain: int, layers: Layers, state: State) -> None:
+    """Take over the new units and terms."""
+    for layer in range(len(layers.starts)):
+        pre, new_pre = state.pre[chain, layer], state.new_pre[layer]
+        hidden, new_hidden = state.hidden[chain, layer], state.new_hidden[layer]
+        for i in range(layers.starts[layer, site], layers.stops[layer]):
+            pre[i] = new_pre[i]
+        if layer < len(layers.starts) - 1:
+            for i in range(layers.starts[layer, site], layers.stops[layer]):
+                hidden[i] = new_hidden[i]
+    for block in range(site // BLOCK, len(state.new_terms)):
+        state.terms[chain, block] = state.new_terms[block]
+
+
+_features = kernel(features)
+
+
+@kernel
+def log_ratio(log_prob: float, order_parameter: float, target: Target) -> float:
     """Return the calibration of log p, up to its constant."""
-    feature, total = _features(log_prob, order_parameter, scales), 0.0
+    feature, total = _features(log_prob, order_parameter, target.scales), 0.0
     for i in range(len(feature)):
-        total += coef[i] * feature[i]
+        total += target.coef[i] * feature[i]
     return total
 
 
-@borrowing_kernel
-def _hopeless(
-    bound: F64,
-    d_order: F64,
-    dtilt: F64,
-    logit: F64,
-    log_prob: F64,
-    order: F64,
-    exponent: float,
-    scales: F64,
-    coef: F64,
-) -> bool:
-    """Whether all lanes reject, given that log p rises by at most `bound`."""
-    for lane in range(len(bound)):
-        most = bound[lane]
-        if len(coef) > 0:
-            log_p, old, new = log_prob[lane], order[lane], order[lane] + d_order[lane]
-            if not _least_slope(log_p + most, new, scales, coef) > 0:
-                return False
-            most += _log_ratio(log_p + most, new, scales, coef) - _log_ratio(log_p, old, scales, coef)
-        if not exponent * most + dtilt[lane] < logit[lane]:
-            return False
+@kernel
+def _accepts(sites: Any, shift: Codes, threshold: float, chain: int, target: Target, state: State) -> bool:
+    """Whether log w rises by more than the threshold; if so, take over log p and the order parameter."""
+    gain, d_order, d_tilt = 0.0, 0.0, 0.0
+    for block in range(sites[0] // BLOCK, len(state.new_terms)):
+        gain += state.new_terms[block] - state.terms[chain, block]
+    for k in range(len(sites)):
+        new = state.codes[chain, sites[k]]
+        old = new - shift[k]
+        d_order += target.contribution[sites[k], new] - target.contribution[sites[k], old]
+        d_tilt += target.tilt[sites[k], new] - target.tilt[sites[k], old]
+    log_prob, order, rise = state.log_prob[chain], state.order[chain], gain
+    if len(target.coef) > 0:
+        rise += log_ratio(log_prob + gain, order + d_order, target) - log_ratio(log_prob, order, target)
+    rise = target.exponent * rise + d_tilt
+    if math.isnan(rise):
+        state.log_prob[chain] = math.nan
+    if not rise > threshold:
+        return False
+    state.log_prob[chain] += gain
+    state.order[chain] += d_order
     return True
-
-
-@borrowing_kernel
-def _changed(
-    sites: I64, gain: F64, bound: F64, d_order: F64, dtilt: F64, logit: F64, layers: Layers, law: Law, lanes: Lanes
-) -> bool:
-    """Set gain to the change of log p that the new inputs make; False as soon as all lanes must reject it."""
-    n_lanes, last, d = len(gain), len(layers.starts) - 2, sites[0]
-    width, n_blocks, first = _width(lanes), len(lanes.terms) // n_lanes, d // WIDTH
-    lanes.active[1:, 0] = 0
-    gain[:], bound[:] = 0.0, 0.0
-    for block in range(first, n_blocks):
-        for lane in range(n_lanes):
-            bound[lane] -= lanes.terms[block * n_lanes + lane]
-    for layer in range(last + 1):
-        lanes.done[layer] = layers.starts[layer] + layers.first[layer, d] // WIDTH
-    for block in range(first, n_blocks):
-        for layer in range(last + 1):
-            for unit_block in range(lanes.done[layer], layers.need[layer, block]):
-                _compute(layer, unit_block, sites, width, layers, lanes)
-            lanes.done[layer] = max(lanes.done[layer], layers.need[layer, block])
-        i0 = WIDTH * width * block * n_lanes
-        block_terms(
-            n_lanes,
-            lanes.inputs,
-            i0,
-            lanes.new_pre,
-            WIDTH * layers.starts[last] * n_lanes + i0,
-            width,
-            lanes.parts,
-            lanes.new_terms,
-            block,
-        )
-        for lane in range(n_lanes):
-            new, old = lanes.new_terms[block * n_lanes + lane], lanes.terms[block * n_lanes + lane]
-            gain[lane] += new - old
-            bound[lane] += new
-        n = block - first + 1
-        # The neighbours of a site come early; later there is ever less to save.
-        if n & (n - 1) == 0 and _hopeless(
-            bound, d_order, dtilt, logit, lanes.log_prob, lanes.order, law.exponent, law.scales, law.coef
-        ):
-            return False
-    return True
-
-
-@borrowing_kernel
-def _decide(gain: F64, d_order: F64, dtilt: F64, logit: F64, law: Law, keep: F32, lanes: Lanes) -> None:
-    """Set keep to 1 in the lanes that accept, with chance 1 / (1 + exp(-change of log w))."""
-    for lane in range(len(gain)):
-        change = gain[lane]
-        if len(law.coef) > 0:
-            change += _log_ratio(lanes.log_prob[lane] + change, lanes.order[lane] + d_order[lane], law.scales, law.coef)
-            change -= _log_ratio(lanes.log_prob[lane], lanes.order[lane], law.scales, law.coef)
-        change = law.exponent * change + dtilt[lane]
-        if math.isnan(change):
-            lanes.log_prob[lane] = math.nan
-        keep[lane] = np.float32(change > logit[lane])
-        if keep[lane] > 0:
-            lanes.log_prob[lane] += gain[lane]
-            lanes.order[lane] += d_order[lane]
-
-
-@borrowing_kernel
-def _blend(keep: F32, start: int, stop: int, old: F32, new: F32) -> None:
-    """Take over the new numbers of the units start ... stop - 1 in the lanes that keep them."""
-    n_lanes = np.uint64(len(keep))
-    for k in range(start, stop):
-        first = np.uint64(k) * n_lanes
-        for lane in range(n_lanes):
-            a, b = old[first + lane], new[first + lane]
-            old[first + lane] = b if keep[lane] > 0 else a
-
-
-@borrowing_kernel
-def _propose(sites: I64, shift: Codes, wraps: bool, d_order: F64, dtilt: F64, law: Law, lanes: Lanes) -> None:
-    """Set the changes of inputs, order parameter and tilt that come with a shift of the states.
-
-    A shift beyond the last state wraps, or else all shifts of its lane are set to 0.
-    """
-    codes, n_lanes, n_states, width = lanes.codes, lanes.codes.shape[1], len(law.tilt), _width(lanes)
-    d_order[:], dtilt[:] = 0.0, 0.0
-    for lane in range(n_lanes):
-        for k in range(len(sites)):
-            new = codes[sites[k], lane] + shift[k, lane]
-            if wraps:
-                shift[k, lane] = new % n_states - codes[sites[k], lane]
-            elif new < 0 or new >= n_states:
-                shift[:, lane] = 0
-    for k in range(len(sites)):
-        d = sites[k]
-        for lane in range(n_lanes):
-            old = codes[d, lane]
-            new = old + shift[k, lane]
-            d_order[lane] += law.contribution[d, new] - law.contribution[d, old]
-            dtilt[lane] += law.tilt[new] - law.tilt[old]
-            for channel in range(width):
-                i, j = (k * width + channel) * n_lanes + lane, (d * width + channel) * n_lanes + lane
-                lanes.dx[i] = np.float32(channel == new) - np.float32(channel == old)
-                if width == 1:
-                    lanes.dx[i] = np.float32(2 * shift[k, lane])
-                lanes.inputs[j] += lanes.dx[i]
-
-
-@borrowing_kernel
-def _take_over(sites: I64, keep: F32, shift: Codes, layers: Layers, lanes: Lanes) -> None:
-    """Make what is new the present where it is kept."""
-    n_lanes, width, d = len(keep), _width(lanes), sites[0]
-    for k in range(len(sites)):
-        for channel in range(width):
-            i, j = (k * width + channel) * n_lanes, (sites[k] * width + channel) * n_lanes
-            for lane in range(n_lanes):
-                lanes.inputs[j + lane] -= (np.float32(1.0) - keep[lane]) * lanes.dx[i + lane]
-    if not keep.any():
-        return
-    for k in range(len(sites)):
-        for lane in range(n_lanes):
-            if keep[lane] > 0:
-                lanes.codes[sites[k], lane] += shift[k, lane]
-    for layer in range(len(layers.first)):
-        block = layers.starts[layer] + layers.first[layer, d] // WIDTH
-        _blend(keep, WIDTH * block, WIDTH * layers.starts[layer + 1], lanes.pre, lanes.new_pre)
-    _blend(keep, d // WIDTH, len(lanes.terms) // n_lanes, lanes.terms, lanes.new_terms)
 
 
 def sweep_impl(
-    windows: I64, shift: Codes, wraps: bool, logit: F64, layers: Layers, law: Law, lanes: Lanes
-) -> NDArray[np.intp]:
-    """Offer every window in turn, in all lanes, a shift of its states; return how many each lane has accepted.
+    windows: NDArray[np.intp], shift: Codes, wraps: bool, threshold: F64, layers: Layers, target: Target, state: State
+) -> int:
+    """Offer every window in turn, in all chains, a shift of its states; return how many are accepted.
 
-    A window is a row of drawing positions, in ascending order; shift is (n_windows, sites of a window, n_lanes), and
-    what it holds is lost. Heat-bath acceptance is ergodic and aperiodic in a fixed order of sites, which Metropolis
-    acceptance is not. With a uniform u a change of log w is accepted if it is above logit = log(u / (1 - u)). A lane
-    whose weight is NaN gets log_prob = NaN.
+    A window is a row of drawing positions, in ascending order; shift is (n_windows, n_chains, sites of a window), and
+    what it holds is lost. A shift beyond the last state wraps, or else is not made. A change of log w is accepted if
+    it is above the threshold, (n_windows, n_chains); at infinity nothing is computed. A chain whose weight is NaN gets
+    log_prob = NaN.
     """
-    n_lanes = lanes.codes.shape[1]
-    gain, bound, d_order, dtilt = np.empty(n_lanes), np.empty(n_lanes), np.empty(n_lanes), np.empty(n_lanes)
-    keep, n_accepted = np.empty(n_lanes, np.float32), np.zeros(n_lanes, np.intp)
-    for i in range(len(windows)):
-        _propose(windows[i], shift[i], wraps, d_order, dtilt, law, lanes)
-        keep[:] = np.float32(0.0)
-        if _changed(windows[i], gain, bound, d_order, dtilt, logit[i], layers, law, lanes):
-            _decide(gain, d_order, dtilt, logit[i], law, keep, lanes)
-        _take_over(windows[i], keep, shift[i], layers, lanes)
-        for lane in range(n_lanes):
-            n_accepted[lane] += keep[lane] > 0 and shift[i, :, lane].any()
+    n_accepted, width = 0, 1 if target.tilt.shape[1] == 2 else target.tilt.shape[1]
+    for window in range(len(windows)):
+        sites = windows[window]
+        first = np.uint64(sites[0] // BLOCK)
+        for chain in range(len(state.codes)):
+            limit, moves = threshold[window, chain], shift[window, chain]
+            n = _propose(sites, moves, wraps, chain, target, state) if limit < math.inf else 0
+            if n == 0:
+                continue
+            _new_units(sites[0], n, chain, layers, state)
+            z = state.new_pre[len(layers.starts) - 1]
+            log_q_of_blocks(first, width, state.inputs[chain], z, state.parts, state.new_terms)
+            if _accepts(sites, moves, limit, chain, target, state):
+                _keep(sites[0], chain, layers, state)
+                n_accepted += 1
+            else:
+                _withdraw(sites, moves, n, chain, state)
     return n_accepted
 
 

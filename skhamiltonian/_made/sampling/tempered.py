@@ -1,4 +1,4 @@
-"""Draws from a masked network at any temperature: site after site, with weights and resampling."""
+"""Weighted draws from a network at any temperature: site after site, with resampling."""
 
 from __future__ import annotations
 
@@ -8,21 +8,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._utils.compile import borrowing_kernel, kernel
-from ..network import Array, Codes, Network, activate, encode_ordered
+from ..._utils.compile import kernel
+from ..network import Array, Codes, Network, activate, encode_ordered, log_conditionals, uncalibrated_log_prob
+from .law import Law
 
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
 # Sites that share a product of matrices.
 _BLOCK = 16
+# Draws of one population: its arrays stay in the cache of a core.
+POPULATION = 1024
+# Populations behind an error bar, whose own relative error is then 18 %.
+N_POPULATIONS = 16
+# Draws from which the support of a temperature is estimated, to a tenth or so.
+_SUPPORT_DRAWS = 512
 
 
 @dataclass(frozen=True)
 class Population:
-    r"""Weighted draws: averages under p^exponent are averages with weights exp(log_weight).
+    r"""Weighted draws: averages under a law are averages with weights exp(log_weight).
 
-    ``log_partition`` estimates :math:`\ln \sum_s p(s)^\lambda e^{\sum_i \mathrm{tilt}(s_i)}` without bias
-    in its exponential.
+    exp(log_partition) estimates :math:`\sum_s p(s)^\lambda e^{\sum_i t(s_i)}` without bias.
     """
 
     codes: Codes
@@ -32,21 +38,21 @@ class Population:
 
 
 def tempered_draws(
-    network: Network, n_draws: int, exponent: float, tilt: Array, rng: np.random.Generator, resample: bool = True
+    network: Network, n_draws: int, law: Law, rng: np.random.Generator, resample: bool = True
 ) -> Population:
-    r"""Draw site after site from :math:`q(a|s_{<d})^\lambda e^{\mathrm{tilt}(a)} / Z_d`.
+    r"""Draw site after site from :math:`q(a|s_{<d})^\lambda e^{t(a)} / Z_d`.
 
     The weight of a draw is :math:`w = \prod_d Z_d`, times the calibration to the power :math:`\lambda`;
     with :math:`\lambda = 1`, no tilt and no calibration it is 1 and the draws are exact and independent.
-    Where the effective sample size falls under half, the population is resampled and the mean weight
-    moves into ``log_partition``; without `resample` draws stay independent. `tilt` holds one number per state.
+    If the effective sample size falls below half, the population is resampled and the mean weight moves into
+    ``log_partition``; without `resample` draws stay independent.
     """
     draws = _PartialDraws(network.astype(np.float32), n_draws)
     log_p, log_weight = np.zeros(n_draws), np.zeros(n_draws)
-    log_partition = 0.0
+    log_partition, tilt = 0.0, law.site_tilt(network)
     for site in range(network.n_sites):
         z, code = draws.logits(site), np.empty(n_draws, np.int8)
-        draw_site(z, exponent, tilt, rng.random(n_draws), code, log_p, log_weight)
+        draw_site(z, law.exponent, tilt[site], rng.random(n_draws), code, log_p, log_weight)
         draws.append(site, code)
         if resample and effective_sample_size(log_weight) < n_draws / 2:
             log_partition += log_mean_exp(log_weight)
@@ -57,8 +63,72 @@ def tempered_draws(
     codes[:, network.ordering] = draws.codes.T
     if network.calibration is not None:
         log_ratio = network.calibration(log_p, codes)
-        log_p, log_weight = log_p + log_ratio, log_weight + exponent * log_ratio
+        log_p, log_weight = log_p + log_ratio, log_weight + law.exponent * log_ratio
     return Population(codes, log_p, log_weight, log_partition + log_mean_exp(log_weight))
+
+
+def ancestral_log_weight(network: Network, codes: Codes, law: Law) -> Array:
+    """Return the log weight that `tempered_draws` without resampling gives to these configurations."""
+    log_q = log_conditionals(network, codes)
+    log_weight = np.logaddexp.reduce(law.exponent * log_q + law.site_tilt(network), axis=2).sum(axis=1)
+    if network.calibration is None:
+        return log_weight
+    return log_weight + law.exponent * network.calibration(uncalibrated_log_prob(network, codes), codes)
+
+
+def populations(network: Network, size: int, law: Law, seeds: list[np.random.SeedSequence]) -> list[Population]:
+    """Return independent populations of `size` draws, one per seed."""
+    return [tempered_draws(network, size, law, np.random.default_rng(seed)) for seed in seeds]
+
+
+def independent_populations(
+    network: Network, n_samples: int, law: Law, seed: np.random.SeedSequence
+) -> list[Population]:
+    """Return populations of equal size with at least `n_samples` draws, enough of them for an error bar."""
+    return populations(network, max(128, -(-n_samples // N_POPULATIONS)), law, seed.spawn(N_POPULATIONS))
+
+
+def joint_log_weight(blocks: list[Population]) -> Array:
+    """Return the log weights (n_populations, size) that make one population of several.
+
+    Inside a population they are its own; a population as a whole weighs its estimate of Z.
+    """
+    log_weight = np.stack([block.log_weight for block in blocks])
+    own = np.logaddexp.reduce(log_weight, axis=1) - np.log(log_weight.shape[1])
+    return log_weight + (np.array([block.log_partition for block in blocks]) - own)[:, None]
+
+
+def equal_weight_codes(network: Network, n_samples: int, law: Law, seed: np.random.SeedSequence) -> Codes:
+    """Return `n_samples` configurations of equal weight.
+
+    They are independent if draws are exact, else resampled from at least twice as many weighted ones.
+    """
+    exact = law.is_exact(network)
+    n_blocks = -(-n_samples // POPULATION) if exact else max(2, -(-2 * n_samples // POPULATION))
+    *block_seeds, resample_seed = seed.spawn(n_blocks + 1)
+    blocks = populations(network, POPULATION, law, block_seeds)
+    codes = np.concatenate([block.codes for block in blocks])
+    if exact:
+        return codes[:n_samples]
+    rng = np.random.default_rng(resample_seed)
+    return codes[rng.permutation(systematic_resample(joint_log_weight(blocks).ravel(), n_samples, rng))]
+
+
+def support(network: Network, law: Law, seed: np.random.SeedSequence) -> float:
+    r"""Return how many draws under a law one draw under p is worth.
+
+    It is :math:`\langle w \rangle^2 / \langle w^2 \rangle` with :math:`w = p^{\lambda - 1} e^{t}`, and so
+    :math:`Z(\lambda, t)^2 / Z(2 \lambda - 1, 2 t)`. Averages over draws of p would fail when a few rare
+    configurations carry all the weight.
+    """
+    if law.exponent == 1.0 and not law.has_field:
+        return 1.0
+    square = Law(2 * law.exponent - 1, None if law.tilt is None else 2 * law.tilt)
+    log_mean, log_square = (
+        tempered_draws(network, _SUPPORT_DRAWS, each, np.random.default_rng(child)).log_partition
+        for each, child in zip((law, square), seed.spawn(2), strict=True)
+    )
+    return math.exp(min(0.0, 2 * log_mean - log_square))
 
 
 @kernel
@@ -67,10 +137,10 @@ def draw_site(z: F32, exponent: float, tilt: F64, uniform: F64, code: Codes, log
     if len(tilt) == 2:
         _draw_of_two(z, exponent, tilt, uniform, code, log_p, log_weight)
     else:
-        _draw_of_many(z, exponent, tilt, uniform, code, log_p, log_weight, np.empty(len(tilt)), np.empty(len(tilt)))
+        _draw_of_many(z, exponent, tilt, uniform, code, log_p, log_weight)
 
 
-@borrowing_kernel
+@kernel
 def _draw_of_two(z: F32, exponent: float, tilt: F64, uniform: F64, code: Codes, log_p: F64, log_weight: F64) -> None:
     for draw in range(len(code)):
         x = np.float64(z[0, draw])
@@ -83,18 +153,9 @@ def _draw_of_two(z: F32, exponent: float, tilt: F64, uniform: F64, code: Codes, 
         log_p[draw] += log_q + chosen * x
 
 
-@borrowing_kernel
-def _draw_of_many(
-    z: F32,
-    exponent: float,
-    tilt: F64,
-    uniform: F64,
-    code: Codes,
-    log_p: F64,
-    log_weight: F64,
-    log_q: F64,
-    weight: F64,
-) -> None:
+@kernel
+def _draw_of_many(z: F32, exponent: float, tilt: F64, uniform: F64, code: Codes, log_p: F64, log_weight: F64) -> None:
+    log_q, weight = np.empty(len(tilt)), np.empty(len(tilt))
     for draw in range(len(code)):
         for a in range(len(tilt)):
             log_q[a] = z[a, draw]
@@ -112,7 +173,7 @@ def _draw_of_many(
         log_weight[draw] += norm
 
 
-@borrowing_kernel
+@kernel
 def _exp_of(x: F64, weight: F64) -> tuple[float, float]:
     """Return ln sum e^x; set weight, which may be x itself, to e^x up to a factor, and return its sum."""
     top, total = x[0], 0.0

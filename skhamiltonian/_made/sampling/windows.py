@@ -1,7 +1,7 @@
-r"""Moves of small windows, learned from configurations: what differs in a window where all around it agree.
+"""Moves of small windows, learned from configurations: differences inside a window between rows equal around it.
 
-On a thin support, such as the sums of overlapping blocks, single sites cannot move, but several together can: a hidden
-spin changes all blocks over it.
+If few configurations are possible, as for sums of overlapping blocks, single sites cannot move, but several together
+can: a hidden spin changes all blocks over it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ..network import Codes
 from .sweeps import Moves
 
 _SIZES = (2, 3)
-# Share of pairs that must differ in a window, of those that agree around it, for its size to be large enough.
+# A size is large enough if this share of the pairs that agree around a window differs inside it.
 _ENOUGH_DIFFERENT = 0.05
 _N_DIFFERENCES = 64
 NO_MOVES = Moves(np.empty((0, 1), np.intp), np.empty((0, 2, 1), np.int8))
@@ -22,10 +22,10 @@ NO_MOVES = Moves(np.empty((0, 1), np.intp), np.empty((0, 2, 1), np.int8))
 def learn_moves(
     codes: Codes, lattice_shape: tuple[int, ...], ordering: NDArray[np.intp], rng: np.random.Generator
 ) -> Moves:
-    """Return windows of the least size that leaves room for differences, and 64 of those that were seen in each.
+    """Return windows of the smallest size that shows enough differences, with 64 of the differences seen in each.
 
-    Windows cross the boundary of the lattice. Where that is open they are the edges of two sides, which the data tell:
-    what is drawn is what differs. A window in which nothing differs is left out.
+    Windows cross the boundary of the lattice. With open boundaries such a window joins two edges; that is harmless,
+    since only observed differences are proposed. A window without differences is left out.
     """
     sizes = []
     for size in _SIZES:
@@ -49,7 +49,7 @@ def learn_moves(
 def _differences(
     codes: Codes, lattice_shape: tuple[int, ...], size: int
 ) -> list[tuple[NDArray[np.intp], Codes, float]]:
-    """Return of every window its sites, the differences seen, and their share of the pairs that agree around it."""
+    """Return for every window its sites, the differences seen, and their share of the pairs that agree around it."""
     rng = np.random.default_rng(0)
     key = rng.integers(2**63, size=codes.shape[1], dtype=np.uint64)  # equal sums of keys, equal configurations
     hashed, found = key * codes.astype(np.uint64), []
@@ -65,6 +65,6 @@ def _differences(
 
 
 def _box(corner: tuple[int, ...] | NDArray[np.intp], lattice_shape: tuple[int, ...], size: int) -> NDArray[np.intp]:
-    """Return the sites of a box, once each where it is larger than the lattice."""
+    """Return the sites of a box, each once even if the box is larger than the lattice."""
     axes = [np.unique((c + np.arange(size)) % n) for c, n in zip(corner, lattice_shape, strict=True)]
     return np.ravel_multi_index(np.ix_(*axes), lattice_shape).ravel()

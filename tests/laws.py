@@ -1,0 +1,30 @@
+"""Exact laws of small systems, and comparisons with them that several tests share."""
+
+import numpy as np
+from scipy import stats
+
+from skhamiltonian._made.network import log_prob
+from skhamiltonian._utils.alphabet import enumerate_states
+
+
+def all_codes(network):
+    """Return every configuration of a network, (n_states^n_sites, n_sites)."""
+    return enumerate_states(np.arange(network.n_states), network.n_sites).astype(np.int8)
+
+
+def enumerated_law(network, law):
+    """Return the chance of every configuration under a law of the network, and the logarithm of their sum."""
+    codes = all_codes(network)
+    log_weight = law.log_weight(log_prob(network, codes), codes)
+    log_z = np.logaddexp.reduce(log_weight)
+    return np.exp(log_weight - log_z), log_z
+
+
+def g_test(codes, network, expected):
+    """Return the p-value of independent draws against a law; rare states form one class."""
+    counts = np.bincount(codes @ network.n_states ** np.arange(network.n_sites)[::-1], minlength=len(expected))
+    enough = expected * counts.sum() > 5
+    observed = np.append(counts[enough], counts[~enough].sum())
+    wanted = np.append(expected[enough], expected[~enough].sum()) * counts.sum()
+    keep = wanted > 0
+    return stats.power_divergence(observed[keep], wanted[keep], lambda_="log-likelihood").pvalue
