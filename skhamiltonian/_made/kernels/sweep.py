@@ -70,7 +70,7 @@ class State(NamedTuple):
     new_pre: F32  # (n_layers, n_units)
     new_hidden: F32
     new_terms: F64
-    index: U64  # (n_layers, n_units), which inputs of a layer change
+    listed: U64  # (n_layers, n_units), which inputs of a layer change
     change: F32  # by how much
     parts: F32  # (2, n_sites)
 
@@ -140,7 +140,7 @@ def _add_rows(layers: Layers, matrix: int, n: int, index: U64, change: F32, out:
 
 
 @kernel
-def _list_changes(start: int, stop: int, old: F32, new: F32, index: U64, change: F32) -> int:
+def _list_changes(start: int, stop: int, old: F32, new: F32, index: U64, change: F32) -> Any:
     """List the units that change, then no changes of the last one up to a full group; return how many change."""
     n = _0
     for i in range(start, stop):
@@ -186,8 +186,8 @@ def _log_q_of_many(site: int, width: int, inputs: F32, z: F32, parts: F32) -> No
 
 @kernel
 def _propose(sites: Any, shift: Codes, wraps: bool, chain: int, target: Target, state: State) -> int:
-    """List the changes of the inputs in state.index[0] and make them; return how many, none if they are forbidden."""
-    codes, inputs, index, change = state.codes[chain], state.inputs[chain], state.index[0], state.change[0]
+    """List the changes of the inputs in state.listed[0] and make them; return how many, none if they are forbidden."""
+    codes, inputs, index, change = state.codes[chain], state.inputs[chain], state.listed[0], state.change[0]
     n_states, n = target.tilt.shape[1], 0
     for k in range(len(sites)):
         new = codes[sites[k]] + shift[k]
@@ -220,7 +220,7 @@ def _withdraw(sites: Any, shift: Codes, n: int, chain: int, state: State) -> Non
     for k in range(len(sites)):
         state.codes[chain, sites[k]] -= shift[k]
     for k in range(n):
-        state.inputs[chain, state.index[0, k]] -= state.change[0, k]
+        state.inputs[chain, state.listed[0, k]] -= state.change[0, k]
 
 
 @kernel
@@ -232,13 +232,13 @@ def _new_units(site: int, n: int, chain: int, layers: Layers, state: State) -> N
         pre, new_pre = state.pre[chain, layer], state.new_pre[layer]
         for i in range(start, stop):
             new_pre[i] = pre[i]
-        _add_rows(layers, layer, n_changes, state.index[layer], state.change[layer], new_pre)
+        _add_rows(layers, layer, n_changes, state.listed[layer], state.change[layer], new_pre)
         if layer < last:
             hidden, new_hidden, up = state.hidden[chain, layer], state.new_hidden[layer], layer + 1
             _activate(layers.activation, start, stop, new_pre, new_hidden)
-            n_changes = _list_changes(start, stop, hidden, new_hidden, state.index[up], state.change[up])
+            n_changes = _list_changes(start, stop, hidden, new_hidden, state.listed[up], state.change[up])
         elif layers.has_skip:
-            _add_rows(layers, last + 1, np.uint64(n), state.index[0], state.change[0], new_pre)
+            _add_rows(layers, last + 1, np.uint64(n), state.listed[0], state.change[0], new_pre)
 
 
 @kernel

@@ -158,8 +158,9 @@ def _layers(network: Network) -> Layers:
         size += flat[-1].size
     starts = [np.searchsorted(degree, site + 1) // ALIGN * ALIGN for degree in degrees[:-1]]
     starts.append(site // ALIGN * ALIGN * width)
-    u64 = (np.array(a, np.uint64) for a in (starts, stops))
-    return Layers(np.concatenate(flat), rows, lows, *u64, _ACTIVATIONS[network.activation], network.skip is not None)
+    name, has_skip = _ACTIVATIONS[network.activation], network.skip is not None
+    start, stop = np.array(starts, np.uint64), np.array(stops, np.uint64)
+    return Layers(np.concatenate(flat), rows, lows, start, stop, name, has_skip)
 
 
 def _target(network: Network, law: Law) -> Target:
@@ -190,7 +191,7 @@ def _state(layers: Layers, network: Network, n_chains: int) -> State:
         new_pre=room(n_layers, n_units),
         new_hidden=room(n_layers, n_units),
         new_terms=np.zeros(n_sites // BLOCK),
-        index=np.zeros((n_layers, n_listed), np.uint64),
+        listed=np.zeros((n_layers, n_listed), np.uint64),
         change=room(n_layers, n_listed),
         parts=room(2, n_sites),
     )
