@@ -53,6 +53,8 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
     -11.09
     """
 
+    _SITE_FIELDS = True
+
     def __init__(self, temperature=1.0, *, smoothing=0.5, states="auto", random_state=None):
         self.temperature = temperature
         self.smoothing = smoothing
@@ -144,7 +146,7 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
         return self.n_features_in_
 
     def _draw(self, temperature, n_samples, field, method, seed):
-        log_weight = (self.temperature_ * self.log_prob_ + field * self.states_) / temperature
+        log_weight = (self.temperature_ * self.log_prob_ + np.multiply.outer(field, self.states_)) / temperature
         p = softmax(log_weight)
         shape = (_N_BLOCKS, -(-n_samples // _N_BLOCKS), self.n_features_in_)
         drawn = np.random.default_rng(seed).random(shape)
@@ -152,7 +154,7 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
         X = self.states_[codes]
         energy = -self.temperature_ * self.log_prob_[np.arange(shape[2]), codes].sum(axis=2)
         log_z = np.full(_N_BLOCKS, logsumexp(log_weight, axis=1).sum())
-        return Draws(X, energy - field * X.sum(axis=2), log_partition=log_z)
+        return Draws(X, energy - (X * np.float64(field)).sum(axis=2), log_partition=log_z)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "temperature_")

@@ -101,6 +101,8 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
 
     _METHODS = IsingSampler._METHODS
 
+    _SITE_FIELDS = True
+
     def __init__(
         self,
         temperature=1.0,

@@ -40,7 +40,7 @@ class Request:
     """What is to be measured at every temperature."""
 
     n_samples: int
-    field: float
+    field: float | np.ndarray
     method: str
     functions: Mapping[str, Callable]
 
@@ -200,7 +200,7 @@ def merge(points: list[Point]) -> Point:
     )
 
 
-def assemble(points: list[Point], temperatures, field: float, data_temperature: float | None) -> dict:
+def assemble(points: list[Point], temperatures, field: float | np.ndarray, data_temperature: float | None) -> dict:
     """Turn the points into the fields of a PhaseCurve; what is not known at a temperature is nan."""
     known = {name: value for point in points for name, (value, _) in point.observables.items()}
     names = sorted(known, key=lambda name: BUILT_IN.index(name) if name in BUILT_IN else len(BUILT_IN))

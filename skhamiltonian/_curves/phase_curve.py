@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
 from .._montecarlo.sampler import ForeignSampler, ThermalSampler
-from .._utils.checks import check_flag, check_integer, check_number, check_temperatures, seed_sequence
+from .._utils.checks import check_field, check_flag, check_integer, check_temperatures, seed_sequence
 from .._utils.warn import warn
 from .integration import with_entropy
 from .measure import Request, assemble, check_observables, measure, merge
@@ -44,8 +44,8 @@ def phase_curve(
         independently gives the mean over them, with an error that counts their disagreement.
     temperatures : array-like of shape (n_temperatures,)
         Positive temperatures, in any order.
-    field : float, default=0.0
-        External field h added to the system: weight exp(h sum_i s_i / T).
+    field : float or array-like of shape (n_sites,), default=0.0
+        External field h added to the system, the same on every site or one for each: weight exp(sum_i h_i s_i / T).
     observables : dict of str to callable, default=None
         Further quantities to average: functions of configurations X (n, n_sites) that return (n,) numbers, or
         (n, ...) arrays, whose averages then have the shape (n_temperatures, ...). X holds 64-bit integers where
@@ -108,11 +108,13 @@ def phase_curve(
     temperatures = check_temperatures(temperatures, ndim=1)
     if not (len(temperatures) and len(samplers)):
         raise ValueError(f"there must be a temperature and a sampler, got temperatures={temperatures!r}, {sampler!r}")
-    field = check_number(field, "field", include_low=False, include_high=False)
+    field = check_field(field)
     n_samples = check_integer(n_samples, "n_samples", minimum=1)
     request = Request(n_samples, field, method, check_observables(observables))
     for one in samplers:
         one._prepare()
+    for doubt in {one._doubt(temperatures) for one in samplers} - {None}:
+        warn(doubt)
     data_temperature = _data_temperature(samplers)
     if not isinstance(entropy, str) or entropy != "auto":
         check_flag(entropy, "entropy")

@@ -41,8 +41,8 @@ class PhaseCurve:
         Accepted fraction of Monte Carlo proposals; nan where nothing was proposed.
     n_sites : int
         Number of sites N.
-    field : float, default=0.0
-        External field that was added.
+    field : float or ndarray of shape (n_sites,), default=0.0
+        External field that was added, the same on every site or one for each.
     data_temperature : float or None, default=None
         Temperature T0 of the data behind a learned model.
     spread : dict of str to ndarray, or None, default=None
@@ -66,7 +66,7 @@ class PhaseCurve:
     support: np.ndarray
     acceptance: np.ndarray
     n_sites: int
-    field: float = 0.0
+    field: float | np.ndarray = 0.0
     data_temperature: float | None = None
     spread: dict | None = None
 
@@ -128,7 +128,8 @@ class PhaseCurve:
         width = [max(len(row[k]) for row in rows) for k in range(len(header))]
         lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, width, strict=False)) for row in rows]
         origin = "" if self.data_temperature is None else f", learned at T0 = {self.data_temperature:g}"
-        return "\n".join([f"PhaseCurve: {self.n_sites} sites, field {self.field:g}{origin}", *lines])
+        field = f"field {self.field:g}" if np.ndim(self.field) == 0 else "a field on each site"
+        return "\n".join([f"PhaseCurve: {self.n_sites} sites, {field}{origin}", *lines])
 
     def to_frame(self):
         """Return a pandas DataFrame: a row for each temperature, for each observable a value and an error.
@@ -210,7 +211,10 @@ class PhaseCurve:
                 arrays[f"spread_{i}"] = self.spread[name]
         names = np.array(list(self.observables), dtype=str)
         with _replacing(path) as file:
-            np.savez(file, **arrays, names=names, scalars=np.array([self.n_sites, self.field, T0]))
+            uniform = np.ndim(self.field) == 0
+            fields = {} if uniform else {"site_fields": np.asarray(self.field, dtype=float)}
+            scalars = np.array([self.n_sites, self.field if uniform else 0.0, T0])
+            np.savez(file, **arrays, **fields, names=names, scalars=scalars)
 
     @classmethod
     def load(cls, path):
@@ -285,10 +289,15 @@ def _checked(arrays):
         "observables": dict(zip(names.tolist(), map(Estimate, values, errors), strict=True)),
         **{name: arrays[name] for name in _DIAGNOSTICS},
         "n_sites": int(n_sites),
-        "field": field,
+        "field": _site_fields(arrays, int(n_sites)) if "site_fields" in arrays else field,
         "data_temperature": None if math.isnan(T0) else T0,
         "spread": dict(zip(names.tolist(), spreads[0], strict=True)) if spreads else None,
     }
+
+
+def _site_fields(arrays, n_sites):
+    _expect_floats(arrays, "site_fields", (n_sites,))
+    return arrays["site_fields"]
 
 
 def _expect_floats(arrays, name, shape):

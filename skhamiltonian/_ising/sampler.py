@@ -114,6 +114,7 @@ class IsingSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, BaseE
     """
 
     _METHODS = METHODS
+    _SITE_FIELDS = True
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from .._lattice.window import looks_like_window
 from .._montecarlo.draws import Draws
 from .._montecarlo.sampler import ThermalSampler
 from .._utils import sklearn_compat as _callbacks
@@ -138,6 +139,9 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         The temperature T0 at which the model was fitted.
     n_samples_seen_ : int
         Configurations in X.
+    is_window_ : bool
+        Whether X looks like windows of something larger than `lattice_shape`: opposite edges are not neighbours, and
+        edges are like the interior. The law at T0 is right, but predictions at other temperatures are not.
 
     References
     ----------
@@ -156,6 +160,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
     """
 
     _METHODS = ("auto", "tempered", *METHODS)
+    _SITE_FIELDS = True
 
     def __init__(
         self,
@@ -297,6 +302,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         if added:
             learned["validation_scores_"] = _joined(self, learned)
         learned |= {name: getattr(self, name) + learned[name] for name in added}
+        learned["is_window_"] = self.lattice_shape is not None and looks_like_window(X, plan.lattice_shape)
         vars(self).pop("feature_names_in_", None)
         vars(self).update(vars(trial), **learned)
         if not added:
@@ -372,16 +378,20 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         r"""Draw configurations from :math:`\exp(-(H_\theta - h \sum_i s_i)/T)`.
 
         At infinite temperature, and at T0 without a field, draws are independent and exact whatever the method;
-        those of a calibrated model are resampled from twice as many. Elsewhere chains start from tempered draws and
-        sweep over the lattice with heat-bath acceptance ("metropolis"); or they do so and are offered, besides, joint
-        changes of windows of two or three sites along each axis of `lattice_shape` ("window"); or, before every
-        configuration, a new tempered draw and the flip of the whole lattice ("independence"); or they change places,
-        after every sweep, with replicas at temperatures up to 2 T0 ("parallel-tempering", Hukushima and Nemoto, J.
-        Phys. Soc. Jpn. 65, 1604, 1996); or tempered draws are resampled by their weights ("tempered"), and one sweep
-        parts those that occur twice.
+        those of a calibrated model are resampled from twice as many. At other temperatures Markov chains start from
+        tempered draws, except with "tempered":
 
-        Single sites freeze where sites nearly determine each other, as overlapping blocks do; windows move. What is
-        offered to a window is a difference between two draws at T0 that agree around it, or its negative.
+        - "metropolis" changes one site after the other and accepts with min(1, exp(-dH/T)); a site is skipped with
+          probability 1/8, without which sweeps over the lattice would not be ergodic.
+        - "heat-bath" accepts with 1 / (1 + exp(dH/T)).
+        - "window" also offers joint changes of two or three sites along each axis of `lattice_shape`. They are
+          differences between two draws at T0 that agree around the window. Single sites freeze if sites nearly
+          determine each other, as overlapping blocks do; windows still move.
+        - "independence" also offers a new tempered draw and the flip of the whole lattice before every configuration.
+        - "parallel-tempering" exchanges replicas at temperatures up to 2 T0 after every sweep (Hukushima and Nemoto,
+          J. Phys. Soc. Jpn. 65, 1604, 1996).
+        - "tempered" resamples tempered draws by their weights; one sweep then separates those that occur twice.
+          "auto" is "tempered". It is the cheapest by far.
 
         Parameters
         ----------
@@ -389,16 +399,16 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             Temperature T, ``inf`` included; None is T0.
         n_samples : int, default=1
             Number of configurations.
-        field : float, default=0.0
-            External field h on every site.
-        method : str, default="metropolis"
-            How to draw: "metropolis", "window", "independence", "parallel-tempering", "tempered" or "auto", which is
-            "tempered".
+        field : float or array-like of shape (n_sites,), default=0.0
+            External field h, the same on every site or one for each.
+        method : {"metropolis", "heat-bath", "window", "independence", "parallel-tempering", "tempered", "auto"}, \
+                default="metropolis"
+            How to draw.
         n_chains : int, default=256
             Chains of Monte Carlo, at most `n_samples`.
         burn_in : int or "auto", default="auto"
-            Sweeps of each chain before its first configuration; "auto" goes on until the chains agree, by
-            R-hat <= 1.05 of energy and order, for 2550 sweeps at most, and fewer where they are frozen for good.
+            Sweeps of each chain before its first configuration. "auto" stops as soon as the chains agree (R-hat of
+            energy and order at most 1.05), after 2550 sweeps at the latest, and earlier if they are frozen.
         n_sweeps : int, default=5
             Sweeps of each chain between two configurations.
         random_state : int, RandomState instance or None, default=None
@@ -413,6 +423,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         -----
         ConvergenceWarning
             If the chains hardly move, or do not agree after the longest burn-in.
+        UserWarning
+            If the model was fitted to windows of something larger, and T is not T0.
         """
         options = {"n_chains": n_chains, "burn_in": burn_in, "n_sweeps": n_sweeps}
         request = {"n_samples": n_samples, "field": field, "method": method, "random_state": random_state}
@@ -451,7 +463,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             log_partition = np.array([block.log_partition for block in blocks])
             known = {"log_weight": joint_log_weight(blocks), "log_partition": log_partition}
         X = self.states_[codes]
-        energy = -self.temperature_ * log_p - field * X.sum(axis=2, dtype=np.float64)
+        energy = -self.temperature_ * log_p - (X * np.float64(field)).sum(axis=2)
         return Draws(X, energy, method=method if method in METHODS else "tempered", **known)
 
     def _chains(self, temperature, n_samples, field, method, seed, n_chains=256, burn_in="auto", n_sweeps=5):
@@ -464,10 +476,20 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
 
     def _law(self, temperature, field):
         """Return p^(T0/T) with the logarithmic weight h s/T of every state."""
-        return Law(float(self.temperature_ / temperature), field * self.states_.astype(np.float64) / temperature)
+        tilt = np.multiply.outer(field, self.states_.astype(np.float64)) / temperature
+        return Law(float(self.temperature_ / temperature), tilt)
 
     def _support(self, temperature, field, seed):
         return self.n_samples_seen_ * support(self._network(), self._law(temperature, field), seed)
+
+    def _doubt(self, temperatures):
+        if not self.is_window_ or np.all(np.asarray(temperatures) == self.temperature_):
+            return None
+        return (
+            "the configurations look like windows of something larger, and the law of windows at another temperature "
+            f"is not the power of their law at T0 = {self.temperature_:g}: fit a LocalHamiltonian, whose sampler has "
+            "lattices of every size and temperature"
+        )
 
     @property
     def _data_temperature(self):

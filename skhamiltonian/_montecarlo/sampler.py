@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._utils.checks import check_choice, check_integer, check_number, check_temperature, seed_sequence
+from .._utils.checks import check_choice, check_field, check_integer, check_temperature, seed_sequence
 from .._utils.memory import check_memory
 from .._utils.warn import warn
 from .draws import Draws
@@ -48,6 +48,7 @@ class ThermalSampler(ABC):
     """
 
     _METHODS: tuple[str, ...] = ("auto",)
+    _SITE_FIELDS = False  # whether `_draw` takes an array of fields, one for each site
     _integrates_entropy = False  # whether `phase_curve` adds the entropy by integration unless told otherwise
 
     def sample(
@@ -61,8 +62,8 @@ class ThermalSampler(ABC):
             Temperature T, ``inf`` included; None is the sampler's own.
         n_samples : int, default=1
             Number of configurations.
-        field : float, default=0.0
-            External field h on every site, in addition to the system's own.
+        field : float or array-like of shape (n_sites,), default=0.0
+            External field h in addition to the system's own, the same on every site or one for each.
         method : str, default="auto"
             How to draw.
         random_state : int, RandomState, Generator or None, default=None
@@ -80,6 +81,8 @@ class ThermalSampler(ABC):
         request = self._request(temperature, max(1, n_samples), field, method, random_state, options)
         if n_samples == 1 and isinstance(temperature, numbers.Integral):
             self._warn_if_swapped(temperature)
+        if (doubt := self._doubt(request[0])) is not None:
+            warn(doubt)
         return self._sample(*request, **options)[:n_samples]
 
     def draws(self, temperature=None, *, n_samples=1, field=0.0, method="auto", random_state=None, **options) -> Draws:
@@ -91,8 +94,8 @@ class ThermalSampler(ABC):
             Temperature T, ``inf`` included; None is the sampler's own.
         n_samples : int, default=1
             Smallest number of configurations.
-        field : float, default=0.0
-            External field h on every site, in addition to the system's own.
+        field : float or array-like of shape (n_sites,), default=0.0
+            External field h in addition to the system's own, the same on every site or one for each.
         method : str, default="auto"
             How to draw.
         random_state : int, RandomState, Generator, SeedSequence or None, default=None
@@ -127,6 +130,10 @@ class ThermalSampler(ABC):
             raise TypeError(f"{type(self).__name__}.sample has no argument {next(iter(options))!r}")
         return None
 
+    def _doubt(self, temperatures: Any) -> str | None:
+        """Return why draws at these temperatures are not to be trusted, None if nothing speaks against them."""
+        return None
+
     def _support(self, temperature: float, field: float, seed: np.random.SeedSequence) -> float:
         """Return how many configurations of the data stand behind a prediction; nan without data."""
         return math.nan
@@ -143,7 +150,9 @@ class ThermalSampler(ABC):
         """Check everything that the two public methods are given; return the arguments of `_draw`."""
         n_sites = self._prepare(**options)
         T = check_temperature(self._own_temperature() if temperature is None else temperature)
-        field = check_number(field, "field", include_low=False, include_high=False)
+        field = check_field(field, n_sites)
+        if np.ndim(field) and not self._SITE_FIELDS:
+            raise ValueError(f"field must be one number for {type(self).__name__}, got one for each site: {field!r}")
         check_choice(method, "method", self._METHODS)
         if n_sites is not None:
             check_memory((n_samples, n_sites), np.int8, "an array of configurations")
@@ -162,6 +171,8 @@ class ThermalSampler(ABC):
 class ForeignSampler(ThermalSampler):
     """Any object with ``sample(temperature, n_samples=...)``; its draws are taken as one chain in their order."""
 
+    _SITE_FIELDS = True
+
     def __init__(self, sampler, accepted):
         self.sampler = sampler
         self.accepted = accepted  # names of the arguments of its method `sample`
@@ -169,12 +180,12 @@ class ForeignSampler(ThermalSampler):
 
     def _draw(self, temperature, n_samples, field, method, seed):
         options = {"random_state": int(seed.generate_state(1)[0])} if "random_state" in self.accepted else {}
-        if field:
+        if np.any(field):
             if "field" not in self.accepted:
                 name = type(self.sampler).__name__
                 raise ValueError(f"{name}.sample has no argument field, got field={field!r}")
             options["field"] = field
         X = np.asarray(self.sampler.sample(temperature, n_samples=n_samples, **options))
         known = hasattr(self.sampler, "energy")
-        energy = np.asarray(self.sampler.energy(X))[None] - field * X.sum(axis=1) if known else None
+        energy = np.asarray(self.sampler.energy(X))[None] - (X * np.float64(field)).sum(axis=1) if known else None
         return Draws(X[None], energy)

@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skhamiltonian import IsingSampler
+from skhamiltonian import IndependentSites, IsingSampler, MADEHamiltonian
 from skhamiltonian._curves.phase_curve import phase_curve
 from skhamiltonian._curves.result import PhaseCurve
 from skhamiltonian._ising.exact import ising_exact
@@ -398,3 +398,31 @@ def test_measured_rows_become_a_curve():
     for wrong, error in (({}, TypeError), ([X], TypeError), ({-1.0: X}, ValueError), ({2.0: X[0]}, ValueError)):
         with pytest.raises(error):
             PhaseCurve.from_samples(wrong)
+
+
+def test_a_field_may_differ_from_site_to_site(tmp_path):
+    """Against enumeration; samplers of a uniform field refuse it, and the file keeps it."""
+    h = np.array([0.4, -0.3, 0.0, 0.2])
+    ising = IsingSampler((2, 2), 3.0, random_state=0)
+    states = enumerate_states((-1, 1), 4)
+    log_w = (-ising.energy(states) + states @ h) / 3.0
+    p = np.exp(log_w - logsumexp(log_w))
+    rows = np.repeat(states, np.round(4000 * np.exp(-ising.energy(states) / 3.0) / 8).astype(int), axis=0)
+    made = MADEHamiltonian(3.0, hidden_layer_sizes=(8,), max_iter=40, random_state=0).fit(rows.astype(np.int8))
+    log_q = (-made.energy(states) + states @ h) / 3.0
+    q = np.exp(log_q - logsumexp(log_q))
+    site = {"site": lambda X: X}
+    for sampler, law in ((ising, p), (made, q)):
+        curve = phase_curve(sampler, [3.0], field=h, observables=site, n_samples=20_000, random_state=0)
+        value, error = curve["site"]
+        assert np.all(abs(value[0] - law @ states) < 5 * error[0])
+    curve.save(tmp_path / "curve.npz")
+    np.testing.assert_array_equal(PhaseCurve.load(tmp_path / "curve.npz").field, h)
+    assert "a field on each site" in repr(curve)
+    free = IndependentSites(3.0).fit(rows).sample(3.0, n_samples=20_000, field=h, random_state=0)
+    np.testing.assert_allclose(free.mean(axis=0), np.tanh(h / 3), atol=0.04)
+    for wrong in (h[:3], [np.nan] * 4, ["a"] * 4):
+        with pytest.raises((ValueError, TypeError), match="field must be"):
+            phase_curve(ising, [3.0], field=wrong)
+    with pytest.raises(ValueError, match="field must be one number for SmallIsing"):
+        phase_curve(SmallIsing(), [2.0], field=np.zeros(9))

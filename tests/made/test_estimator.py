@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skhamiltonian import BlockSpinTransformer, IsingSampler, MADEHamiltonian, phase_curve
+from skhamiltonian import BlockSpinTransformer, IsingSampler, MADEHamiltonian, extract_windows, phase_curve
 from skhamiltonian._utils.alphabet import enumerate_states
 
 SMALL = MADEHamiltonian(hidden_layer_sizes=(8,), max_iter=3, random_state=0)
@@ -398,3 +398,19 @@ def test_counts_of_rows_are_rows():
             clone(model).fit(X, sample_weight=bad)
     with pytest.raises(ValueError, match="at least one non-zero"):
         clone(model).fit(X, sample_weight=np.zeros(300))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # one epoch makes poor proposals
+def test_windows_are_named_at_another_temperature():
+    """p^(T0/T) is not the law of windows; at T0 nothing is wrong."""
+    large = IsingSampler((32, 32), 2.5, random_state=0).sample(n_samples=400)
+    X = extract_windows(large.reshape(-1, 32, 32), 8)[0]
+    made = MADEHamiltonian(2.5, lattice_shape=(8, 8), hidden_layer_sizes=(8,), max_iter=1, random_state=0).fit(X)
+    made.sample(2.5)
+    phase_curve(made, [2.5], n_samples=2000, random_state=0)
+    for use in (lambda: made.sample(2.0), lambda: phase_curve(made, [2.0, 2.5], n_samples=2000, random_state=0)):
+        with pytest.warns(UserWarning, match="windows of something larger") as record:
+            use()
+        assert [w.filename for w in record if "windows of something" in str(w.message)] == [__file__]
+    torus = MADEHamiltonian(2.5, lattice_shape=(8, 8), hidden_layer_sizes=(8,), max_iter=1, random_state=0)
+    torus.fit(IsingSampler((8, 8), 2.5, random_state=0).sample(n_samples=8000)).sample(2.0)
