@@ -122,9 +122,9 @@ for n, (J, error) in zip(numbers, few, strict=True):
 # *pixels_per_site* is the edge of the square of pixels that is one spin. It follows
 # from the magnification; if it is wrong, the lattice is wrong.
 #
-# *Blur* swallows single reversed spins first, and such spins carry the coupling: what is
-# left looks more strongly coupled than it is. So take it out before the threshold. The
-# point spread is known from the image of a small thing. How sharp is too sharp?
+# *Blur* swallows single reversed spins first, and such spins carry the coupling: what
+# is left looks more strongly coupled than it is. So take it out before the threshold.
+# The point spread is known from the image of a small thing. How sharp is too sharp?
 # ``separation_`` is the distance between up and down in units of the noise within them;
 # choose the strength of the filter at which it is largest.
 #

@@ -33,7 +33,9 @@ sample = sample.reshape(-1, 128, 128)
 
 X, _ = extract_windows(sample, 16)
 symmetries = ("point-group", "spin-flip")
-local = LocalHamiltonian(T0, lattice_shape=(16, 16), symmetries=symmetries).fit(X)
+local = LocalHamiltonian(
+    T0, lattice_shape=(16, 16), symmetries=symmetries, random_state=0
+).fit(X)
 J, J_error = local.couplings_[0], local.covariance_[0, 0] ** 0.5
 print(f"{len(local.couplings_)} interaction is found, J = {J:.4f} +- {J_error:.4f}")
 
@@ -55,7 +57,7 @@ curves = {
 crossing, of_simulation = crossing_temperature(*curves.values())
 error = np.hypot(of_simulation, crossing * J_error / J)
 print(
-    f"T_c = {crossing:.4f} +- {error:.4f} ({of_simulation:.4f} of it by the simulation)\n"
+    f"T_c = {crossing:.4f} +- {error:.4f} ({of_simulation:.4f} by the simulation)\n"
     f"exact {T_c:.4f}: {(crossing - T_c) / error:+.1f} errors off"
 )
 
@@ -91,7 +93,9 @@ in_windows = {
     label: np.array([windows_at(sampler, t) for t in T8])
     for label, sampler in samplers.items()
 }
-rows = zip(T8, in_windows["truth"], *by_made["abs_magnetization"], by_made.support)
+rows = zip(
+    T8, in_windows["truth"], *by_made["abs_magnetization"], by_made.support, strict=True
+)
 for t, (true_m, _), m, m_error, support in rows:
     print(
         f"T = {t:.2f}: network {m:.3f} +- {m_error:.3f}, true {true_m:.3f}, "
