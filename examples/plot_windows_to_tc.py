@@ -50,7 +50,7 @@ print(f"{len(local.couplings_)} interaction is found, J = {J:.4f} +- {J_error:.4
 T = np.linspace(2.18, 2.36, 9)
 curves = {
     f"{L} x {L}": phase_curve(
-        local.to_sampler((L, L)), T, n_samples=2000, entropy=False, random_state=L
+        local.to_sampler((L, L)), T, n_samples=1600, entropy=False, random_state=L
     )
     for L in (16, 32)
 }
@@ -73,7 +73,7 @@ print(
 
 def windows_at(sampler, temperature):
     """Return the mean and error of |m| in windows 8 x 8 of a larger sample."""
-    s = sampler.sample(temperature, n_samples=100, random_state=1).reshape(-1, 64, 64)
+    s = sampler.sample(temperature, n_samples=50, random_state=1).reshape(-1, 64, 64)
     windows, image = extract_windows(s, 8)
     m = np.bincount(image, np.abs(windows.mean(axis=1))) / np.bincount(image)
     return m.mean(), m.std() / len(m) ** 0.5
@@ -84,7 +84,7 @@ made = MADEHamiltonian(
     T0, lattice_shape=(8, 8), symmetries=symmetries, max_iter=12, random_state=0
 ).fit(X8)
 T8 = np.array([1.5, 1.75, 2.0, 2.15, 2.3, 2.4, 2.5, 2.75, 3.25])
-by_made = phase_curve(made, T8, n_samples=4000, random_state=0)
+by_made = phase_curve(made, T8, n_samples=2000, random_state=0)
 samplers = {
     "truth": IsingSampler((64, 64), T0),
     "LocalHamiltonian": local.to_sampler((64, 64)),
