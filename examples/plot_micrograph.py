@@ -130,11 +130,12 @@ for n, (J, error) in zip(numbers, few, strict=True):
 # is left looks more strongly coupled than it is. So take it out before the threshold.
 # The point spread is known from the image of a small thing. How sharp is too sharp?
 # ``separation_`` is the distance between up and down in units of the noise within them;
-# choose the strength of the filter at which it is largest.
+# choose the balance of the filter at which it is largest.
 #
-# *A threshold* that is off, to whichever side, swallows single spins of one kind, and
-# has the same effect as blur. The share of spins that are up hardly moves, so it does
-# not show the error; the valley between the two modes, which Otsu's method finds, does.
+# *A threshold* that is off swallows single spins of one kind and invents single spins
+# of the other. Off by 10 %, it misreads one spin in a hundred and moves the coupling by
+# about its error. The share of spins that are up hardly shows it; the valley between
+# the two modes, which Otsu's method finds, does.
 
 balances = [1.0, 0.3, 0.1, 0.03, 0.01, 0.003]
 by_balance, separations = [], []
@@ -155,14 +156,14 @@ for threshold in thresholds:
         f"threshold {threshold:.1f}: {np.mean(found != spins):.2%} of the spins change"
     )
 
-figure, axes = plt.subplots(1, 3, figsize=(12, 3.8), sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
 style = {"fmt": "o-", "capsize": 2, "label": "found"}
 axes[0].errorbar(numbers, *few.T, **style)
 axes[0].set(xscale="log", xlabel="images", ylabel="coupling $J/T_0$")
-axes[0].set_xticks(numbers, map(str, numbers), minor=False)
+axes[0].set_xticks(numbers, map(str, numbers))
 axes[0].minorticks_off()
 axes[1].errorbar(balances, *np.transpose(by_balance), **style)
-axes[1].set(xscale="log", xlabel="strength of the filter (1: blurred)")
+axes[1].set(xscale="log", xlabel="balance of the filter (large: blur remains)")
 best = balances[int(np.argmax(separations))]
 axes[1].axvline(best, color="0.5", linestyle=":", label="largest separation_")
 axes[2].errorbar(thresholds, *np.transpose(by_threshold), **style)
@@ -170,5 +171,7 @@ axes[2].set(xlabel="threshold")
 axes[2].axvline(level, color="0.5", linestyle=":", label="Otsu")
 for ax in axes:
     ax.axhline(true_J, color="black", linewidth=0.8, label="true")
-    ax.legend(fontsize="small")
+    ax.legend(fontsize="small", loc="upper left")
+for ax in axes[::2]:
+    ax.set_ylim(0.385, 0.42)
 folder.cleanup()
