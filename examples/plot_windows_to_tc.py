@@ -5,7 +5,7 @@ From windows to the critical temperature
 Windows of 16 x 16 spins are cut out of a much larger Ising sample, all at
 :math:`T_0 = 2.5`, above its critical temperature. From them follows the critical
 temperature, :math:`T_c = 2 / \ln(1 + \sqrt 2) \approx 2.269`, by way of two lattices
-that nobody has measured. It takes about a minute on one core.
+that nobody has measured. It takes a minute and a half on one core.
 """
 
 import matplotlib.pyplot as plt
