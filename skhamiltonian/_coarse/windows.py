@@ -46,7 +46,7 @@ def extract_windows(images, window_shape, *, stride=None, masked="raise"):
     -----
     A window is not a small system: spins at its edge have unseen neighbours. :class:`LocalHamiltonian` learns from
     inner sites, whose neighbours are seen. The law of whole windows, as :class:`MADEHamiltonian` learns it, does not
-    scale with the temperature, and "translation" is none of its symmetries.
+    scale with the temperature, and "translation" is not one of its symmetries.
 
     Examples
     --------
