@@ -5,8 +5,10 @@ ORDER = [
     "plot_phase_curve.py",
     "plot_data_efficiency.py",
     "plot_interactions.py",
+    "plot_many_body.py",
     "plot_block_spins.py",
     "plot_renormalized_couplings.py",
+    "plot_windows_to_tc.py",
     "plot_micrograph.py",
     "plot_noise.py",
 ]

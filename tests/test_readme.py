@@ -16,9 +16,10 @@ def test_python_blocks_run(monkeypatch):
     monkeypatch.setattr(_auto, "_MIN_UPDATES", 50)
     monkeypatch.setattr(_auto, "_MAX_UPDATES", 50)
     blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     names = {}
     for block in blocks:
         exec(block, names)
     assert names["X"].shape == (20_000, 64)
     assert names["made"].n_iter_ == 2
+    assert names["local"].couplings_ == pytest.approx([1.0], abs=0.05)

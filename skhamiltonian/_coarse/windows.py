@@ -44,8 +44,9 @@ def extract_windows(images, window_shape, *, stride=None, masked="raise"):
 
     Notes
     -----
-    A window has no periodic boundary, and spins at its edge have unseen neighbours: of the symmetries of
-    :class:`MADEHamiltonian`, "translation" is not one of windows.
+    A window is not a small system: spins at its edge have unseen neighbours. :class:`LocalHamiltonian` learns from
+    inner sites, whose neighbours are seen. The law of whole windows, as :class:`MADEHamiltonian` learns it, does not
+    scale with the temperature, and "translation" is not one of its symmetries.
 
     Examples
     --------
