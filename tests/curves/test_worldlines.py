@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from skhamiltonian import IsingSampler, Worldlines, phase_curve, quantum_couplings, trotter_extrapolate
+from skhamiltonian import (
+    IsingSampler,
+    LocalHamiltonian,
+    Worldlines,
+    action_couplings,
+    phase_curve,
+    quantum_couplings,
+    trotter_extrapolate,
+)
 from skhamiltonian._utils.alphabet import enumerate_states
 
 FLIP = np.array([[0.0, 1.0], [1.0, 0.0]])
@@ -57,6 +65,8 @@ def test_estimators_are_those_of_the_trotter_product(shape, coupling):
     )
     w = np.exp(action.min() - action)
     mean = {name: w @ function(X) / w.sum() for name, function in lines.observables.items()}
+    log_z = np.log(w.sum()) - action.min() + lines.log_constant
+    assert log_z == pytest.approx(np.log(np.trace(power)), rel=1e-10)
     bond = np.trace(power @ np.diag(diagonal)) / np.trace(power) / shape[1]
     assert mean["transverse_magnetization"] == pytest.approx(sx, rel=1e-10)
     assert mean["quantum_energy"] == pytest.approx(bond - 0.8 * sx, rel=1e-10)
@@ -101,6 +111,59 @@ def test_quantum_couplings_undo_those_of_the_action(field):
     moved = quantum_couplings((K_t + 1e-6, 0.0), (K_x + 1e-3, 0.0), 1 / 8)
     assert coupling.error == pytest.approx(abs(moved[0].value - coupling.value), rel=1e-9)
     assert found.error == pytest.approx(abs(moved[1].value - found.value), rel=1e-4)
+
+
+def action_of(lines, symmetries="spin-flip", sparsity=0.1):
+    """Fit an action to all trajectories, weighted by their exact probabilities."""
+    X = enumerate_states((-1, 1), math.prod(lines.lattice_shape))
+    weight = np.exp(-IsingSampler(lines.lattice_shape, 1.0, coupling=lines.action_couplings).energy(X))
+    how = {"boundary": "periodic", "window_shape": 2, "symmetries": symmetries, "sparsity": sparsity}
+    action = LocalHamiltonian(1.0, lattice_shape=lines.lattice_shape, **how)
+    return action.fit(X, sample_weight=weight * len(X) / weight.sum())
+
+
+@pytest.mark.parametrize(
+    ("shape", "symmetries"),
+    [((4, 3), "spin-flip"), ((2, 5), "spin-flip"), ((3, 2, 2), ("point-group", "spin-flip")), ((3, 2, 2), "spin-flip")],
+)
+def test_action_of_all_trajectories_is_the_model(shape, symmetries):
+    lines = Worldlines(shape, time_step=0.3, field=0.8, coupling=0.6)
+    found = action_couplings(action_of(lines, symmetries))
+    np.testing.assert_allclose([value for value, _ in found], lines.action_couplings, rtol=1e-5)
+    coupling, field = quantum_couplings(*found[:2], time_step=0.3)
+    assert (coupling.value, field.value) == pytest.approx((0.6, 0.8), rel=1e-5)
+
+
+def test_errors_of_an_action_are_those_of_its_fit():
+    action = LocalHamiltonian(2.0, lattice_shape=(4, 3), boundary="periodic", symmetries="spin-flip")
+    X = IsingSampler((4, 3), 1.0, coupling=(0.7, 0.3)).sample(n_samples=2000, random_state=0)
+    (K_t, error_t), (K_x, error_x) = action_couplings(action.fit(X))
+    assert [K_t, K_x] == pytest.approx(sorted(action.couplings_ / 2, reverse=True))
+    assert sorted([error_t**2, error_x**2]) == pytest.approx(sorted(np.diag(action.covariance_) / 4))
+    assert abs(K_t - 0.7) < 4 * error_t
+    assert abs(K_x - 0.3) < 4 * error_x
+
+
+def test_free_sites_have_no_coupling_in_space():
+    X = IsingSampler((4, 6), 1.0, coupling=(0.7, 0.0)).sample(n_samples=1000, random_state=0)
+    action = LocalHamiltonian(1.0, lattice_shape=(4, 6), boundary="periodic", symmetries="spin-flip").fit(X)
+    _, (value, error) = action_couplings(action)
+    assert value == 0
+    assert math.isnan(error)
+
+
+def test_actions_of_other_models_are_told(spins):
+    X = spins(500, 16)
+    action = LocalHamiltonian(1.0, lattice_shape=(4, 4), boundary="periodic", window_shape=2, random_state=0)
+    with pytest.raises(ValueError, match="no coupling along time"):
+        action_couplings(action.fit(X))
+    with pytest.raises(ValueError, match="'point-group' exchanges time with space"):
+        action_couplings(action.set_params(symmetries="point-group").fit(X))
+    action.clusters_ = None  # as a network leaves it
+    with pytest.raises(ValueError, match="a network has no couplings"):
+        action_couplings(action)
+    with pytest.warns(UserWarning, match=r"couples more than neighbours.*\[\[1, 1\], \[1, 1\]\]"):
+        action_couplings(action_of(Worldlines((4, 3), time_step=0.3, field=0.8), sparsity=0.0))
 
 
 def test_extrapolation_is_exact_for_squares_of_the_time_step():
