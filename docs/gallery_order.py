@@ -9,6 +9,7 @@ ORDER = [
     "plot_renormalized_couplings.py",
     "plot_micrograph.py",
     "plot_noise.py",
+    "plot_quantum_chain.py",
 ]
 
 

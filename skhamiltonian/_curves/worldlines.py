@@ -103,9 +103,8 @@ class Worldlines:
     @property
     def observables(self) -> dict[str, Callable[[NDArray], NDArray[np.float64]]]:
         """Functions of trajectories by name, for `phase_curve`."""
-        return {
-            name: getattr(self, name) for name in ("transverse_magnetization", "slice_magnetization", "quantum_energy")
-        }
+        names = ("transverse_magnetization", "slice_magnetization", "bond_correlation", "quantum_energy")
+        return {name: getattr(self, name) for name in names}
 
     def with_slices(self, n_slices: int) -> Worldlines:
         """Return the same system with another number of slices, that is at another temperature.
@@ -160,6 +159,22 @@ class Worldlines:
         s = self._trajectories(X)
         return np.abs(s.reshape(*s.shape[:2], -1).mean(axis=2)).mean(axis=1)
 
+    def bond_correlation(self, X: NDArray) -> NDArray[np.float64]:
+        """Return the mean of s^z s^z over neighbours in space, in each trajectory.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_slices * n_sites)
+            Trajectories of spins -1 and 1, slice after slice.
+
+        Returns
+        -------
+        values : ndarray of shape (n_samples,)
+            Mean over bonds and slices; their mean is <s^z s^z>. It is 0 if there is only one site.
+        """
+        axes = [axis for axis, length in enumerate(self.lattice_shape) if axis and length > 1]
+        return sum((self._bonds(X, axis) for axis in axes), np.zeros(len(self._trajectories(X)))) / max(1, len(axes))
+
     def quantum_energy(self, X: NDArray) -> NDArray[np.float64]:
         r"""Return an estimate of <H> / N of the quantum system, :math:`-J \sum s^z s^z / N - \Gamma s^x`.
 
@@ -173,8 +188,8 @@ class Worldlines:
         values : ndarray of shape (n_samples,)
             Energy per site, one estimate per trajectory.
         """
-        in_space = sum(self._bonds(X, axis) for axis in range(1, len(self.lattice_shape)))
-        return -self.coupling * in_space - self.field * self.transverse_magnetization(X)
+        n_bonds = sum(length > 1 for length in self.lattice_shape[1:])  # a site
+        return -self.coupling * n_bonds * self.bond_correlation(X) - self.field * self.transverse_magnetization(X)
 
     def _trajectories(self, X: NDArray) -> NDArray:
         X = np.asarray(X)
@@ -186,10 +201,8 @@ class Worldlines:
         return X.reshape(-1, *self.lattice_shape)
 
     def _bonds(self, X: NDArray, axis: int) -> NDArray[np.float64]:
-        """Return the mean product of neighbours along an axis. In space, one site has no neighbour: 0."""
+        """Return the mean product of neighbours along an axis."""
         s = self._trajectories(X)
-        if axis and self.lattice_shape[axis] == 1:
-            return np.zeros(len(s))
         equal = s == np.roll(s, 1, axis=axis + 1)
         return 2 * equal.reshape(len(s), -1).mean(axis=1) - 1
 

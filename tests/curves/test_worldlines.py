@@ -1,7 +1,9 @@
 """Path integrals against traces of matrices, and the exact transverse-field chain of eight sites."""
 
+import ast
 import functools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,6 +71,7 @@ def test_estimators_are_those_of_the_trotter_product(shape, coupling):
     assert log_z == pytest.approx(np.log(np.trace(power)), rel=1e-10)
     bond = np.trace(power @ np.diag(diagonal)) / np.trace(power) / shape[1]
     assert mean["transverse_magnetization"] == pytest.approx(sx, rel=1e-10)
+    assert mean["bond_correlation"] == pytest.approx(-bond / coupling, abs=1e-10)
     assert mean["quantum_energy"] == pytest.approx(bond - 0.8 * sx, rel=1e-10)
 
 
@@ -198,3 +201,55 @@ def test_wrong_worldlines_are_refused(change, message):
 def test_trajectories_of_another_length_are_refused():
     with pytest.raises(ValueError, match=r"X must have shape \(n_samples, 64\)"):
         Worldlines((8, 8), 0.1, 1.0).quantum_energy(np.ones((3, 8)))
+
+
+@pytest.mark.parametrize("field", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("temperature", [0.25, 2.0])
+def test_free_fermions_of_the_example_are_the_chain(field, temperature):
+    source = Path(__file__).parents[2].joinpath("examples", "plot_quantum_chain.py").read_text(encoding="utf-8")
+    functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+    names = {"np": np}
+    exec(compile(ast.Module(functions, []), "plot_quantum_chain.py", "exec"), names)
+    found = names["exact"](temperature, 8, field=field)
+    expected = quantum(8, field, temperature)
+    bond = -expected["quantum_energy"] - field * expected["transverse_magnetization"]
+    assert found == pytest.approx((bond, expected["transverse_magnetization"]), abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_trajectories_at_one_temperature_predict_others(seed):
+    """Couplings, and averages at a quarter, one and two of 40 000 trajectories at one half, and the limit."""
+    found = {}
+    for n_per_unit in (4, 8):
+        lines = Worldlines((2 * n_per_unit, 8), time_step=1 / n_per_unit, field=1.0)
+        ising = IsingSampler(lines.lattice_shape, 1.0, coupling=lines.action_couplings, random_state=seed)
+        action = LocalHamiltonian(
+            1.0, lattice_shape=lines.lattice_shape, boundary="periodic", symmetries="spin-flip"
+        ).fit(ising.sample(n_samples=40_000))
+        assert len(action.clusters_) == 2
+        learned = action_couplings(action)
+        for (value, error), true, tolerance in zip(learned, lines.action_couplings, (0.005, 0.02), strict=True):
+            assert abs(value - true) < min(2 * error, tolerance * true)
+        coupling, field = quantum_couplings(*learned, lines.time_step)
+        for T in (0.25, 1.0, 2.0):
+            shape = (round(n_per_unit / T), 8)
+            other = Worldlines(shape, lines.time_step, field.value, coupling.value)
+            how = {"observables": other.observables, "n_samples": 20_000, "entropy": False, "random_state": seed}
+            found[n_per_unit, T] = phase_curve(action.to_sampler(shape), [1.0], **how)
+    for T in (0.25, 1.0, 2.0):
+        exact = quantum(8, 1.0, T)
+        for name in NAMES:
+            value, _ = trotter_extrapolate(found[4, T][name], found[8, T][name])
+            assert abs(value[0] - exact[name]) < 0.01, (T, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n_slices", "log_z"), [(8, 11.384706), (4, 7.349507)])
+def test_integrated_energy_gives_the_partition_sum(n_slices, log_z):
+    """By `phase_curve` with the entropy, from the true couplings; the constant is that of Trotter's product."""
+    lines = Worldlines((n_slices, 8), time_step=1 / 8, field=1.0)
+    ising = IsingSampler(lines.lattice_shape, 1.0, coupling=lines.action_couplings)
+    curve = phase_curve(ising, [1.0], n_samples=40_000, entropy=True, random_state=0)
+    found = lines.log_constant - curve["free_energy"].value[0] * 8 * n_slices
+    assert found == pytest.approx(log_z, abs=0.05)
