@@ -119,7 +119,7 @@ figure, axes = plt.subplots(
 labels = (r"$\langle s^z_i s^z_{i+1} \rangle$", r"$\langle s^x \rangle$")
 for i, (ax, below) in enumerate(axes.T):
     ax.plot(fine_T, smooth[i], color="black", label="exact, free fermions")
-    ax.errorbar(T, value[i], error[i], fmt="o", label="learned, other slices")
+    ax.errorbar(T, value[i], error[i], fmt="o", label="learned, other sizes")
     ax.errorbar(T, *curve[names[i]], fmt="x--", label="power $T_0/T$")
     ax.set(ylabel=labels[i])
     below.axhline(0, color="black")
