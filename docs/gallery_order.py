@@ -11,6 +11,7 @@ ORDER = [
     "plot_windows_to_tc.py",
     "plot_micrograph.py",
     "plot_noise.py",
+    "plot_quantum_chain.py",
 ]
 
 

@@ -8,7 +8,7 @@ from ._coarse.windows import extract_windows
 from ._curves.critical import crossing_temperature, peak_temperature
 from ._curves.phase_curve import phase_curve
 from ._curves.result import PhaseCurve
-from ._curves.worldlines import Worldlines, quantum_couplings, trotter_extrapolate
+from ._curves.worldlines import Worldlines, action_couplings, quantum_couplings, trotter_extrapolate
 from ._interactions.estimator import InteractionExpansion
 from ._interactions.operators import Operator as _Operator
 from ._ising.exact import ising_exact
@@ -59,6 +59,7 @@ __all__ = [
     "PseudolikelihoodIsing",
     "ThermalSampler",
     "Worldlines",
+    "action_couplings",
     "common_hamiltonian_gain",
     "crossing_temperature",
     "extract_windows",

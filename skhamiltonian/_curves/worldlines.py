@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from .._montecarlo.draws import Estimate
 from .._utils.checks import check_integer, check_lattice_shape, check_number
+from .._utils.warn import warn
 
 _MOST = 350.0  # of time_step * field: beyond, the coupling along time is 0
 
@@ -87,11 +90,21 @@ class Worldlines:
         return (along_time, *[self.time_step * self.coupling] * (len(self.lattice_shape) - 1))
 
     @property
+    def log_constant(self) -> float:
+        r"""Logarithm of the quantum partition sum minus that of the classical lattice, which has no constant.
+
+        .. math:: \ln\operatorname{tr} e^{-H/T} = \ln Z + \tfrac12 P N \ln\tfrac12\sinh(2 \Delta\tau\,\Gamma)
+
+        for P slices of N sites, up to the error of the time step.
+        """
+        x = 2 * self.time_step * self.field
+        return math.prod(self.lattice_shape) * (x + math.log(-math.expm1(-2 * x) / 4)) / 2
+
+    @property
     def observables(self) -> dict[str, Callable[[NDArray], NDArray[np.float64]]]:
         """Functions of trajectories by name, for `phase_curve`."""
-        return {
-            name: getattr(self, name) for name in ("transverse_magnetization", "slice_magnetization", "quantum_energy")
-        }
+        names = ("transverse_magnetization", "slice_magnetization", "bond_correlation", "quantum_energy")
+        return {name: getattr(self, name) for name in names}
 
     def with_slices(self, n_slices: int) -> Worldlines:
         """Return the same system with another number of slices, that is at another temperature.
@@ -146,6 +159,22 @@ class Worldlines:
         s = self._trajectories(X)
         return np.abs(s.reshape(*s.shape[:2], -1).mean(axis=2)).mean(axis=1)
 
+    def bond_correlation(self, X: NDArray) -> NDArray[np.float64]:
+        """Return the mean of s^z s^z over neighbours in space, in each trajectory.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_slices * n_sites)
+            Trajectories of spins -1 and 1, slice after slice.
+
+        Returns
+        -------
+        values : ndarray of shape (n_samples,)
+            Mean over bonds and slices; their mean is <s^z s^z>. It is 0 if there is only one site.
+        """
+        axes = [axis for axis, length in enumerate(self.lattice_shape) if axis and length > 1]
+        return sum((self._bonds(X, axis) for axis in axes), np.zeros(len(self._trajectories(X)))) / max(1, len(axes))
+
     def quantum_energy(self, X: NDArray) -> NDArray[np.float64]:
         r"""Return an estimate of <H> / N of the quantum system, :math:`-J \sum s^z s^z / N - \Gamma s^x`.
 
@@ -159,8 +188,8 @@ class Worldlines:
         values : ndarray of shape (n_samples,)
             Energy per site, one estimate per trajectory.
         """
-        in_space = sum(self._bonds(X, axis) for axis in range(1, len(self.lattice_shape)))
-        return -self.coupling * in_space - self.field * self.transverse_magnetization(X)
+        n_bonds = sum(length > 1 for length in self.lattice_shape[1:])  # a site
+        return -self.coupling * n_bonds * self.bond_correlation(X) - self.field * self.transverse_magnetization(X)
 
     def _trajectories(self, X: NDArray) -> NDArray:
         X = np.asarray(X)
@@ -172,12 +201,79 @@ class Worldlines:
         return X.reshape(-1, *self.lattice_shape)
 
     def _bonds(self, X: NDArray, axis: int) -> NDArray[np.float64]:
-        """Return the mean product of neighbours along an axis. In space, one site has no neighbour: 0."""
+        """Return the mean product of neighbours along an axis."""
         s = self._trajectories(X)
-        if axis and self.lattice_shape[axis] == 1:
-            return np.zeros(len(s))
         equal = s == np.roll(s, 1, axis=axis + 1)
         return 2 * equal.reshape(len(s), -1).mean(axis=1) - 1
+
+
+def action_couplings(action: Any) -> tuple[Estimate, ...]:
+    r"""Return what couples neighbours along each axis in a learned action, over temperature, with errors.
+
+    Parameters
+    ----------
+    action : LocalHamiltonian
+        Fitted to trajectories, time slice after time slice, without hidden layers.
+
+    Returns
+    -------
+    couplings : tuple of Estimate
+        :math:`K_t` along time, and one coupling for each axis of space, with their standard errors. The coupling of an
+        axis in space whose neighbours are not coupled is 0, and its error is not known (nan).
+
+    Raises
+    ------
+    ValueError
+        If the action is a network, has no coupling along time, or time was exchanged with space: "point-group" among
+        the symmetries of a lattice with as many slices as sites along an axis.
+
+    Warns
+    -----
+    UserWarning
+        If the action has other couplings as well, which a transverse-field Ising model has not.
+
+    Examples
+    --------
+    Transverse field and coupling out of trajectories of a chain at T = 1, whose field is 1:
+
+    >>> from skhamiltonian import IsingSampler, LocalHamiltonian, Worldlines, action_couplings, quantum_couplings
+    >>> lines = Worldlines((8, 6), time_step=1 / 8, field=1.0)
+    >>> ising = IsingSampler(lines.lattice_shape, temperature=1.0, coupling=lines.action_couplings, random_state=0)
+    >>> X = ising.sample(n_samples=4000)
+    >>> action = LocalHamiltonian(1.0, lattice_shape=(8, 6), boundary="periodic", symmetries="spin-flip").fit(X)
+    >>> coupling, field = quantum_couplings(*action_couplings(action), time_step=1 / 8)
+    >>> abs(field.value - 1.0) < 3 * field.error < 0.1
+    True
+    """
+    check_is_fitted(action)
+    if action.clusters_ is None:
+        raise ValueError("a network has no couplings: fit the action with hidden_layer_sizes=()")
+    axes = list(zip(action.lattice_shape_, action.window_shape_, action.periodic_, strict=True))
+    exchanged = "point-group" in action.symmetries  # equal axes: one coupling stands for all of them
+    if exchanged and axes[0] in axes[1:]:
+        raise ValueError(f"'point-group' exchanges time with space on a lattice {action.lattice_shape_}: leave it out")
+    kinds = axes if exchanged else range(len(axes))
+    T, errors = action.temperature_, np.sqrt(np.diag(action.covariance_))
+    found, others = {}, []
+    for cluster, J, error in zip(action.clusters_, action.couplings_, errors, strict=True):
+        axis = _axis_of_bond(cluster)
+        if axis is None:
+            others.append(cluster.tolist())
+        else:
+            found[kinds[axis]] = Estimate(float(J / T), float(error / T))
+    if kinds[0] not in found:
+        raise ValueError("the action has no coupling along time, the first axis: learn it from more trajectories")
+    if others:
+        warn(f"the action couples more than neighbours; a transverse-field Ising model does not: clusters {others}")
+    return tuple(found.get(kind, Estimate(0.0, math.nan)) for kind in kinds)
+
+
+def _axis_of_bond(cluster: NDArray) -> int | None:
+    """Return the axis along which a cluster is two neighbours; None: it is something else."""
+    sites = np.argwhere(cluster)
+    if len(sites) != 2 or np.abs(sites[1] - sites[0]).sum() != 1:
+        return None
+    return int(np.abs(sites[1] - sites[0]).argmax())
 
 
 def quantum_couplings(along_time: Estimate, in_space: Estimate, time_step: float) -> tuple[Estimate, Estimate]:

@@ -1,13 +1,23 @@
 """Path integrals against traces of matrices, and the exact transverse-field chain of eight sites."""
 
+import ast
 import functools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from skhamiltonian import IsingSampler, Worldlines, phase_curve, quantum_couplings, trotter_extrapolate
+from skhamiltonian import (
+    IsingSampler,
+    LocalHamiltonian,
+    Worldlines,
+    action_couplings,
+    phase_curve,
+    quantum_couplings,
+    trotter_extrapolate,
+)
 from skhamiltonian._utils.alphabet import enumerate_states
 
 FLIP = np.array([[0.0, 1.0], [1.0, 0.0]])
@@ -57,8 +67,11 @@ def test_estimators_are_those_of_the_trotter_product(shape, coupling):
     )
     w = np.exp(action.min() - action)
     mean = {name: w @ function(X) / w.sum() for name, function in lines.observables.items()}
+    log_z = np.log(w.sum()) - action.min() + lines.log_constant
+    assert log_z == pytest.approx(np.log(np.trace(power)), rel=1e-10)
     bond = np.trace(power @ np.diag(diagonal)) / np.trace(power) / shape[1]
     assert mean["transverse_magnetization"] == pytest.approx(sx, rel=1e-10)
+    assert mean["bond_correlation"] == pytest.approx(-bond / coupling, abs=1e-10)
     assert mean["quantum_energy"] == pytest.approx(bond - 0.8 * sx, rel=1e-10)
 
 
@@ -103,6 +116,59 @@ def test_quantum_couplings_undo_those_of_the_action(field):
     assert found.error == pytest.approx(abs(moved[1].value - found.value), rel=1e-4)
 
 
+def action_of(lines, symmetries="spin-flip", sparsity=0.1):
+    """Fit an action to all trajectories, weighted by their exact probabilities."""
+    X = enumerate_states((-1, 1), math.prod(lines.lattice_shape))
+    weight = np.exp(-IsingSampler(lines.lattice_shape, 1.0, coupling=lines.action_couplings).energy(X))
+    how = {"boundary": "periodic", "window_shape": 2, "symmetries": symmetries, "sparsity": sparsity}
+    action = LocalHamiltonian(1.0, lattice_shape=lines.lattice_shape, **how)
+    return action.fit(X, sample_weight=weight * len(X) / weight.sum())
+
+
+@pytest.mark.parametrize(
+    ("shape", "symmetries"),
+    [((4, 3), "spin-flip"), ((2, 5), "spin-flip"), ((3, 2, 2), ("point-group", "spin-flip")), ((3, 2, 2), "spin-flip")],
+)
+def test_action_of_all_trajectories_is_the_model(shape, symmetries):
+    lines = Worldlines(shape, time_step=0.3, field=0.8, coupling=0.6)
+    found = action_couplings(action_of(lines, symmetries))
+    np.testing.assert_allclose([value for value, _ in found], lines.action_couplings, rtol=1e-5)
+    coupling, field = quantum_couplings(*found[:2], time_step=0.3)
+    assert (coupling.value, field.value) == pytest.approx((0.6, 0.8), rel=1e-5)
+
+
+def test_errors_of_an_action_are_those_of_its_fit():
+    action = LocalHamiltonian(2.0, lattice_shape=(4, 3), boundary="periodic", symmetries="spin-flip")
+    X = IsingSampler((4, 3), 1.0, coupling=(0.7, 0.3)).sample(n_samples=2000, random_state=0)
+    (K_t, error_t), (K_x, error_x) = action_couplings(action.fit(X))
+    assert [K_t, K_x] == pytest.approx(sorted(action.couplings_ / 2, reverse=True))
+    assert sorted([error_t**2, error_x**2]) == pytest.approx(sorted(np.diag(action.covariance_) / 4))
+    assert abs(K_t - 0.7) < 4 * error_t
+    assert abs(K_x - 0.3) < 4 * error_x
+
+
+def test_free_sites_have_no_coupling_in_space():
+    X = IsingSampler((4, 6), 1.0, coupling=(0.7, 0.0)).sample(n_samples=1000, random_state=0)
+    action = LocalHamiltonian(1.0, lattice_shape=(4, 6), boundary="periodic", symmetries="spin-flip").fit(X)
+    _, (value, error) = action_couplings(action)
+    assert value == 0
+    assert math.isnan(error)
+
+
+def test_actions_of_other_models_are_told(spins):
+    X = spins(500, 16)
+    action = LocalHamiltonian(1.0, lattice_shape=(4, 4), boundary="periodic", window_shape=2, random_state=0)
+    with pytest.raises(ValueError, match="no coupling along time"):
+        action_couplings(action.fit(X))
+    with pytest.raises(ValueError, match="'point-group' exchanges time with space"):
+        action_couplings(action.set_params(symmetries="point-group").fit(X))
+    action.clusters_ = None  # as a network leaves it
+    with pytest.raises(ValueError, match="a network has no couplings"):
+        action_couplings(action)
+    with pytest.warns(UserWarning, match=r"couples more than neighbours.*\[\[1, 1\], \[1, 1\]\]"):
+        action_couplings(action_of(Worldlines((4, 3), time_step=0.3, field=0.8), sparsity=0.0))
+
+
 def test_extrapolation_is_exact_for_squares_of_the_time_step():
     a, b, steps = np.array([0.3, -1.2]), np.array([2.0, 5.0]), (0.3, 0.1)
     coarse, fine = ((a + b * step**2, np.array([0.01, 0.02])) for step in steps)
@@ -135,3 +201,55 @@ def test_wrong_worldlines_are_refused(change, message):
 def test_trajectories_of_another_length_are_refused():
     with pytest.raises(ValueError, match=r"X must have shape \(n_samples, 64\)"):
         Worldlines((8, 8), 0.1, 1.0).quantum_energy(np.ones((3, 8)))
+
+
+@pytest.mark.parametrize("field", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("temperature", [0.25, 2.0])
+def test_free_fermions_of_the_example_are_the_chain(field, temperature):
+    source = Path(__file__).parents[2].joinpath("examples", "plot_quantum_chain.py").read_text(encoding="utf-8")
+    functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+    names = {"np": np}
+    exec(compile(ast.Module(functions, []), "plot_quantum_chain.py", "exec"), names)
+    found = names["exact"](temperature, 8, field=field)
+    expected = quantum(8, field, temperature)
+    bond = -expected["quantum_energy"] - field * expected["transverse_magnetization"]
+    assert found == pytest.approx((bond, expected["transverse_magnetization"]), abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_trajectories_at_one_temperature_predict_others(seed):
+    """Couplings, and averages at a quarter, one and two of 40 000 trajectories at one half, and the limit."""
+    found = {}
+    for n_per_unit in (4, 8):
+        lines = Worldlines((2 * n_per_unit, 8), time_step=1 / n_per_unit, field=1.0)
+        ising = IsingSampler(lines.lattice_shape, 1.0, coupling=lines.action_couplings, random_state=seed)
+        action = LocalHamiltonian(
+            1.0, lattice_shape=lines.lattice_shape, boundary="periodic", symmetries="spin-flip"
+        ).fit(ising.sample(n_samples=40_000))
+        assert len(action.clusters_) == 2
+        learned = action_couplings(action)
+        for (value, error), true, tolerance in zip(learned, lines.action_couplings, (0.005, 0.02), strict=True):
+            assert abs(value - true) < min(2 * error, tolerance * true)
+        coupling, field = quantum_couplings(*learned, lines.time_step)
+        for T in (0.25, 1.0, 2.0):
+            shape = (round(n_per_unit / T), 8)
+            other = Worldlines(shape, lines.time_step, field.value, coupling.value)
+            how = {"observables": other.observables, "n_samples": 20_000, "entropy": False, "random_state": seed}
+            found[n_per_unit, T] = phase_curve(action.to_sampler(shape), [1.0], **how)
+    for T in (0.25, 1.0, 2.0):
+        exact = quantum(8, 1.0, T)
+        for name in NAMES:
+            value, _ = trotter_extrapolate(found[4, T][name], found[8, T][name])
+            assert abs(value[0] - exact[name]) < 0.01, (T, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n_slices", "log_z"), [(8, 11.384706), (4, 7.349507)])
+def test_integrated_energy_gives_the_partition_sum(n_slices, log_z):
+    """By `phase_curve` with the entropy, from the true couplings; the constant is that of Trotter's product."""
+    lines = Worldlines((n_slices, 8), time_step=1 / 8, field=1.0)
+    ising = IsingSampler(lines.lattice_shape, 1.0, coupling=lines.action_couplings)
+    curve = phase_curve(ising, [1.0], n_samples=40_000, entropy=True, random_state=0)
+    found = lines.log_constant - curve["free_energy"].value[0] * 8 * n_slices
+    assert found == pytest.approx(log_z, abs=0.05)
