@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from .._montecarlo.clusters import fill_words, find_roots
 from .._montecarlo.kernels import next_word
 from .._utils.compile import kernel
 from .terms import SpinSystem
@@ -158,29 +159,14 @@ def swendsen_wang(
     for chain in range(len(states)):
         s = states[chain]
         for _ in range(n_sweeps):
-            for start in range(0, len(words), n_streams):
-                for j in range(n_streams):
-                    words[start + j] = next_word(streams, j)
+            fill_words(words, streams)
             n_joined = 0
-            for k in range(n_bonds):  # a list without branches: they would be mispredicted
+            for k in range(n_bonds):  # without branches, which would be mispredicted
                 joined[n_joined] = k
                 satisfied = strength[k] * s[bonds[k, 0]] * s[bonds[k, 1]] > 0.0
                 n_joined += satisfied & (np.int64(words[k] >> np.uint64(11)) * _ULP_53 < joins[k])
+            find_roots(parent, bonds, joined[:n_joined])
             for i in range(n_sites):
-                parent[i] = i
-            for k in joined[:n_joined]:
-                a, b = _root(parent, bonds[k, 0]), _root(parent, bonds[k, 1])
-                parent[max(a, b)] = min(a, b)
-            for i in range(n_sites):  # parents come first, so theirs is a root already
-                parent[i] = parent[parent[i]]
                 if parent[i] == i:
                     turn[i] = np.int8(1) - np.int8(2) * np.int8(words[n_bonds + i] >> np.uint64(63))
                 s[i] *= turn[parent[i]]
-
-
-@kernel
-def _root(parent: NDArray[np.int32], i: int) -> int:
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i

@@ -7,14 +7,15 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from .._montecarlo.chains import draw_states, number_of_chains
 from .._montecarlo.draws import Draws
 from .._montecarlo.sampler import ThermalSampler
 from .._utils.checks import check_choice, check_integer, check_lattice_shape, check_temperature, seed_sequence
 from .._utils.configurations import first_stray, validate_configurations
 from .._utils.warn import warn
-from .chains import autocorrelation, draw_states, evolve_rows, start_chains
+from .chains import autocorrelation, evolve_rows, start_chains
 from .kernels import energies
-from .planning import Request, plan, suitable_number
+from .planning import Request, plan
 from .system import METHODS, check_count, check_couplings, lattice_system
 
 
@@ -291,7 +292,7 @@ class IsingSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, BaseE
         """Return the plan, and groups of chains after their burn-in, no more chains than first draws."""
         trial, moves = seed.spawn(2)
         made = self._plan(self.method if method == "auto" else method, request, trial)
-        n_chains = suitable_number(made.engine.group, n_first, self.n_chains)
+        n_chains = number_of_chains(made.engine.kind, n_first, self.n_chains)
         return made, start_chains(made.engine, n_chains, made.burn_in, moves, self.n_jobs)
 
     def _plan(self, method, request, seed):

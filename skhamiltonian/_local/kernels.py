@@ -15,7 +15,7 @@ from .energy import Windows
 _LARGEST_EXPONENT = 700.0  # exp(-700) is 0 beside random numbers of 53 bits, and exp(700) is still finite
 _LOG2_E, _LN_2_HIGH, _LN_2_LOW = math.log2(math.e), 0.693147180369123816490, 1.90821492927058770002e-10
 _ULP_53 = 2.0**-53
-KEPT = 15 / 16  # share of the Metropolis proposals that are not dropped unseen
+KEPT = 15 / 16  # share of the Metropolis proposals that are not rejected at random
 
 
 class Terms(NamedTuple):
@@ -23,6 +23,18 @@ class Terms(NamedTuple):
 
     table: NDArray[np.float64]
     site_energy: NDArray[np.float64]
+
+
+class Lanes(NamedTuple):
+    """Codes of many chains, and the numbers of the patterns in all their windows."""
+
+    codes: NDArray[np.int8]  # (n_sites, n_lanes)
+    number: NDArray[np.int32]  # (n_windows, n_lanes)
+
+
+def new_lanes(codes: NDArray[np.int8], windows: Windows) -> Lanes:
+    """Return codes (n_sites, n_lanes) with the patterns of their windows."""
+    return Lanes(codes, pattern_numbers(codes, windows))
 
 
 @kernel
@@ -40,10 +52,9 @@ def pattern_numbers(codes: NDArray[np.int8], windows: Windows) -> NDArray[np.int
 
 
 @kernel
-def lane_energies(
-    codes: NDArray[np.int8], number: NDArray[np.int32], windows: Windows, terms: Terms
-) -> NDArray[np.float64]:
-    """Return the energy of every lane: that of its windows and its sites."""
+def lane_energies(lanes: Lanes, windows: Windows, terms: Terms) -> NDArray[np.float64]:
+    """Return the energy of every lane: the sum over its windows and its sites."""
+    codes, number = lanes.codes, lanes.number
     n_lanes = codes.shape[1]
     total = np.zeros(n_lanes)
     for w in range(len(number)):
@@ -57,8 +68,7 @@ def lane_energies(
 
 @kernel
 def single_site_sweeps(
-    codes: NDArray[np.int8],
-    number: NDArray[np.int32],
+    lanes: Lanes,
     n_sweeps: int,
     windows: Windows,
     terms: Terms,
@@ -66,13 +76,14 @@ def single_site_sweeps(
     metropolis: bool,
     streams: NDArray[np.uint64],
 ) -> None:
-    """Visit every site of the cell in turn, `n_sweeps` times, in all lanes (n_sites, n_lanes) at once.
+    """Visit every site of the cell in turn, `n_sweeps` times, in all lanes at once.
 
-    Sites of two strips are further apart than a window is wide, so they do not see each other. The heat bath draws the
-    new state from its law given all other sites, exp(-H/T). Metropolis draws one of the K - 1 other states and accepts
-    it with probability min(1, exp(-dH/T)); it drops one proposal in 16 unseen, because sweeps in site order would
-    otherwise not reach all states (at T = inf they turn over every spin). `number` has the patterns of the windows.
+    Equal sites of two strips are at least as far apart as a window is wide, so no window holds both. The heat bath
+    draws the new state from exp(-H/T) given all other sites. Metropolis draws one of the K - 1 other states and accepts
+    it with probability min(1, exp(-dH/T)). It rejects one proposal in 16 at random, because sweeps in site order would
+    otherwise not reach all states (at T = inf each sweep would flip every spin).
     """
+    codes, number = lanes.codes, lanes.number
     n_lanes, n_states = codes.shape[1], len(terms.site_energy)
     step, x, log_odds = np.empty(n_lanes, np.int32), np.empty(n_lanes), np.empty((n_states, n_lanes))
     exponent, words, choices = np.empty(n_lanes, np.int64), np.empty(n_lanes, np.uint64), np.empty(n_lanes, np.uint64)

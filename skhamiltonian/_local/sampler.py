@@ -12,15 +12,16 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
 from .._lattice.checks import periodic_axes
+from .._montecarlo.chains import draw_states, number_of_chains
 from .._montecarlo.draws import Draws
 from .._montecarlo.sampler import ThermalSampler
 from .._utils.alphabet import encode_states
 from .._utils.checks import check_lattice_shape, check_temperature
 from .._utils.configurations import validate_configurations
 from .._utils.warn import warn
-from . import planning
 from .energy import LocalEnergy
 from .methods import METHODS, candidates
+from .planning import plan, start_chains
 from .system import LocalSystem
 
 
@@ -124,18 +125,16 @@ class LocalSampler(ThermalSampler, BaseEstimator):
         **options: Any,
     ) -> Draws:
         system = self._system(field)
-        pilot, moves = seed.spawn(2)
-        plan = planning.plan(candidates(method, system), system, temperature, n_samples, pilot)
-        if not plan.converged:
+        trial, moves = seed.spawn(2)
+        made = plan(candidates(method, system), system, temperature, n_samples, trial)
+        if not made.converged:
             warn(
-                f"chains remember their start after {plan.burn_in} sweeps at temperature {temperature}: configurations "
+                f"chains remember their start after {made.burn_in} sweeps at temperature {temperature}: configurations "
                 "are correlated, and perhaps not from equilibrium; try another method, or a smaller lattice",
                 ConvergenceWarning,
             )
-        n_chains = planning.suitable_number(plan.group, n_samples)
-        chains, _ = planning.start(
-            plan.group, system, plan.starts, temperature, n_chains, plan.burn_in, moves, self.n_jobs
-        )
-        codes = planning.draw(chains, n_samples, plan.n_sweeps, temperature, self.n_jobs)
+        n_chains = number_of_chains(made.engine.kind, n_samples)
+        groups = [group for group, _ in start_chains(made.engine, n_chains, made.burn_in, moves, self.n_jobs)]
+        codes = draw_states(groups, n_samples, made.n_sweeps, temperature, self.n_jobs)
         energy = system.energies(codes.reshape(-1, system.n_sites)).reshape(codes.shape[:2])
-        return Draws(self.states_[codes], energy, method=plan.method, autocorrelation_time=plan.tau)
+        return Draws(self.states_[codes], energy, method=made.engine.method, autocorrelation_time=made.tau)

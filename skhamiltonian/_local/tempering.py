@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .._montecarlo.kernels import exchange, new_streams
 from .chains import LARGEST_BETA, HeatBathGroup
-from .kernels import lane_energies, pattern_numbers, single_site_sweeps
+from .kernels import lane_energies, new_lanes, single_site_sweeps
 from .system import LocalSystem, typical_change
 
 _MOST_RUNGS = 64
@@ -18,30 +18,30 @@ class TemperedGroup(HeatBathGroup):
     """Chains at the coldest rung of a ladder of inverse temperatures, each a replica on every rung."""
 
     ladder: NDArray[np.float64]
-    most_chains, enough_chains, pilot_chains = 16, 64, 16
+    most_chains, enough_chains, trial_chains = 16, 64, 16
     freezes = False
 
     def _pack(self, codes: NDArray[np.int8], seed: np.random.SeedSequence) -> None:
         n_rungs = len(self.ladder)
         self.windows = self.system.windows()
-        self.lanes = np.ascontiguousarray(np.repeat(codes, n_rungs, axis=0).T)
-        self.number = pattern_numbers(self.lanes, self.windows)
-        self.streams = new_streams(seed, self.lanes.shape[1])
-        self.column = np.arange(self.lanes.shape[1]).reshape(-1, n_rungs)
+        self.lanes = new_lanes(np.ascontiguousarray(np.repeat(codes, n_rungs, axis=0).T), self.windows)
+        n_replicas = self.n_chains * n_rungs
+        self.streams = new_streams(seed, n_replicas)
+        self.column = np.arange(n_replicas).reshape(-1, n_rungs)
         self.n_done = 0
 
     def advance(self, n_sweeps: int, temperature: float) -> None:
-        beta, terms = np.empty(self.lanes.shape[1]), self.system.terms
-        for n in self._calls(n_sweeps):
+        beta, terms = np.empty(self.column.size), self.system.terms
+        for n in self._calls(n_sweeps, self.n_chains):
             for _ in range(n):
                 beta[self.column] = self.ladder
-                single_site_sweeps(self.lanes, self.number, 1, self.windows, terms, beta, False, self.streams)
-                H = lane_energies(self.lanes, self.number, self.windows, terms)
+                single_site_sweeps(self.lanes, 1, self.windows, terms, beta, False, self.streams)
+                H = lane_energies(self.lanes, self.windows, terms)
                 exchange(self.column, H, self.ladder, self.n_done % 2, self.streams)
                 self.n_done += 1
 
-    def codes(self) -> NDArray[np.int8]:
-        return np.ascontiguousarray(self.lanes[:, self.column[:, 0]].T)
+    def states(self) -> NDArray[np.int8]:
+        return np.ascontiguousarray(self.lanes.codes[:, self.column[:, 0]].T)
 
 
 def tempered_group(system: LocalSystem, temperature: float, seed: np.random.SeedSequence) -> type[TemperedGroup]:
@@ -80,6 +80,6 @@ def measured_ladder(system: LocalSystem, temperature: float, seed: np.random.See
         H = []
         for _ in range(8):
             group.advance(_SWEEPS // 8, 1 / betas[-1])
-            H.append(system.energies(np.ascontiguousarray(group.codes())))
+            H.append(system.energies(np.ascontiguousarray(group.states())))
         betas.append(min(coldest, betas[-1] + 1 / max(float(np.std(H)), 1 / coldest)))
     return np.array(betas[::-1])

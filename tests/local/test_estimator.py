@@ -296,9 +296,9 @@ def test_a_network_goes_on_and_needs_its_own_shape(windows, by_network):
     again.partial_fit(windows[200:400])
     assert again.n_iter_ == 2
     assert again.n_samples_seen_ == 400
-    with pytest.raises(ValueError, match="can't go on"):
+    with pytest.raises(ValueError, match="cannot continue"):
         again.set_params(hidden_layer_sizes=(7,)).fit(windows[:200])
-    with pytest.raises(ValueError, match="can't go on"):
+    with pytest.raises(ValueError, match="cannot continue"):
         again.set_params(hidden_layer_sizes=(), batch_size="auto").fit(windows[:200])
 
 
