@@ -124,7 +124,7 @@ class TemperedGroup(HeatBathGroup):
 
 
 class MultiSpinGroup(SpinGroup):
-    """Chains with couplings of one strength, moved by `multispin_heat_bath`, 64 in a word."""
+    """Chains with couplings of one strength, moved by `multispin_heat_bath`; a word has 64 chains."""
 
     most_chains, enough_chains, trial_chains = 1024, 1024, 64
 
@@ -152,8 +152,8 @@ class MultiSpinGroup(SpinGroup):
 class ClusterGroup(SpinGroup):
     """Chains with pair terms and fields, moved by `swendsen_wang`.
 
-    A field is a bond to a ghost spin, the last site. It is turned over like the others; what counts is a spin
-    relative to it.
+    A field is a bond to a ghost spin, the last site. The ghost is flipped like all spins; the state of a spin is its
+    product with the ghost.
     """
 
     most_chains, enough_chains, trial_chains = 16, 64, 16
@@ -183,7 +183,7 @@ class ClusterGroup(SpinGroup):
 
 
 def terms_per_site(system: SpinSystem) -> float:
-    """Return how many terms hold a site, on average."""
+    """Return the mean number of terms that hold a site."""
     return len(system.site_terms) / max(1, system.n_sites)
 
 
@@ -196,7 +196,7 @@ class Engine:
     temperature: float
     kind: type[SpinGroup]
     price: Prices
-    ground_state: NDArray[np.int8] | None  # where chains start; None: from disorder
+    ground_state: NDArray[np.int8] | None  # chains start from it or from its reversal; None: from disorder
     options: tuple[NDArray[np.float64], ...] = ()
 
     def new_group(self, spins: NDArray[np.int8], seed: np.random.SeedSequence) -> SpinGroup:
@@ -207,14 +207,14 @@ class Engine:
 def new_engine(
     method: str, system: SpinSystem, temperature: float, ground_state: NDArray[np.int8] | None = None
 ) -> Engine:
-    """Return the engine of the method of that name."""
+    """Return the engine of a method."""
     if method == "parallel-tempering":
         rungs = ladder(system, temperature)
         price = TemperedGroup.prices_on(system, len(rungs))
         return Engine(method, system, temperature, TemperedGroup, price, ground_state, (rungs,))
     if method == "swendsen-wang":
         if (k := system.largest_order) > 2:
-            raise ValueError(f"method='swendsen-wang' moves pair terms and fields only, got a term of {k} spins")
+            raise ValueError(f"method='swendsen-wang' needs pair terms and fields only, got a term of {k} spins")
         kind: type[SpinGroup] = ClusterGroup
     else:
         kind = HeatBathGroup if uniform_couplings(system) is None else MultiSpinGroup

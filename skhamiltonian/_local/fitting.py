@@ -36,7 +36,7 @@ _MOST_ROWS_OF_VARIANCE, _MOST_SITES_OF_VARIANCE = 2000, 2**19
 
 Attributes = dict[str, Any]
 Report = Callable[[int, float], bool]
-_Image = Callable[[np.random.Generator], tuple[NDArray[np.intp], bool]]
+_Symmetry = Callable[[np.random.Generator], tuple[NDArray[np.intp], bool]]
 
 
 def learn(
@@ -152,7 +152,7 @@ def _learn_network(
     pull = min(_MAX_PULL, sparsity * math.sqrt(batch_size / len(sites)))
     course = Course(batch_size, plan.learning_rate, plan.max_iter, pull)
     try:
-        arrays, history = train(module, sites, held_out, _images(plan), course, report, rng)
+        arrays, history = train(module, sites, held_out, _symmetry(plan), course, report, rng)
     except DivergedError as error:
         raise DivergedError(f"the loss became NaN or infinite in {error}: lower learning_rate_init") from None
     if history.stopped:
@@ -185,7 +185,7 @@ def stored_network(attributes: Mapping[str, Any]) -> WindowNetwork:
     return WindowNetwork(tuple(weights), tuple(biases), site_coef, pair_coef, permutations, even, n_states, unit)
 
 
-def _images(plan: Plan) -> _Image:
+def _symmetry(plan: Plan) -> _Symmetry:
     """Return a function that draws a symmetry: a permutation of a neighbourhood, and whether to flip the states."""
     block = tuple(2 * width - 1 for width in plan.geometry.window_shape)
     middle = math.prod(block) // 2

@@ -1,4 +1,4 @@
-"""Single-site moves for an energy that is a table of the patterns in all windows."""
+"""Single-site moves for an energy with a table of all patterns of a window."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .._montecarlo.kernels import next_word
 from .._utils.compile import kernel
 from .energy import Windows
 
-_LARGEST_EXPONENT = 700.0  # exp(-700) is 0 beside random numbers of 53 bits, and exp(700) is still finite
+_LARGEST_EXPONENT = 700.0  # exp(-700) is 0 for random numbers of 53 bits, and exp(700) is finite
 _LOG2_E, _LN_2_HIGH, _LN_2_LOW = math.log2(math.e), 0.693147180369123816490, 1.90821492927058770002e-10
 _ULP_53 = 2.0**-53
 KEPT = 15 / 16  # share of the Metropolis proposals that are not rejected at random
 
 
 class Terms(NamedTuple):
-    """The energy as kernels use it: g of every pattern, and what a site adds by itself in each state."""
+    """The energy as kernels use it: g of every pattern, and the energy of a single site in each state."""
 
     table: NDArray[np.float64]
     site_energy: NDArray[np.float64]
@@ -39,7 +39,7 @@ def new_lanes(codes: NDArray[np.int8], windows: Windows) -> Lanes:
 
 @kernel
 def pattern_numbers(codes: NDArray[np.int8], windows: Windows) -> NDArray[np.int32]:
-    """Return the number of the pattern in every window of every lane, (n_windows, n_lanes); 0 where there is none."""
+    """Return the number of the pattern in every window of every lane, (n_windows, n_lanes); 0 without a window."""
     n_lanes = codes.shape[1]
     n_chains = n_lanes // windows.n_strips
     number = np.zeros((len(windows.sites), n_lanes), np.int32)
@@ -110,7 +110,7 @@ def single_site_sweeps(
 
 @kernel
 def propose(step: NDArray[np.int32], choices: NDArray[np.uint64], codes: NDArray[np.int8], n_states: int) -> None:
-    """Set the step from the code to one of the others, by the high bits of the words `choices` if there are several."""
+    """Set the step from the code to another code; with more than two states the words `choices` decide to which."""
     if n_states == 2:
         for lane in range(len(step)):
             step[lane] = 1 - 2 * codes[lane]
@@ -130,7 +130,7 @@ def energy_change(
     windows: Windows,
     terms: Terms,
 ) -> None:
-    """Set x to the change of the energy by the step of site i, in every lane; `codes` are those of the site."""
+    """Set x to the change of the energy by the step of site i in every lane; `codes` are the codes of this site."""
     n_lanes = len(x)
     n_chains = n_lanes // windows.n_strips
     for lane in range(n_lanes):
@@ -162,9 +162,10 @@ def accept(
     exponent: NDArray[np.int64],
     power_of_two: NDArray[np.float64],
 ) -> None:
-    """Set the step to 0 where it is not accepted.
+    """Set the step to 0 in the lanes that do not accept it.
 
-    exp y = 2^n exp(f), |f| <= ln 2 / 2, where 2^n is made of its bits: `power_of_two` is the memory of `exponent`.
+    exp y = 2^n exp(f) with |f| <= ln 2 / 2. The bits of 2^n are written directly: `power_of_two` is a view of
+    `exponent`.
     """
     for lane in range(len(step)):
         y = min(max(x[lane] * beta[lane], -_LARGEST_EXPONENT), _LARGEST_EXPONENT)
@@ -214,7 +215,7 @@ def draw_step(
 def change(
     step: NDArray[np.int32], codes: NDArray[np.int8], number: NDArray[np.int32], i: int, windows: Windows
 ) -> None:
-    """Make the steps of site i, with these codes, and write the new patterns of its windows."""
+    """Add the steps to the codes of site i, and update the patterns of its windows."""
     n_lanes = len(step)
     n_chains = n_lanes // windows.n_strips
     for lane in range(n_lanes):

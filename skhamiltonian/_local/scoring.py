@@ -29,6 +29,7 @@ def _site_log_likelihoods(
     energy: LocalEnergy, block: Rows, geometry: WindowGeometry, first: int
 ) -> tuple[NDArray[np.integer], NDArray[np.float64]]:
     """Return the row and log p(site | rest) of every inner site of a block."""
+    row: NDArray[np.integer]
     if energy.table is None:
         around = neighbourhoods(block, geometry, first)
         row, ratio, own = around.row, around.ratio, around.codes[:, 0]

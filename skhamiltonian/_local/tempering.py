@@ -1,4 +1,4 @@
-"""Parallel tempering of a local energy: replicas at a ladder of temperatures that change places."""
+"""Parallel tempering of a local energy: replicas at a ladder of temperatures exchange places."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .kernels import lane_energies, new_lanes, single_site_sweeps
 from .system import LocalSystem, typical_change
 
 _MOST_RUNGS = 64
-_REPLICAS, _SWEEPS = 32, 32  # that measure the energy's standard deviation on a rung
+_REPLICAS, _SWEEPS = 32, 32  # to measure the standard deviation of the energy on a rung
 
 
 class TemperedGroup(HeatBathGroup):
-    """Chains at the coldest rung of a ladder of inverse temperatures, each a replica on every rung."""
+    """Chains at the coldest rung of a ladder of inverse temperatures; each has a replica on every rung."""
 
     ladder: NDArray[np.float64]
     most_chains, enough_chains, trial_chains = 16, 64, 16
@@ -45,7 +45,7 @@ class TemperedGroup(HeatBathGroup):
 
 
 def tempered_group(system: LocalSystem, temperature: float, seed: np.random.SeedSequence) -> type[TemperedGroup]:
-    """Return the class of chains with the ladder for this system down to this temperature."""
+    """Return a class of chains whose ladder ends at this temperature."""
     rungs = measured_ladder(system, temperature, seed)
 
     class Tempered(TemperedGroup):
@@ -59,11 +59,11 @@ def tempered_group(system: LocalSystem, temperature: float, seed: np.random.Seed
 
 
 def measured_ladder(system: LocalSystem, temperature: float, seed: np.random.SeedSequence) -> NDArray[np.float64]:
-    r"""Return inverse temperatures, the coldest first, up to where a site hardly hears its neighbours.
+    r"""Return inverse temperatures, the coldest first; on the hottest rung sites are nearly independent.
 
-    Steps are one standard deviation of the energy, :math:`\Delta\beta = 1 / \sigma`: about half of all exchanges are
-    then accepted (Kofke, J. Chem. Phys. 117, 6911, 2002). It is measured on each rung while replicas are cooled from
-    the hottest, where beta times the typical change of the energy by one site is 1/2.
+    The hottest beta times the typical change of the energy by one site is 1/2. Steps are :math:`\Delta\beta = 1 /
+    \sigma`, where sigma is the standard deviation of the energy on the hotter rung: about half of all exchanges are
+    then accepted (Kofke, J. Chem. Phys. 117, 6911, 2002). Replicas that are cooled from rung to rung measure sigma.
     """
     coldest = min(1 / temperature, LARGEST_BETA)
     first, moves = seed.spawn(2)
@@ -74,7 +74,7 @@ def measured_ladder(system: LocalSystem, temperature: float, seed: np.random.See
         if len(betas) == _MOST_RUNGS:
             raise ValueError(
                 f"method='parallel-tempering' would need more than {_MOST_RUNGS} temperatures down to {temperature} on "
-                f"a lattice {system.lattice_shape}: take a smaller lattice, or another method"
+                f"a lattice of shape {system.lattice_shape}: pass a smaller lattice, or another method"
             )
         group.advance(_SWEEPS, 1 / betas[-1])
         H = []

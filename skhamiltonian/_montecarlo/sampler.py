@@ -1,13 +1,15 @@
-"""The one door to all samplers: `sample` for people, `draws` for measurements."""
+"""ThermalSampler, the base of all samplers: `sample` returns rows, `draws` also energies, weights and diagnostics."""
 
 from __future__ import annotations
 
 import math
 import numbers
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._utils.checks import check_choice, check_integer, check_number, check_temperature, seed_sequence
 from .._utils.memory import check_memory
@@ -15,14 +17,14 @@ from .._utils.warn import warn
 from .draws import Draws
 from .statistics import normalised_weights
 
-_FAR_ABOVE = 20  # times the sampler's own temperature: rather a number of configurations
+_FAR_ABOVE = 20  # in units of the sampler's own temperature; the argument is then probably n_samples
 
 
 class ThermalSampler(ABC):
-    r"""Base class of everything that can be sampled at a temperature.
+    r"""Base class of all samplers at a temperature.
 
-    A subclass writes one method, `_draw`. It then has :meth:`sample` and :meth:`draws`, which check their arguments
-    in the same way, and :func:`phase_curve` measures it.
+    A subclass defines one method, `_draw`. :meth:`sample` and :meth:`draws` check their arguments in the same way and
+    call it, and :func:`phase_curve` accepts the sampler.
 
     ``_draw(temperature, n_samples, field, method, seed)`` returns :class:`Draws` with at least `n_samples`
     configurations from :math:`\exp(-(H(s) - h \sum_i s_i)/T)`. All its arguments have been checked: `temperature` is
@@ -48,17 +50,24 @@ class ThermalSampler(ABC):
     """
 
     _METHODS: tuple[str, ...] = ("auto",)
-    _integrates_entropy = False  # whether `phase_curve` adds the entropy by integration unless told otherwise
+    _integrates_entropy = False  # whether `phase_curve` adds the entropy by integration by default
 
     def sample(
-        self, temperature=None, *, n_samples=1, field=0.0, method="auto", random_state=None, **options
-    ) -> np.ndarray:
+        self,
+        temperature: float | None = None,
+        *,
+        n_samples: int = 1,
+        field: float = 0.0,
+        method: str = "auto",
+        random_state: Any = None,
+        **options: Any,
+    ) -> NDArray[Any]:
         """Draw configurations of equal weight.
 
         Parameters
         ----------
         temperature : float, default=None
-            Temperature T, ``inf`` included; None is the sampler's own.
+            Temperature T; ``inf`` is allowed. None is the sampler's own temperature.
         n_samples : int, default=1
             Number of configurations.
         field : float, default=0.0
@@ -66,10 +75,10 @@ class ThermalSampler(ABC):
         method : str, default="auto"
             How to draw.
         random_state : int, RandomState, Generator or None, default=None
-            Seed; None is the sampler's own `random_state`. The same integer gives the same rows at every call: a test
-            set needs another one.
+            Seed; None is the sampler's own `random_state`. The same integer gives the same rows at every call, so use
+            another one for a test set.
         **options : dict
-            Further arguments of the method, where the class has any.
+            Further arguments of the method, if the class has any.
 
         Returns
         -------
@@ -82,13 +91,22 @@ class ThermalSampler(ABC):
             self._warn_if_swapped(temperature)
         return self._sample(*request, **options)[:n_samples]
 
-    def draws(self, temperature=None, *, n_samples=1, field=0.0, method="auto", random_state=None, **options) -> Draws:
+    def draws(
+        self,
+        temperature: float | None = None,
+        *,
+        n_samples: int = 1,
+        field: float = 0.0,
+        method: str = "auto",
+        random_state: Any = None,
+        **options: Any,
+    ) -> Draws:
         """Draw configurations with their energies, weights and diagnostics.
 
         Parameters
         ----------
         temperature : float, default=None
-            Temperature T, ``inf`` included; None is the sampler's own.
+            Temperature T; ``inf`` is allowed. None is the sampler's own temperature.
         n_samples : int, default=1
             Smallest number of configurations.
         field : float, default=0.0
@@ -98,7 +116,7 @@ class ThermalSampler(ABC):
         random_state : int, RandomState, Generator, SeedSequence or None, default=None
             Seed; None is the sampler's own `random_state`.
         **options : dict
-            Further arguments of the method, where the class has any.
+            Further arguments of the method, if the class has any.
 
         Returns
         -------
@@ -109,11 +127,27 @@ class ThermalSampler(ABC):
         return self._draw(*self._request(temperature, n_samples, field, method, random_state, options), **options)
 
     @abstractmethod
-    def _draw(self, temperature: float, n_samples: int, field: float, method: str, seed, **options: Any) -> Draws:
+    def _draw(
+        self,
+        temperature: float,
+        n_samples: int,
+        field: float,
+        method: str,
+        seed: np.random.SeedSequence,
+        **options: Any,
+    ) -> Draws:
         """Return at least `n_samples` configurations."""
 
-    def _sample(self, temperature, n_samples, field, method, seed, **options) -> np.ndarray:
-        """Return `n_samples` rows of equal weight: the chains one after the other, or resampled by their weights."""
+    def _sample(
+        self,
+        temperature: float,
+        n_samples: int,
+        field: float,
+        method: str,
+        seed: np.random.SeedSequence,
+        **options: Any,
+    ) -> NDArray[Any]:
+        """Return `n_samples` rows of equal weight: chains one after the other, or rows resampled by their weights."""
         draws = self._draw(temperature, n_samples, field, method, seed, **options)
         X = draws.configurations.reshape(-1, draws.configurations.shape[2])
         if draws.log_weight is None and draws.log_partition is None:
@@ -122,25 +156,27 @@ class ThermalSampler(ABC):
         return X[rng.choice(len(X), n_samples, p=normalised_weights(draws).ravel())]
 
     def _prepare(self, **options: Any) -> int | None:
-        """Raise unless parameters, options and fitted state are right; return the number of sites if it is known."""
+        """Check parameters, options and fitted state; return the number of sites if it is known."""
         if options:
             raise TypeError(f"{type(self).__name__}.sample has no argument {next(iter(options))!r}")
         return None
 
     def _support(self, temperature: float, field: float, seed: np.random.SeedSequence) -> float:
-        """Return how many configurations of the data stand behind a prediction; nan without data."""
+        """Return the support: the number of configurations of the data behind a prediction; nan without data."""
         return math.nan
 
     @property
     def _data_temperature(self) -> float | None:
-        """The temperature of the data that the sampler was learned from; None without data."""
+        """The temperature of the training data; None without data."""
         return None
 
     def _own_temperature(self) -> float | None:
         return getattr(self, "temperature_", getattr(self, "temperature", None))
 
-    def _request(self, temperature, n_samples, field, method, random_state, options):
-        """Check everything that the two public methods are given; return the arguments of `_draw`."""
+    def _request(
+        self, temperature: float | None, n_samples: int, field: float, method: str, random_state: Any, options: Any
+    ) -> tuple[float, int, float, str, np.random.SeedSequence]:
+        """Check the arguments of the two public methods, and return the arguments of `_draw`."""
         n_sites = self._prepare(**options)
         T = check_temperature(self._own_temperature() if temperature is None else temperature)
         field = check_number(field, "field", include_low=False, include_high=False)
@@ -150,7 +186,7 @@ class ThermalSampler(ABC):
         state = getattr(self, "random_state", None) if random_state is None else random_state
         return T, n_samples, field, method, seed_sequence(state, f"{type(self).__name__}.sample")
 
-    def _warn_if_swapped(self, temperature):
+    def _warn_if_swapped(self, temperature: float) -> None:
         own = self._own_temperature()
         if own is not None and temperature >= _FAR_ABOVE * own:
             warn(
@@ -160,21 +196,31 @@ class ThermalSampler(ABC):
 
 
 class ForeignSampler(ThermalSampler):
-    """Any object with ``sample(temperature, n_samples=...)``; its draws are taken as one chain in their order."""
+    """Any object with ``sample(temperature, n_samples=...)``; its draws in their order count as one chain."""
 
-    def __init__(self, sampler, accepted):
+    def __init__(self, sampler: Any, accepted: Collection[str]) -> None:
         self.sampler = sampler
         self.accepted = accepted  # names of the arguments of its method `sample`
         self.states_ = getattr(sampler, "states_", None)
 
-    def _draw(self, temperature, n_samples, field, method, seed):
-        options = {"random_state": int(seed.generate_state(1)[0])} if "random_state" in self.accepted else {}
+    def _draw(
+        self,
+        temperature: float,
+        n_samples: int,
+        field: float,
+        method: str,
+        seed: np.random.SeedSequence,
+        **options: Any,
+    ) -> Draws:
+        given: dict[str, Any] = (
+            {"random_state": int(seed.generate_state(1)[0])} if "random_state" in self.accepted else {}
+        )
         if field:
             if "field" not in self.accepted:
                 name = type(self.sampler).__name__
                 raise ValueError(f"{name}.sample has no argument field, got field={field!r}")
-            options["field"] = field
-        X = np.asarray(self.sampler.sample(temperature, n_samples=n_samples, **options))
+            given["field"] = field
+        X = np.asarray(self.sampler.sample(temperature, n_samples=n_samples, **given))
         known = hasattr(self.sampler, "energy")
         energy = np.asarray(self.sampler.energy(X))[None] - field * X.sum(axis=1) if known else None
         return Draws(X[None], energy)
