@@ -1,4 +1,4 @@
-"""Groups of chains of spins, one class for each kernel, and what their sweeps cost."""
+"""Groups of chains of spins, one class for each kernel, and the prices of their sweeps."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SpinGroup(ChainGroup):
     @staticmethod
     @abstractmethod
     def prices(system: SpinSystem) -> Prices:
-        """Return what a sweep costs."""
+        """Return the price of a sweep."""
 
     def values(self, states: NDArray[np.int8]) -> NDArray[np.int8]:
         return states
@@ -99,7 +99,7 @@ class TemperedGroup(HeatBathGroup):
 
     @staticmethod
     def prices_on(system: SpinSystem, n_rungs: int) -> Prices:
-        """Return what a sweep with its exchanges costs."""
+        """Return the price of a sweep with its exchanges."""
         n = terms_per_site(system)
         return Prices(80.0 + 10.0 * n, (0.4 + 0.1 * n) * n_rungs)
 
@@ -189,7 +189,7 @@ def terms_per_site(system: SpinSystem) -> float:
 
 @dataclass(frozen=True)
 class Engine:
-    """A method for one system at one temperature: the class of its groups of chains, and what a sweep costs."""
+    """A method for one system at one temperature: the class of its groups of chains, and the price of a sweep."""
 
     method: str
     system: SpinSystem

@@ -30,7 +30,7 @@ class UniformCouplings(NamedTuple):
     field: float
     start: NDArray[np.int32]
     neighbours: NDArray[np.int32]
-    inverted: NDArray[np.uint64]  # all bits set where sigma_k = -1
+    inverted: NDArray[np.uint64]  # all bits set if sigma_k = -1
 
 
 def uniform_couplings(system: SpinSystem) -> UniformCouplings | None:
@@ -142,7 +142,7 @@ def _count_up(
 
 @kernel
 def pack(spins: NDArray[np.int8]) -> NDArray[np.uint64]:
-    """Return words, (n_sites, n_words), whose bit b of word w is set where spins[64 w + b, site] is up."""
+    """Return words, (n_sites, n_words), whose bit b of word w is set if spins[64 w + b, site] is up."""
     n_chains, n_sites = spins.shape
     words = np.zeros((n_sites, (n_chains + 63) // 64), np.uint64)
     for first in range(0, n_sites, 64):  # a tile of 64 chains and 64 sites fits the cache

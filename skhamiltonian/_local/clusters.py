@@ -46,7 +46,7 @@ class Clusters:
         """Return the derivative of a function by each coupling; `by_table` is its derivative by each entry of g."""
         by_product = _on_every_site(by_table[None], basis(self.n_states).T, self.degrees.shape[1])[0] * self.share
         sums = np.bincount(self.of_product + 1, by_product, minlength=self.n_clusters + 1)
-        return sums[1:]
+        return sums[1:].astype(float)
 
     def couplings(self, table: Floats) -> Floats:
         """Return the couplings of a function g of the window in any gauge."""

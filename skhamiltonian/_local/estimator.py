@@ -258,7 +258,7 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
         check_parameters(self)
         seen = _callbacks.twin(self)  # so that an error or Ctrl-C leaves this object as it was
         past = {name: value for name, value in vars(self).items() if name.endswith("_")} if continues else {}
-        vars(seen).update(past)
+        seen.__dict__.update(past)
         data = read(seen, X, y, sample_weight, self.temperature, reset=not continues)
         states = learn_states(data.X, self.states_ if continues else self.states)
         made = plan(seen, len(data), data.X.shape[1], states, one_pass=adds)

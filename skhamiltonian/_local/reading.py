@@ -1,4 +1,4 @@
-"""Check what a user passes, and return blocks of codes with the temperature and the weight of each row."""
+"""Check the arguments of the user, and return blocks of codes with the temperature and the weight of each row."""
 
 from __future__ import annotations
 

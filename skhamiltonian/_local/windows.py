@@ -82,7 +82,7 @@ class WindowGeometry:
 
 @dataclass(frozen=True)
 class Observations:
-    """Inner sites: the windows round them, how often each state was seen there, and T0/T."""
+    """Inner sites: the windows round them, how often each state occurred there, and T0/T."""
 
     bases: NDArray[np.uint16]  # (n, n_windows) patterns with code 0 at the site
     counts: NDArray[np.float32]  # (n, K)

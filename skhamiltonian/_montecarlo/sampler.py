@@ -87,7 +87,7 @@ class ThermalSampler(ABC):
         """
         n_samples = check_integer(n_samples, "n_samples")
         request = self._request(temperature, max(1, n_samples), field, method, random_state, options)
-        if n_samples == 1 and isinstance(temperature, numbers.Integral):
+        if n_samples == 1:
             self._warn_if_swapped(temperature)
         return self._sample(*request, **options)[:n_samples]
 
@@ -186,9 +186,9 @@ class ThermalSampler(ABC):
         state = getattr(self, "random_state", None) if random_state is None else random_state
         return T, n_samples, field, method, seed_sequence(state, f"{type(self).__name__}.sample")
 
-    def _warn_if_swapped(self, temperature: float) -> None:
+    def _warn_if_swapped(self, temperature: Any) -> None:
         own = self._own_temperature()
-        if own is not None and temperature >= _FAR_ABOVE * own:
+        if own is not None and isinstance(temperature, numbers.Integral) and temperature >= _FAR_ABOVE * own:
             warn(
                 f"sample({temperature}) draws one configuration at temperature {temperature}: "
                 f"for {temperature} configurations write sample(n_samples={temperature})"
@@ -212,9 +212,9 @@ class ForeignSampler(ThermalSampler):
         seed: np.random.SeedSequence,
         **options: Any,
     ) -> Draws:
-        given: dict[str, Any] = (
-            {"random_state": int(seed.generate_state(1)[0])} if "random_state" in self.accepted else {}
-        )
+        given: dict[str, Any] = {}
+        if "random_state" in self.accepted:
+            given["random_state"] = int(seed.generate_state(1)[0])
         if field:
             if "field" not in self.accepted:
                 name = type(self.sampler).__name__

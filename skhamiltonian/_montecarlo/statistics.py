@@ -36,7 +36,7 @@ def log_sum_exp(x: np.ndarray, axis: int) -> np.ndarray:
 
 
 def unit_starts(n_chains: int, n_draws: int, tau: float) -> np.ndarray:
-    """Return where the independent units begin in the concatenated chains.
+    """Return the first draw of every independent unit in the concatenated chains.
 
     A unit is a chain. If chains are few, it is a block of a chain that is long compared with the integrated
     autocorrelation time `tau`; with tau = inf chains are never cut.

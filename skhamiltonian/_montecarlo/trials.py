@@ -1,4 +1,4 @@
-"""Trial runs: what chains show of their autocorrelation time, in sweeps."""
+"""Trial runs, which measure the autocorrelation time of chains in sweeps."""
 
 from __future__ import annotations
 
