@@ -188,7 +188,7 @@ class ThermalSampler(ABC):
 
     def _warn_if_swapped(self, temperature: Any) -> None:
         own = self._own_temperature()
-        if own is not None and isinstance(temperature, numbers.Integral) and temperature >= _FAR_ABOVE * own:
+        if own is not None and isinstance(temperature, numbers.Integral) and int(temperature) >= _FAR_ABOVE * own:
             warn(
                 f"sample({temperature}) draws one configuration at temperature {temperature}: "
                 f"for {temperature} configurations write sample(n_samples={temperature})"
