@@ -37,7 +37,7 @@ def symmetry_sampler(shape: tuple[int, ...], names: Collection[str]) -> Symmetry
     return draw
 
 
-def order(shape: tuple[int, ...], names: Collection[str]) -> int:
+def group_size(shape: tuple[int, ...], names: Collection[str]) -> int:
     """Return the size of the group of these symmetries.
 
     The reflection of an axis of two sites is also a translation, and that of one site changes nothing.
@@ -48,7 +48,7 @@ def order(shape: tuple[int, ...], names: Collection[str]) -> int:
     return math.prod(factors[name] for name in set(names))
 
 
-def images(
+def symmetric_copies(
     codes: NDArray[np.int8], n_states: int, symmetry: Symmetry, rng: np.random.Generator, group: int
 ) -> NDArray[np.int8]:
     """Return symmetric copies of the codes; each block of `group` rows has its own random element of the symmetry."""
