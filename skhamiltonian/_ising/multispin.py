@@ -15,8 +15,8 @@ from .terms import SpinSystem
 
 _MOST_NEIGHBOURS = 12  # the work grows with its square
 _NO_BITS, _ALL_BITS = np.uint64(0), np.uint64(2**64 - 1)
-# Bits of a random number that are drawn first, and then at a time until every chain is decided. 12 bits decide all of
-# 1024 chains on four sites of five.
+# Number of bits of a random number that are drawn first, and in each further step until every chain is decided. 12 bits
+# decide all of 1024 chains on four sites of five.
 _FIRST_BITS, _MORE_BITS = 12, 4
 
 
@@ -61,7 +61,7 @@ def uniform_couplings(system: SpinSystem) -> UniformCouplings | None:
 
 @lru_cache(maxsize=64)
 def probability_bits(most_neighbours: int, coupling: float, field: float, temperature: float) -> NDArray[np.uint64]:
-    """Return the binary digits of p(z, a) = 1 / (1 + exp(-2 (J (2a - z) + h) / T)), a of z neighbours up.
+    """Return the binary digits of p(z, a) = 1 / (1 + exp(-2 (J (2a - z) + h) / T)), with a of z neighbours up.
 
     Entry [z, a, k] has all bits set if digit k of p(z, a) differs from that of p(z, a - 1), with p(z, -1) = 0. All 64
     digits are kept, so the only error is the rounding of p to a double.

@@ -50,7 +50,7 @@ class Request:
 
     @property
     def is_given(self) -> bool:
-        """Whether there is nothing to measure."""
+        """Whether both numbers of sweeps are given."""
         return self.burn_in is not None and self.n_sweeps is not None
 
 
@@ -146,7 +146,7 @@ def _may_be_rigid(engine: Engine) -> bool:
 
 
 def _trial_chains(engine: Engine, request: Request) -> int:
-    """Return the number of chains of a trial: a fraction of those of the sample, unless they cost next to nothing."""
+    """Return the number of chains of a trial: a fraction of those of the sample, unless more cost almost nothing."""
     most = engine.kind.trial_chains
     if engine.price.fixed > engine.price.per_chain * most:
         return most

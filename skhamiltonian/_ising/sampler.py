@@ -200,7 +200,7 @@ class IsingSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, BaseE
         if (stray := first_stray(X)) is not None:
             row, column = stray
             warn(
-                f"X must hold spins -1 and 1, got {X[row, column]} in row {row}, column {column}: "
+                f"X holds {X[row, column]} in row {row}, column {column}, which is neither -1 nor 1: "
                 "positive values are read as spin up, all others as spin down",
             )
         trial, moves = seed_sequence(self.random_state, "IsingSampler.transform").spawn(2)

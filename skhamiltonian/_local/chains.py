@@ -1,4 +1,4 @@
-"""Groups of chains of codes, one class for each kernel or network, and how long their sweeps take."""
+"""Groups of chains of codes, one class for each kernel or network, and the time of their sweeps."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CodeGroup(ChainGroup):
     @classmethod
     @abstractmethod
     def nanoseconds(cls, system: LocalSystem, n_chains: int) -> float:
-        """Return about how long a sweep of all chains takes for each site of the lattice."""
+        """Return the estimated nanoseconds of a sweep of all chains for each site of the lattice."""
 
     def values(self, states: NDArray[np.int8]) -> NDArray[np.float32]:
         return self.system.energy.states[states].astype(np.float32)

@@ -68,7 +68,7 @@ class Clusters:
 
 @cache
 def basis(n_states: int) -> Floats:
-    """Return polynomials of the code, orthonormal on the alphabet, as columns: 1 and -1, 1 for two states.
+    """Return orthonormal polynomials of the code as columns; for two states they are (1, 1) and (-1, 1).
 
     Polynomial k is even or odd, as k is, under exchange of first and last state.
     """

@@ -17,7 +17,7 @@ _WINDOWS_PER_CALL = 2**16  # of a network
 
 @dataclass(frozen=True)
 class LocalEnergy:
-    r"""H(s) = sum over all windows of g(pattern), the pattern being the codes of the sites in the window.
+    r"""H(s) = sum over all windows of g(pattern), where a pattern is the codes of the sites in a window.
 
     Entry sum_j code_j K^j of the table is g in the unit of the energy; j counts the sites of the window in C order. If
     there are too many patterns for a table, `network.g` returns g of codes (m, n) instead.
@@ -34,7 +34,7 @@ class LocalEnergy:
 
     @property
     def powers(self) -> NDArray[np.int64]:
-        """What each place of a window adds to the number of a pattern for each step of its code; 0 without a table."""
+        """The increase of a pattern's number by one step of the code, for each place; 0 without a table."""
         n = math.prod(self.window_shape)
         return np.zeros(n, np.int64) if self.table is None else np.int64(self.n_states) ** np.arange(n)
 

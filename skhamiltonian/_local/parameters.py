@@ -34,7 +34,7 @@ _NEWTON_STEPS = 200
 
 @dataclass(frozen=True)
 class Plan:
-    """Numbers in the place of every "auto", and the windows of the lattice."""
+    """The windows of the lattice, and a number for every parameter that may be "auto"."""
 
     lattice_shape: tuple[int, ...]
     geometry: WindowGeometry
@@ -69,7 +69,7 @@ def check_parameters(local: Any) -> None:
 
 
 def plan(local: Any, n_samples: int, n_sites: int, states: NDArray[Any], *, one_pass: bool = False) -> Plan:
-    """Return the plan of a fit to so many rows; with `one_pass` a network is trained for one epoch."""
+    """Return the plan of a fit to `n_samples` rows; with `one_pass` a network is trained for one epoch."""
     shape = (n_sites,) if local.lattice_shape is None else check_lattice_shape(local.lattice_shape, n_sites)
     symmetries = check_names(local.symmetries, "symmetries", SYMMETRIES)
     if "spin-flip" in symmetries and not np.array_equal(states, -states[::-1]):

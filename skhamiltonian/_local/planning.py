@@ -24,7 +24,7 @@ _COOLED_CHAINS, _COOLING_SWEEPS = 16, (32, 256)
 
 @dataclass(frozen=True)
 class Starts:
-    """Where chains start: from ordered states by their Boltzmann weights, or cooled from disorder."""
+    """The start of chains: ordered states by their Boltzmann weights, or disorder with a cooling."""
 
     ordered: OrderedStates
     cooled: bool = False
@@ -45,7 +45,7 @@ class Starts:
 
 @dataclass(frozen=True)
 class Engine:
-    """A method for one system at one temperature: the class of its groups of chains, and where they start."""
+    """A method for one system at one temperature: the class of its groups of chains, and their start."""
 
     method: str
     system: LocalSystem
@@ -54,7 +54,7 @@ class Engine:
     starts: Starts
 
     def price(self, n_sweeps: int, n_chains: int) -> float:
-        """Return about how many nanoseconds so many sweeps of so many chains take."""
+        """Return the estimated nanoseconds of `n_sweeps` sweeps of `n_chains` chains."""
         return n_sweeps * self.system.n_sites * self.kind.nanoseconds(self.system, n_chains)
 
 

@@ -190,23 +190,23 @@ def fit_sparse(
     losses: list[float] = []
     loss, gradient = problem.loss_and_gradient(theta)
     while not converged and len(losses) < max_iter:
-        path = _Path(problem, free, theta, loss, gradient)
+        newton = _Newton(problem, free, theta, loss, gradient)
         for _ in range(max_iter - len(losses)):
-            done = path.advance(threshold)
-            losses.append(path.loss / n_seen)
+            done = newton.advance(threshold)
+            losses.append(newton.loss / n_seen)
             if report(len(losses) - 1, losses[-1]) or done:
                 break
-        theta, loss, gradient = path.theta, path.loss, path.gradient
-        fresh = _supported(problem, path, threshold) if done else free[:0]
+        theta, loss, gradient = newton.theta, newton.loss, newton.gradient
+        fresh = _supported(problem, newton, threshold) if done else free[:0]
         converged = done and not len(fresh)
         if not done:
             break
         if len(fresh):
             free = np.union1d(free[(theta[free] != 0) | (clusters.order[free] <= 2)], fresh)
-    return _result(problem, path, losses, converged)
+    return _result(problem, newton, losses, converged)
 
 
-class _Path:
+class _Newton:
     """Newton's method on some of the couplings."""
 
     def __init__(self, problem: Problem, free: NDArray[np.intp], theta: Floats, loss: float, gradient: Floats):
@@ -277,24 +277,24 @@ def _weights(x: Floats, information: Floats, sd: Floats, threshold: float) -> Fl
     return weight
 
 
-def _supported(problem: Problem, path: _Path, threshold: float) -> NDArray[np.intp]:
+def _supported(problem: Problem, newton: _Newton, threshold: float) -> NDArray[np.intp]:
     """Return the couplings that were not free and whose gradient exceeds the threshold."""
     clusters = problem.clusters
-    if len(path.free) == clusters.n_clusters:
-        return path.free[:0]
+    if len(newton.free) == clusters.n_clusters:
+        return newton.free[:0]
     n_products = np.bincount(clusters.of_product + 1, clusters.share, clusters.n_clusters + 1)[1:]
-    strength = np.abs(path.gradient) / np.sqrt(n_products)
-    strength[path.free] = 0
+    strength = np.abs(newton.gradient) / np.sqrt(n_products)
+    strength[newton.free] = 0
     first = np.argsort(-strength, kind="stable")[:_MAX_NEW]
-    fisher = np.diag(problem.information(path.theta, first))
-    sd = np.sqrt(np.maximum(fisher, np.diag(problem.variance(path.theta, first))))
-    return first[np.abs(path.gradient[first]) > threshold * sd * _ENTERS]
+    fisher = np.diag(problem.information(newton.theta, first))
+    sd = np.sqrt(np.maximum(fisher, np.diag(problem.variance(newton.theta, first))))
+    return first[np.abs(newton.gradient[first]) > threshold * sd * _ENTERS]
 
 
-def _result(problem: Problem, path: _Path, losses: list[float], converged: bool) -> SparseFit:
-    free, theta = path.free, path.theta
+def _result(problem: Problem, newton: _Newton, losses: list[float], converged: bool) -> SparseFit:
+    free, theta = newton.free, newton.theta
     information, variance = problem.information(theta, free), problem.variance(theta, free)
-    slope = path.gradient[free] - information @ theta[free]
+    slope = newton.gradient[free] - information @ theta[free]
     summary = Summary(free, slope, information, variance)
     on = np.flatnonzero(theta[free])
     bread = np.linalg.inv(information[np.ix_(on, on)])

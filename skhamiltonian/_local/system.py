@@ -19,7 +19,7 @@ _LONGEST_PERIOD = 4
 
 @dataclasses.dataclass(frozen=True)
 class LocalSystem:
-    """H(s) = sum over windows of g - field * sum_i s_i on a lattice, s_i being the state of site i."""
+    """H(s) = sum over windows of g - field * sum_i s_i on a lattice, with s_i the state of site i."""
 
     energy: LocalEnergy
     lattice_shape: tuple[int, ...]

@@ -21,7 +21,7 @@ _MERGE_AT, _UNPACKED = 2**22, 2**18
 
 @dataclass(frozen=True)
 class WindowGeometry:
-    """Which windows hold a site, and which sites these windows hold."""
+    """The windows that hold a site, and the sites of these windows."""
 
     window_shape: tuple[int, ...]
     n_states: int
@@ -29,7 +29,7 @@ class WindowGeometry:
 
     @property
     def powers(self) -> NDArray[np.int64]:
-        """What each place adds to the number of the window's pattern for each step of its code."""
+        """The increase of a pattern's number by one step of the code, for each place of the window."""
         return self.n_states ** np.arange(math.prod(self.window_shape))
 
     @property
@@ -190,7 +190,7 @@ def _flat(codes: Codes, geometry: WindowGeometry, good: slice | NDArray[np.intp]
 
 
 def counted(parts: Iterable[Rows], geometry: WindowGeometry, ratios: NDArray[np.float64]) -> Observations:
-    """Return the inner sites of all parts, equal neighbourhoods at equal temperature counted together.
+    """Return the inner sites of all parts; equal neighbourhoods at equal temperature are counted together.
 
     `ratios` are the distinct values of T0/T. If neighbourhoods are too large to be numbered, or temperatures are too
     many, sites are not counted together.

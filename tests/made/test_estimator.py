@@ -183,7 +183,7 @@ BAD_PARAMETERS = [
     ("symmetries", ("translation",), "need lattice_shape"),
     ("lattice_shape", (4, 5), "20 sites, but X has 16"),
     ("states", (1,), "at least two"),
-    ("states", (0, 1), r"none of the states \[0, 1\]"),
+    ("states", (0, 1), r"one of the states \[0, 1\]"),
 ]
 
 
