@@ -187,7 +187,10 @@ def test_what_is_no_table_of_numbers_is_refused_with_the_way_out(entry, kind):
 
 
 NO_STATES = {
-    "halves": (with_value(0.5), r"X holds .*0\.5.*, which is no integer: pass states=.*KBinsDiscretizer.*threshold"),
+    "halves": (
+        with_value(0.5),
+        r"X holds .*0\.5.*, which is not an integer: pass states=.*KBinsDiscretizer.*threshold",
+    ),
     "one state": (np.ones_like(X), r"one state only, .*1.*: pass .*states=\(-1, 1\)"),
     "many states": (np.arange(360).reshape(60, 6), r"at most 64 states, got 360: .*KBinsDiscretizer"),
     "beyond 64 bits": (with_value(2.0**63), r"at most 64 bits, got .*9\.2233720368547.*e\+18.*: number them 0, 1"),

@@ -53,8 +53,8 @@ def with_entropy(
         key = int(np.float64(beta).view(np.uint64))  # the stream belongs to the temperature, not to its turn
         child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, key >> 32, key & 0xFFFFFFFF))
         T = math.inf if beta == 0 else 1 / beta
-        options = {"n_samples": request.n_samples, "field": request.field, "method": request.method}
-        return energy_point(sampler.draws(T, random_state=child, **options))
+        n_samples, field, method = request.n_samples, request.field, request.method
+        return energy_point(sampler.draws(T, n_samples=n_samples, field=field, method=method, random_state=child))
 
     known = {}
     for T, point in zip(temperatures, points, strict=True):

@@ -74,8 +74,7 @@ def check_observables(observables):
 
 def measure(sampler: ThermalSampler, T: float, request: Request, seed: np.random.SeedSequence) -> Point:
     """Return what is known of a sampler at one temperature."""
-    options = {"n_samples": request.n_samples, "field": request.field, "method": request.method}
-    draws = sampler.draws(T, random_state=seed, **options)
+    draws = sampler.draws(T, n_samples=request.n_samples, field=request.field, method=request.method, random_state=seed)
     support = sampler._support(T, request.field, seed.spawn(1)[0])
     return replace(estimate(draws, request.functions, T, getattr(sampler, "states_", None)), support=support)
 

@@ -1,29 +1,25 @@
-"""Chains from their start to their draws."""
+"""Chains from their start to equilibrium."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
-from itertools import pairwise
 from threading import Event
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from .._montecarlo.chains import start_groups
+from .._montecarlo.parallel import in_parallel
 from .._montecarlo.statistics import autocorrelation_time
-from .groups import ChainGroup, Engine
+from .groups import Engine, SpinGroup
 from .kernels import energies
 from .terms import SpinSystem
-
-_COOLING_STEPS = 32
 
 
 def start_chains(
     engine: Engine, n_chains: int, burn_in: int, seed: np.random.SeedSequence, n_jobs: int | None = None
-) -> list[ChainGroup]:
+) -> list[SpinGroup]:
     """Return groups of chains after their burn-in.
 
     If a ground state is known, chains start from it or from its reversal, by their Boltzmann weights: from disorder
@@ -31,26 +27,22 @@ def start_chains(
     burn-in has.
     """
     system, temperature = engine.system, engine.temperature
-    cooling = _cooling(system, temperature) if is_cooled(engine) else ()
+    hot = _hot(system) if is_cooled(engine) else 0.0
 
-    def start_group(stop: Event, n: int, child: np.random.SeedSequence) -> ChainGroup:
+    def start(n: int, child: np.random.SeedSequence, stop: Event) -> SpinGroup:
         starts, moves = child.spawn(2)
         spins = _starting_states(n, system, engine.ground_state, temperature, np.random.default_rng(starts))
         group = engine.new_group(spins, moves)
         group.stop = stop
-        for T in cooling:
-            group.advance(burn_in // _COOLING_STEPS, T)
-        group.advance(burn_in, temperature)
+        group.equilibrate(burn_in, temperature, hot)
         return group
 
-    most = engine.group.most_chains
-    sizes = [min(most, n_chains - first) for first in range(0, n_chains, most)]
-    return _in_parallel(start_group, zip(sizes, seed.spawn(len(sizes)), strict=True), n_jobs)
+    return start_groups(engine.kind, n_chains, start, seed, n_jobs)
 
 
 def is_cooled(engine: Engine) -> bool:
     """Return whether chains start from disorder, in which they would freeze."""
-    return engine.ground_state is None and engine.group.freezes
+    return engine.ground_state is None and engine.kind.freezes
 
 
 def _starting_states(
@@ -62,43 +54,19 @@ def _starting_states(
     return np.where(rng.random((n, 1)) < expit(np.nan_to_num((reversed_E - E) / temperature)), s, -s)
 
 
-def _cooling(system: SpinSystem, temperature: float) -> NDArray[np.float64]:
-    """Return falling temperatures, from twice the largest field on a spin to `temperature`, or 1 % of the former."""
+def _hot(system: SpinSystem) -> float:
+    """Return the temperature from which chains are cooled: twice the largest field on a spin."""
     sites = np.repeat(np.arange(system.n_sites), np.diff(system.site_start))
-    hot = 2 * np.bincount(sites, np.abs(system.strength)[system.site_terms], minlength=system.n_sites).max()
-    return np.geomspace(hot, max(temperature, 0.01 * hot), _COOLING_STEPS) if hot > temperature else np.zeros(0)
-
-
-def draw_states(
-    groups: list[ChainGroup], n_samples: int, n_sweeps: int, temperature: float, n_jobs: int | None
-) -> NDArray[np.int8]:
-    """Move all chains on and return at least `n_samples` states, (n_chains, n_draws, n_sites).
-
-    If H(-s) = H(s), every state is turned over with probability 1/2, which single spins would take long to do.
-    """
-    firsts = np.cumsum([0] + [group.n_chains for group in groups])
-    n_chains, n_sites = firsts[-1], groups[0].n_sites
-    draws = np.empty((n_chains, math.ceil(n_samples / n_chains), n_sites), dtype=np.int8)
-
-    def fill(stop: Event, group: ChainGroup, block: NDArray[np.int8]) -> None:
-        group.stop = stop
-        for t in range(block.shape[1]):
-            group.advance(n_sweeps, temperature)
-            block[:, t] = group.configurations()
-        if group.system.is_even:
-            block *= group.rng.choice(np.array([-1, 1], dtype=np.int8), (*block.shape[:2], 1))
-
-    blocks = [draws[a:b] for a, b in pairwise(firsts)]
-    _in_parallel(fill, zip(groups, blocks, strict=True), n_jobs)
-    return draws
+    fields = np.bincount(sites, np.abs(system.strength)[system.site_terms], minlength=system.n_sites)
+    return float(2 * fields.max())
 
 
 def evolve_rows(
     X: NDArray[Any], engine: Engine, n_sweeps: int, seed: np.random.SeedSequence, n_jobs: int | None
 ) -> NDArray[np.int8]:
-    """Return every row after `n_sweeps` sweeps, starting from the signs of its entries."""
+    """Return every row after `n_sweeps` sweeps from the signs of its entries."""
     result = np.empty(X.shape, dtype=np.int8)
-    most = engine.group.most_chains
+    most = engine.kind.most_chains
     firsts = range(0, len(X), most)
 
     def evolve(stop: Event, first: int, child: np.random.SeedSequence) -> None:
@@ -106,9 +74,9 @@ def evolve_rows(
         group = engine.new_group(np.where(X[rows] > 0, 1, -1).astype(np.int8), child)
         group.stop = stop
         group.advance(n_sweeps, engine.temperature)
-        result[rows] = group.configurations()
+        result[rows] = group.states()
 
-    _in_parallel(evolve, zip(firsts, seed.spawn(len(firsts)), strict=True), n_jobs)
+    in_parallel(evolve, zip(firsts, seed.spawn(len(firsts)), strict=True), n_jobs)
     return result
 
 
@@ -117,13 +85,3 @@ def autocorrelation(X: NDArray[np.int8], energy: NDArray[np.float64], n_sweeps: 
     m = X.mean(axis=2)
     tau = max(map(autocorrelation_time, (energy, m, np.abs(m)))) if energy.size else 1.0
     return n_sweeps * tau, energy.size / tau
-
-
-def _in_parallel(function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]], n_jobs: int | None) -> list[Any]:
-    """Call function(stop, *each) in threads (kernels release the interpreter's lock); `stop` is set by Ctrl-C."""
-    stop = Event()
-    try:
-        return Parallel(n_jobs=n_jobs, require="sharedmem")(delayed(function)(stop, *each) for each in arguments)
-    except BaseException:
-        stop.set()
-        raise

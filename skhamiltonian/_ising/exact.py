@@ -11,7 +11,7 @@ from .._lattice.checks import axis_couplings
 from .._utils.checks import check_lattice_shape, check_temperatures
 from .jets import Array, Jet, log_sum_exp, stack
 
-_SMALLEST_COUPLING = 1e-30  # over T, in place of 0, whose logarithm is infinite
+_SMALLEST_COUPLING = 1e-30  # over T; it replaces 0, because the logarithm of 0 is infinite
 
 
 class IsingThermodynamics(NamedTuple):
@@ -41,11 +41,11 @@ class IsingThermodynamics(NamedTuple):
 def ising_exact(
     lattice_shape: tuple[int, int], temperature: ArrayLike, coupling: float | tuple[float, float] = 1.0
 ) -> IsingThermodynamics:
-    r"""Exact thermodynamics of the Ising model on a periodic L x M lattice.
+    r"""Return the exact thermodynamics of the Ising model on a periodic L x M lattice.
 
-    The energy is :math:`H = -J_1 \sum s_i s_j - J_2 \sum s_i s_k`: bonds along the first and along the second
-    axis, k_B = 1, no field. Axes are those of :class:`IsingSampler`: a periodic axis of two sites has each bond
-    twice, as ``numpy.roll`` counts them, and an axis of one site has no bond.
+    The energy is :math:`H = -J_1 \sum s_i s_j - J_2 \sum s_i s_k`, with bonds along the first and along the second
+    axis, k_B = 1, and no field. As in :class:`IsingSampler`, a periodic axis of two sites has each bond twice (like
+    ``numpy.roll``), and an axis of one site has no bond.
 
     Parameters
     ----------
@@ -54,21 +54,21 @@ def ising_exact(
     temperature : float or array-like of floats
         Positive temperatures in the unit of the couplings; ``inf`` is allowed.
     coupling : float or tuple of 2 floats, default=1.0
-        Coupling of all bonds, or one per axis, (J_1, J_2); negative is antiferromagnetic.
+        Coupling of all bonds, or one for each axis, (J_1, J_2); negative couplings are antiferromagnetic.
 
     Returns
     -------
     IsingThermodynamics
-        Named tuple of log_partition, free_energy, energy, entropy and heat_capacity: totals of the
-        lattice, floats for one temperature and arrays for an array of them. Relative precision is
-        about 1e-11 if T >= |J| / 2. At lower temperatures the heat capacity, which decays
-        exponentially, loses relative (not absolute) precision.
+        Named tuple of log_partition, free_energy, energy, entropy and heat_capacity. They are totals of the lattice:
+        floats for one temperature, arrays for an array of temperatures. The relative precision is about 1e-11 if
+        T >= |J| / 2. At lower temperatures the heat capacity, which decays exponentially, loses relative (not
+        absolute) precision.
 
     Raises
     ------
     ValueError
         If a temperature is not positive, the lattice does not have two axes, there is not one coupling per axis, or
-        both axes have an odd length and a negative coupling (the sum for Z then cancels to nothing).
+        both axes have an odd length and a negative coupling (the terms of the sum for Z then cancel).
     TypeError
         If a temperature or a coupling is not a number, or a length not an integer.
 
@@ -92,7 +92,7 @@ def ising_exact(
     axes = [_Axis.of(length, J) for length, J in zip(shape, axis_couplings(coupling, 2), strict=True)]
     if all(axis.is_frustrated for axis in axes):
         raise ValueError(
-            f"coupling must be positive along an axis at least if both lengths are odd, got {coupling!r} on {shape}"
+            f"coupling must be positive along one axis at least if both lengths are odd, got {coupling!r} on {shape}"
         )
     row, column = sorted(axes, key=lambda axis: (not axis.is_frustrated, axis.length))
     log_z = torus(row, column, 1 / T)
@@ -103,7 +103,7 @@ def ising_exact(
 
 class _Axis(NamedTuple):
     length: int
-    coupling: float  # not negative: that of an even axis changes its sign with every second site
+    coupling: float  # >= 0: on an even axis, a flip of every second site changes the sign
     is_frustrated: bool = False  # whether the bonds are antiferromagnetic and close an odd ring
 
     @classmethod
@@ -123,13 +123,13 @@ def torus(row: _Axis, column: _Axis, beta: NDArray[np.float64]) -> Jet:
             + \prod_{q\,even} 2\sinh\tfrac{m\gamma_q}{2} \Big], \quad
         \sinh 2L \cosh\gamma_q = \cosh 2K \cosh 2L - \cos q \sinh 2K
 
-    (r odd, r even). The factor of q = 0, gamma_0 = 2K + ln tanh L, changes sign at Tc. Written out it is
+    (q odd: r odd; q even: r even). The factor of q = 0, gamma_0 = 2K + ln tanh L, changes sign at Tc. It is
 
     .. math:: (2\sinh 2L)^{m/2}\, 2\cosh\tfrac{m\gamma_0}{2} = P + Q, \quad
               (2\sinh 2L)^{m/2}\, 2\sinh\tfrac{m\gamma_0}{2} = P - Q, \quad
               P = (2 e^K \sinh L)^m, \quad Q = (2 e^{-K} \cosh L)^m
 
-    so that with A and B, the products of cosh and sinh of all other q, no term is negative:
+    With A and B, the products of cosh and of sinh of all other q, no term is then negative:
 
     .. math:: 2 Z = (A + B)_{odd} + P (A + B)_{even} + Q (A - B)_{even}
 
@@ -148,7 +148,7 @@ def torus(row: _Axis, column: _Axis, beta: NDArray[np.float64]) -> Jet:
 
 
 def _products(q: NDArray[np.float64], m: int, K: Jet, L: Jet) -> tuple[Jet, Jet]:
-    r"""Return ln (A + B) and ln (A - B), where A = prod_q (2 sinh 2L)^{m/2} 2 cosh(m gamma_q / 2), B the same of sinh.
+    r"""Return ln (A + B) and ln (A - B); A = prod_q (2 sinh 2L)^{m/2} 2 cosh(m gamma_q / 2), and B has sinh.
 
     .. math::
 
@@ -193,7 +193,7 @@ def _modes(q: NDArray[np.float64], K: Jet, L: Jet) -> tuple[Jet, Jet]:
 
 
 def _log_minus_log_tanh(x: Jet) -> Jet:
-    """Return ln v, v = -ln tanh x: for large x it is ln 2 - 2x."""
+    """Return ln v with v = -ln tanh x; for large x it is ln 2 - 2x."""
     small = np.minimum(x.f, 20.0)
     v = np.log1p(2 / np.expm1(2 * small))
     s = np.sinh(2 * small)

@@ -1,4 +1,4 @@
-"""A state that satisfies every term, if there is one, and what that says about chains."""
+"""A state that satisfies every term, if there is one; chains then start from it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .terms import SpinSystem
 
 
 class Landscape(NamedTuple):
-    """What the terms say about where chains should start and which moves suit them."""
+    """Whether the terms have a unique ground state, and whether clusters suit them."""
 
     ground_state: NDArray[np.int8] | None  # None unless one state (up to a global flip) satisfies every term
     has_clusters: bool  # whether all terms are pairs and fields, and do not compete
 
 
 def landscape(system: SpinSystem) -> Landscape:
-    """Look for a state that satisfies every term, and whether the pair terms leave no other."""
+    """Look for a state that satisfies every term; it is unique if the pair terms connect all sites."""
     order, first = np.diff(system.term_start), system.term_start[:-1]
     s = satisfying_state(system)
     fields, pairs = order == 1, order == 2
@@ -42,7 +42,7 @@ def landscape(system: SpinSystem) -> Landscape:
 def satisfying_state(system: SpinSystem) -> NDArray[np.int8]:
     """Return a state that satisfies every term, J_k prod s > 0, if the terms do not compete.
 
-    It grows from site 0: a term with one spin left open decides that spin.
+    It grows from site 0: if all spins of a term but one are known, the term decides the last one.
     """
     n_sites = len(system.site_start) - 1
     s, queue = np.zeros(n_sites, np.int8), np.empty(n_sites, np.int32)
@@ -63,7 +63,7 @@ def satisfying_state(system: SpinSystem) -> NDArray[np.int8]:
                     else:
                         product *= s[j]
                 if open_sites == 1:
-                    s[last_open] = np.int8(1) if product > 0 else np.int8(-1)  # never 0, not for NaN either
+                    s[last_open] = np.int8(1) if product > 0 else np.int8(-1)  # also for NaN, never 0
                     queue[n_queued] = last_open
                     n_queued += 1
     return s

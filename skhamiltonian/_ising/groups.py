@@ -1,21 +1,21 @@
-"""Groups of chains side by side that a kernel moves, in calls short enough for Ctrl-C."""
+"""Groups of chains of spins, one class for each kernel, and the prices of their sweeps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import abstractmethod
 from dataclasses import dataclass
-from threading import Event
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._montecarlo.chains import ChainGroup
 from .._montecarlo.kernels import new_streams
-from .kernels import heat_bath, swendsen_wang
+from .kernels import energies, heat_bath, swendsen_wang
 from .multispin import multispin_heat_bath, pack, probability_bits, uniform_couplings, unpack
 from .tempering import Replicas, ladder, temper
 from .terms import SpinSystem
 
-_NANOSECONDS_PER_CALL = 5e7
+_NANOSECONDS_PER_CALL = 5e7  # of Swendsen-Wang chains, which a call moves one after the other
 
 
 @dataclass(frozen=True)
@@ -30,52 +30,34 @@ class Prices:
         return self.fixed + self.per_chain * n_chains
 
 
-class ChainGroup:
-    """Chains that share random streams and kernel calls; groups are independent of each other."""
+class SpinGroup(ChainGroup):
+    """Chains of spins -1 and 1."""
 
-    most_chains: int  # in a group
-    enough_chains: int  # for a sample of any size
-    trial_chains: int  # at most, in a trial run
-    freezes = True  # if it starts from disorder at low temperature
+    system: SpinSystem
 
     def __init__(self, spins: NDArray[np.int8], system: SpinSystem, seed: np.random.SeedSequence) -> None:
-        self.n_chains, self.n_sites = spins.shape
-        self.system = system
         self.price = self.prices(system)
-        self.stop = Event()
-        self.rng = np.random.default_rng(seed.spawn(1)[0])
-        self._pack(spins, seed)
+        super().__init__(spins, system, seed)
 
     @staticmethod
+    @abstractmethod
     def prices(system: SpinSystem) -> Prices:
-        """Return what a sweep costs."""
-        raise NotImplementedError
+        """Return the price of a sweep."""
 
-    def advance(self, n_sweeps: int, temperature: float) -> None:
-        """Move all chains."""
-        raise NotImplementedError
+    def values(self, states: NDArray[np.int8]) -> NDArray[np.int8]:
+        return states
 
-    def configurations(self) -> NDArray[np.int8]:
-        """Return the states of the chains, (n_chains, n_sites)."""
-        raise NotImplementedError
+    def energies(self, states: NDArray[np.int8]) -> NDArray[np.float64]:
+        return energies(states, self.system)
 
-    def renewal_time(self) -> float:
-        """Return the mean number of sweeps between arrivals from the hottest rung; 1 without tempering."""
-        return 1.0
+    def flip_at_random(self, states: NDArray[np.int8]) -> None:
+        states *= self.rng.choice(np.array([-1, 1], dtype=np.int8), (*states.shape[:-1], 1))
 
-    def _pack(self, spins: NDArray[np.int8], seed: np.random.SeedSequence) -> None:
-        raise NotImplementedError
-
-    def _calls(self, n_sweeps: int, n_chains: int) -> Iterator[int]:
-        """Divide sweeps into calls, between which Ctrl-C is heard."""
-        most = max(1, int(_NANOSECONDS_PER_CALL / (self.n_sites * self.price.of(n_chains))))
-        for done in range(0, n_sweeps, most):
-            if self.stop.is_set():
-                raise InterruptedError("another thread was interrupted")
-            yield min(n_sweeps - done, most)
+    def _nanoseconds(self, n_chains: int) -> float:
+        return self.price.of(n_chains)
 
 
-class HeatBathGroup(ChainGroup):
+class HeatBathGroup(SpinGroup):
     """Chains of any energy, moved by `heat_bath`."""
 
     most_chains, enough_chains, trial_chains = 256, 256, 64
@@ -94,7 +76,7 @@ class HeatBathGroup(ChainGroup):
         for n in self._calls(n_sweeps, self.n_chains):
             heat_bath(self.spins, n, self.system, beta, self.streams)
 
-    def configurations(self) -> NDArray[np.int8]:
+    def states(self) -> NDArray[np.int8]:
         return self.spins.T
 
 
@@ -117,7 +99,7 @@ class TemperedGroup(HeatBathGroup):
 
     @staticmethod
     def prices_on(system: SpinSystem, n_rungs: int) -> Prices:
-        """Return what a sweep with its exchanges costs."""
+        """Return the price of a sweep with its exchanges."""
         n = terms_per_site(system)
         return Prices(80.0 + 10.0 * n, (0.4 + 0.1 * n) * n_rungs)
 
@@ -134,15 +116,15 @@ class TemperedGroup(HeatBathGroup):
             self.arrivals += temper(self.spins, n, self.system, self.replicas, self.n_done, self.streams)
             self.n_done += n
 
-    def configurations(self) -> NDArray[np.int8]:
+    def states(self) -> NDArray[np.int8]:
         return self.spins[:, self.replicas.column[:, 0]].T
 
     def renewal_time(self) -> float:
         return self.n_done * self.n_chains / max(1, self.arrivals)
 
 
-class MultiSpinGroup(ChainGroup):
-    """Chains with couplings of one strength, moved by `multispin_heat_bath`, 64 in a word."""
+class MultiSpinGroup(SpinGroup):
+    """Chains with couplings of one strength, moved by `multispin_heat_bath`; a word has 64 chains."""
 
     most_chains, enough_chains, trial_chains = 1024, 1024, 64
 
@@ -154,7 +136,7 @@ class MultiSpinGroup(ChainGroup):
         self.words = pack(spins)
         self.streams = new_streams(seed, self.words.shape[1])
         couplings = uniform_couplings(self.system)
-        assert couplings is not None  # `group_class` has asked
+        assert couplings is not None  # `new_engine` has checked this
         self.couplings = couplings
 
     def advance(self, n_sweeps: int, temperature: float) -> None:
@@ -163,15 +145,15 @@ class MultiSpinGroup(ChainGroup):
         for n in self._calls(n_sweeps, 64 * self.words.shape[1]):
             multispin_heat_bath(self.words, n, start, neighbours, inverted, digits, self.streams)
 
-    def configurations(self) -> NDArray[np.int8]:
+    def states(self) -> NDArray[np.int8]:
         return unpack(self.words, self.n_chains)
 
 
-class ClusterGroup(ChainGroup):
+class ClusterGroup(SpinGroup):
     """Chains with pair terms and fields, moved by `swendsen_wang`.
 
-    A field is a bond to a ghost spin, the last site. It is turned over like the others; what counts is a spin
-    relative to it.
+    A field is a bond to a ghost spin, the last site. The ghost is flipped like all spins; the state of a spin is its
+    product with the ghost.
     """
 
     most_chains, enough_chains, trial_chains = 16, 64, 16
@@ -182,7 +164,7 @@ class ClusterGroup(ChainGroup):
 
     def _pack(self, spins: NDArray[np.int8], seed: np.random.SeedSequence) -> None:
         ghost, first = self.n_sites, self.system.term_start[:-1]
-        self.states = np.concatenate([spins, np.ones((self.n_chains, 1), np.int8)], axis=1)
+        self.rows = np.concatenate([spins, np.ones((self.n_chains, 1), np.int8)], axis=1)
         second = np.append(self.system.term_sites, ghost)[first + 1]
         second = np.where(np.diff(self.system.term_start) == 2, second, ghost)
         self.bonds = np.stack([self.system.term_sites[first], second], axis=1).astype(np.int32)
@@ -192,48 +174,48 @@ class ClusterGroup(ChainGroup):
         per_chain = self.n_sites * self.price.per_chain * max(1, n_sweeps)
         chains_per_call = max(1, int(_NANOSECONDS_PER_CALL / per_chain))
         for chain in range(0, self.n_chains, chains_per_call):
-            states = self.states[chain : chain + chains_per_call]
-            for n in self._calls(n_sweeps, len(states)):
-                swendsen_wang(states, n, self.bonds, self.system.strength, temperature, self.streams)
+            rows = self.rows[chain : chain + chains_per_call]
+            for n in self._calls(n_sweeps, len(rows)):
+                swendsen_wang(rows, n, self.bonds, self.system.strength, temperature, self.streams)
 
-    def configurations(self) -> NDArray[np.int8]:
-        return self.states[:, :-1] * self.states[:, -1:]
+    def states(self) -> NDArray[np.int8]:
+        return self.rows[:, :-1] * self.rows[:, -1:]
 
 
 def terms_per_site(system: SpinSystem) -> float:
-    """Return how many terms hold a site, on average."""
+    """Return the mean number of terms that hold a site."""
     return len(system.site_terms) / max(1, system.n_sites)
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A method for one system at one temperature: the class of its groups of chains, and what a sweep costs."""
+    """A method for one system at one temperature: the class of its groups of chains, and the price of a sweep."""
 
     method: str
     system: SpinSystem
     temperature: float
-    group: type[ChainGroup]
+    kind: type[SpinGroup]
     price: Prices
-    ground_state: NDArray[np.int8] | None  # where chains start; None: from disorder
+    ground_state: NDArray[np.int8] | None  # chains start from it or from its reversal; None: from disorder
     options: tuple[NDArray[np.float64], ...] = ()
 
-    def new_group(self, spins: NDArray[np.int8], seed: np.random.SeedSequence) -> ChainGroup:
+    def new_group(self, spins: NDArray[np.int8], seed: np.random.SeedSequence) -> SpinGroup:
         """Return chains that start from these spins."""
-        return self.group(spins, self.system, seed, *self.options)
+        return self.kind(spins, self.system, seed, *self.options)
 
 
 def new_engine(
     method: str, system: SpinSystem, temperature: float, ground_state: NDArray[np.int8] | None = None
 ) -> Engine:
-    """Return the engine of the method of that name."""
+    """Return the engine of a method."""
     if method == "parallel-tempering":
         rungs = ladder(system, temperature)
         price = TemperedGroup.prices_on(system, len(rungs))
         return Engine(method, system, temperature, TemperedGroup, price, ground_state, (rungs,))
     if method == "swendsen-wang":
         if (k := system.largest_order) > 2:
-            raise ValueError(f"method='swendsen-wang' moves pair terms and fields only, got a term of {k} spins")
-        group: type[ChainGroup] = ClusterGroup
+            raise ValueError(f"method='swendsen-wang' needs pair terms and fields only, got a term of {k} spins")
+        kind: type[SpinGroup] = ClusterGroup
     else:
-        group = HeatBathGroup if uniform_couplings(system) is None else MultiSpinGroup
-    return Engine(method, system, temperature, group, group.prices(system), ground_state)
+        kind = HeatBathGroup if uniform_couplings(system) is None else MultiSpinGroup
+    return Engine(method, system, temperature, kind, kind.prices(system), ground_state)

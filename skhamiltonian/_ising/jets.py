@@ -18,7 +18,7 @@ class Jet:
     f: Array
     d: Array
     dd: Array
-    __array_ufunc__ = None  # an array times a jet asks the jet
+    __array_ufunc__ = None  # array * jet then calls Jet.__rmul__
 
     @classmethod
     def constant(cls, value: float, shape: tuple[int, ...]) -> Jet:
@@ -101,7 +101,7 @@ def stack(jets: Sequence[Jet]) -> Jet:
 def log_sum_exp(x: Jet) -> Jet:
     """Return ln sum exp x over the first axis.
 
-    Slopes are compared with that of the largest term, because the square of a total would swamp their variance.
+    Slopes are taken relative to that of the largest term: squares of total slopes would lose their small variance.
     """
     first = x.f.argmax(axis=0)[None]
     largest, reference = (np.take_along_axis(values, first, axis=0)[0] for values in (x.f, x.d))

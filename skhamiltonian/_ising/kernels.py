@@ -7,19 +7,20 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from .._montecarlo.clusters import fill_words, find_roots
 from .._montecarlo.kernels import next_word
 from .._utils.compile import kernel
 from .terms import SpinSystem
 
 _F = np.float32
-_LARGEST_EXPONENT = _F(80.0)  # exp(-80) is 0 beside random numbers of 31 bits, and exp(80) is still a float32
+_LARGEST_EXPONENT = _F(80.0)  # exp(-80) is 0 for random numbers of 31 bits, and exp(80) is a finite float32
 _LOG2_E, _LN_2 = _F(math.log2(math.e)), _F(math.log(2.0))
 _ULP_31, _ULP_53 = _F(2.0**-31), 2.0**-53
 
 
 @kernel
 def energies(configurations: NDArray[np.int8], system: SpinSystem) -> NDArray[np.float64]:
-    """Return H(s) of every row s; rows are taken 64 at a time and transposed, for vector instructions."""
+    """Return H(s) of every row s; 64 rows at a time are transposed, for vector instructions."""
     n_rows, n_sites = configurations.shape
     total, s = np.empty(n_rows), np.ones((n_sites, 64), np.int8)
     for start in range(0, n_rows, 64):
@@ -60,15 +61,15 @@ def heat_bath(
     """Draw every spin in site order from its law given the others, `n_sweeps` times, in all chains s[:, c].
 
     Site i points up with probability 1 / (1 + exp(-x)), x = 2 beta sum_{k holds i} J_k prod_{j in k, j != i} s_j
-    (Glauber), with the chain's own beta = 1/T. Unlike Metropolis in site order, this reaches every state from every
-    other at every T. Chains stand side by side for vector instructions in float32: probabilities have a relative error
-    below 1e-6 (1 + |x|), and those under 2^-32 are 0.
+    (Glauber); each chain has its own beta = 1/T. Unlike Metropolis in site order, this reaches every state from every
+    other at every T. Vector instructions in float32 move all chains at once: probabilities have a relative error below
+    1e-6 (1 + |x|), and probabilities below 2^-32 are 0.
     """
     n_chains = s.shape[1]
     x, product = np.empty(n_chains, np.float32), np.empty(n_chains, np.int8)
     exponent, words = np.empty(n_chains, np.int32), np.empty((n_chains + 1) // 2, np.uint64)
     power_of_two, random = exponent.view(np.float32), words.view(np.int32)
-    # In units of the largest coupling all fields stay finite where T -> 0, so that those which cancel do.
+    # In units of the largest coupling, fields stay finite as T -> 0; couplings that cancel then still cancel.
     scale = max(1e-300, np.abs(system.strength).max() if len(system.strength) else 0.0)
     strength = (system.strength / scale).astype(np.float32)
     slope = np.minimum(2.0 * beta * scale, 1e30).astype(np.float32)
@@ -120,7 +121,8 @@ def _draw_spins(
 ) -> None:
     """Set a spin against its field with probability 1 / (1 + exp |x|), in every chain.
 
-    exp |x| = 2^n exp(f), |f| <= ln 2 / 2, where 2^n is made of its bits: `power_of_two` is the memory of `exponent`.
+    exp |x| = 2^n exp(f) with |f| <= ln 2 / 2. The bits of 2^n are written directly: `power_of_two` is a view of
+    `exponent`.
     """
     for c in range(len(x)):
         y = min(abs(x[c]), _LARGEST_EXPONENT) * _LOG2_E
@@ -149,7 +151,7 @@ def swendsen_wang(
     """Make `n_sweeps` cluster updates of every row, for H = -sum_k J_k s_a s_b over the bonds (a, b) of k.
 
     A satisfied bond, J s_a s_b > 0, joins its spins with probability 1 - exp(-2 |J| / T); every cluster is
-    turned over with probability 1/2 (Swendsen and Wang, Phys. Rev. Lett. 58, 86, 1987).
+    flipped with probability 1/2 (Swendsen and Wang, Phys. Rev. Lett. 58, 86, 1987).
     """
     n_bonds, n_sites, n_streams = len(bonds), states.shape[1], streams.shape[1]
     joins = -np.expm1(-2.0 * np.abs(strength) / temperature)
@@ -158,29 +160,14 @@ def swendsen_wang(
     for chain in range(len(states)):
         s = states[chain]
         for _ in range(n_sweeps):
-            for start in range(0, len(words), n_streams):
-                for j in range(n_streams):
-                    words[start + j] = next_word(streams, j)
+            fill_words(words, streams)
             n_joined = 0
-            for k in range(n_bonds):  # a list without branches: they would be mispredicted
+            for k in range(n_bonds):  # without branches, which would be mispredicted
                 joined[n_joined] = k
                 satisfied = strength[k] * s[bonds[k, 0]] * s[bonds[k, 1]] > 0.0
                 n_joined += satisfied & (np.int64(words[k] >> np.uint64(11)) * _ULP_53 < joins[k])
+            find_roots(parent, bonds, joined[:n_joined])
             for i in range(n_sites):
-                parent[i] = i
-            for k in joined[:n_joined]:
-                a, b = _root(parent, bonds[k, 0]), _root(parent, bonds[k, 1])
-                parent[max(a, b)] = min(a, b)
-            for i in range(n_sites):  # parents come first, so theirs is a root already
-                parent[i] = parent[parent[i]]
                 if parent[i] == i:
                     turn[i] = np.int8(1) - np.int8(2) * np.int8(words[n_bonds + i] >> np.uint64(63))
                 s[i] *= turn[parent[i]]
-
-
-@kernel
-def _root(parent: NDArray[np.int32], i: int) -> int:
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i

@@ -1,4 +1,4 @@
-"""Multi-spin coding: 64 chains in a machine word, one bit a chain, each with its own random bits."""
+"""Multi-spin coding: a machine word has one bit of each of 64 chains; each chain has its own random bits."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .terms import SpinSystem
 
 _MOST_NEIGHBOURS = 12  # the work grows with its square
 _NO_BITS, _ALL_BITS = np.uint64(0), np.uint64(2**64 - 1)
-# Bits of a random number drawn at once, and then until every chain is decided. 12 decide all of 1024 chains in four
-# sites of five.
+# Number of bits of a random number that are drawn first, and in each further step until every chain is decided. 12 bits
+# decide all of 1024 chains on four sites of five.
 _FIRST_BITS, _MORE_BITS = 12, 4
 
 
@@ -30,11 +30,11 @@ class UniformCouplings(NamedTuple):
     field: float
     start: NDArray[np.int32]
     neighbours: NDArray[np.int32]
-    inverted: NDArray[np.uint64]  # all bits set where sigma_k = -1
+    inverted: NDArray[np.uint64]  # all bits set if sigma_k = -1
 
 
 def uniform_couplings(system: SpinSystem) -> UniformCouplings | None:
-    """Return the system as the kernel needs it, None where strengths or orders are too many for it."""
+    """Return the system as the kernel needs it; None if the terms have several strengths or more than two spins."""
     orders = np.diff(system.term_start)
     pair, single = orders == 2, orders == 1
     J, h = np.unique(np.abs(system.strength[pair])), np.unique(system.strength[single])
@@ -61,10 +61,10 @@ def uniform_couplings(system: SpinSystem) -> UniformCouplings | None:
 
 @lru_cache(maxsize=64)
 def probability_bits(most_neighbours: int, coupling: float, field: float, temperature: float) -> NDArray[np.uint64]:
-    """Return the binary digits of p(z, a) = 1 / (1 + exp(-2 (J (2a - z) + h) / T)), a of z neighbours up.
+    """Return the binary digits of p(z, a) = 1 / (1 + exp(-2 (J (2a - z) + h) / T)), with a of z neighbours up.
 
-    Entry [z, a, k] is all bits where digit k of p(z, a) differs from that of p(z, a - 1), with p(z, -1) = 0. All 64
-    digits are kept: what bias there is, is that of p as a double.
+    Entry [z, a, k] has all bits set if digit k of p(z, a) differs from that of p(z, a - 1), with p(z, -1) = 0. All 64
+    digits are kept, so the only error is the rounding of p to a double.
     """
     z, a = np.indices((most_neighbours + 1, most_neighbours + 1))
     p = expit(np.nan_to_num(2 * (coupling * (2 * a - z) + field) / temperature))
@@ -86,10 +86,10 @@ def multispin_heat_bath(
     digits: NDArray[np.uint64],
     streams: NDArray[np.uint64],
 ) -> None:
-    """Draw every spin in site order from its law given the others, `n_sweeps` times; bit b of s[:, w] is a chain.
+    """Draw every spin in site order from its law given the others, `n_sweeps` times; each bit of s[:, w] is a chain.
 
-    A spin points up where u < p(a), with a the number of neighbours up and u a random number of the chain's own. Both
-    are compared digit by digit from the first, until no chain is `undecided`: 64 digits cost little more than 12.
+    A spin points up if u < p(a), where a is the number of neighbours up and u is the chain's own random number. u and
+    p(a) are compared digit by digit until no chain is `undecided`: 64 digits cost little more than 12.
     """
     n_words = s.shape[1]
     at_least = np.empty((digits.shape[1], n_words), np.uint64)  # at_least[a]: chains with a neighbours up, or more
@@ -128,7 +128,7 @@ def _count_up(
     start: int,
     z: int,
 ) -> None:
-    """Count neighbours that would have the spin up, in unary: at_least[a] for a = 1 ... z."""
+    """Count the neighbours that favour spin up, in unary: at_least[a] for a = 1 ... z."""
     for n in range(z):
         j, turn = neighbours[start + n], inverted[start + n]
         for w in range(s.shape[1]):
@@ -142,7 +142,7 @@ def _count_up(
 
 @kernel
 def pack(spins: NDArray[np.int8]) -> NDArray[np.uint64]:
-    """Return words, (n_sites, n_words), whose bit b of word w is set where spins[64 w + b, site] is up."""
+    """Return words, (n_sites, n_words), whose bit b of word w is set if spins[64 w + b, site] is up."""
     n_chains, n_sites = spins.shape
     words = np.zeros((n_sites, (n_chains + 63) // 64), np.uint64)
     for first in range(0, n_sites, 64):  # a tile of 64 chains and 64 sites fits the cache

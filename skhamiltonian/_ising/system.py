@@ -1,4 +1,4 @@
-"""The terms of H of an Ising model on a lattice, from couplings and fields as a user gives them."""
+"""The terms of H of an Ising model on a lattice, from the couplings and fields of the user."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def lattice_system(
 
 
 def check_couplings(coupling: Any, diagonal: Any, plaquette: Any, field: Any) -> None:
-    """Check what can be checked of couplings and fields before the lattice is known."""
+    """Check couplings and fields as far as possible before the lattice is known."""
     axis_couplings(coupling, len(coupling) if isinstance(coupling, (tuple, list)) else 1)
     _finite(diagonal, "next_nearest_coupling")
     _finite(plaquette, "plaquette_coupling")
@@ -47,7 +47,7 @@ def check_couplings(coupling: Any, diagonal: Any, plaquette: Any, field: Any) ->
 
 
 def site_fields(field: Any, n_sites: int) -> list[tuple[float, NDArray[np.int64]]]:
-    """Return the terms of a field, given as one number or as one for each site."""
+    """Return the terms of a field, which is one number or one number for each site."""
     sites = np.arange(n_sites)[:, None]
     if isinstance(field, str) or np.ndim(field) == 0:
         return [(_finite(field, "field"), sites)]
@@ -71,12 +71,12 @@ def coupling_tables(couplings: Any, n_sites: int) -> Iterator[tuple[float, NDArr
         strength = _finite(entry[0], "each strength in couplings")
         table = check_sites(entry[1], n_sites, "couplings")
         if (np.diff(np.sort(table, axis=1), axis=1) == 0).any():
-            raise ValueError(f"the sites of a term in couplings must differ, got {entry[1]!r}")
+            raise ValueError(f"the sites of each term in couplings must differ, got {entry[1]!r}")
         yield strength, table
 
 
 def check_count(value: Any, name: str, automatic: str | None, minimum: int) -> None:
-    """Check an integer, or what stands for an automatic choice."""
+    """Check an integer, or `automatic`, the value for an automatic choice."""
     if value is not automatic and not (isinstance(value, str) and value == automatic):
         check_integer(value, name, minimum=minimum)
 

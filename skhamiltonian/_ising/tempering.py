@@ -1,4 +1,4 @@
-"""Parallel tempering: replicas at a ladder of temperatures that change places, so that none stays in a valley."""
+"""Parallel tempering: replicas at a ladder of temperatures exchange places, so that none stays in one valley."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _LARGEST_BETA = 1e30  # in units of the largest coupling, as in `heat_bath`
 
 
 def ladder(system: SpinSystem, temperature: float) -> NDArray[np.float64]:
-    r"""Return inverse temperatures, the coldest first, from that of `temperature` to one at which chains forget.
+    r"""Return inverse temperatures, the coldest first, from 1 / `temperature` to a rung on which chains mix fast.
 
-    Single spins forget their start for certain if
+    Chains of single spins certainly mix fast if
 
     .. math:: \max_i \sum_{k \ni i} (|k| - 1) \tanh(\beta |J_k|) \le 1
 
-    (Dobrushin's uniqueness condition). Steps are one standard deviation of the energy, as if all terms were
-    independent, :math:`\Delta\beta = 1 / \sigma, \sigma^2 = \sum_k J_k^2 / \cosh^2(\beta J_k)`: about half of all
-    exchanges are then accepted (Kofke, J. Chem. Phys. 117, 6911, 2002). There is one rung if chains forget anyhow.
+    (Dobrushin's uniqueness condition). Steps are :math:`\Delta\beta = 1 / \sigma`, where :math:`\sigma^2 = \sum_k
+    J_k^2 / \cosh^2(\beta J_k)` is the variance of the energy of independent terms: about half of all exchanges are then
+    accepted (Kofke, J. Chem. Phys. 117, 6911, 2002). If `temperature` fulfils the condition, it is the only rung.
     """
     scale = np.abs(system.strength).max(initial=0.0) or 1.0
     J = np.abs(system.strength) / scale
@@ -33,8 +33,8 @@ def ladder(system: SpinSystem, temperature: float) -> NDArray[np.float64]:
     sites = np.repeat(np.arange(system.n_sites), np.diff(system.site_start))
 
     def excess(beta: float) -> float:
-        heard = ((order - 1) * np.tanh(beta * J))[system.site_terms]
-        return float(np.bincount(sites, heard, minlength=system.n_sites).max()) - 1.0
+        influence = ((order - 1) * np.tanh(beta * J))[system.site_terms]
+        return float(np.bincount(sites, influence, minlength=system.n_sites).max()) - 1.0
 
     coldest = min(scale / max(temperature, 1e-300), _LARGEST_BETA)
     if excess(coldest) <= 0:
@@ -48,7 +48,7 @@ def ladder(system: SpinSystem, temperature: float) -> NDArray[np.float64]:
 
 
 class Replicas(NamedTuple):
-    """Which spins s[:, column[chain, rung]] stand on each rung of each chain's ladder of inverse temperatures."""
+    """Spins s[:, column[chain, rung]] are on a rung of a chain's ladder of inverse temperatures."""
 
     ladder: NDArray[np.float64]
     column: NDArray[np.int64]
@@ -66,7 +66,7 @@ def temper(
 ) -> int:
     """Make `n_sweeps` sweeps of all replicas, and an exchange in each chain after each sweep.
 
-    `n_done` sweeps have been made before. Return how many times a replica arrived at the coldest rung from the hottest.
+    `n_done` sweeps were made before. Return the number of arrivals at the coldest rung from the hottest.
     """
     ladder, column, from_hot = replicas.ladder, replicas.column, replicas.from_hot
     n_chains, n_rungs = column.shape

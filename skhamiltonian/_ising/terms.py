@@ -1,4 +1,4 @@
-"""Energies of +-1 spins, H(s) = -sum_k J_k prod_{i in k} s_i, as plain arrays for the kernels."""
+"""The terms of H(s) = -sum_k J_k prod_{i in k} s_i of spins +-1, as plain arrays for the kernels."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Bonds, symmetries and checks of periodic lattices."""
+"""Bonds and symmetries of lattices, and checks of configurations on them."""

@@ -16,7 +16,7 @@ def nearest_neighbours(shape: tuple[int, ...], periodic: tuple[bool, ...]) -> ND
 def axis_bonds(shape: tuple[int, ...], periodic: tuple[bool, ...]) -> list[NDArray[np.int64]]:
     """Return the bonds <ij> along each axis, (n_bonds, 2); a periodic axis of two sites has each bond twice.
 
-    An axis of one site takes no part here nor in the other terms: no site is its own neighbour.
+    Axes of one site have no bonds, diagonals or squares: no site is its own neighbour.
     """
     long_shape, wraps, steps = long_axes(shape, periodic)
     tables = iter([translates(long_shape, wraps, [0 * step, step]) for step in steps])
@@ -47,7 +47,7 @@ def unit_squares(steps: list[NDArray[np.int64]]) -> list[list[NDArray[np.int64]]
 def long_axes(
     shape: tuple[int, ...], periodic: tuple[bool, ...]
 ) -> tuple[tuple[int, ...], NDArray[np.bool_], list[NDArray[np.int64]]]:
-    """Return shape, boundary and unit steps of the axes longer than one site."""
+    """Return shape, boundary and unit steps of the axes that are longer than one site."""
     axes = [axis for axis, length in enumerate(shape) if length > 1]
     steps = list(np.eye(len(axes), dtype=np.int64))
     return tuple(shape[axis] for axis in axes), np.array([periodic[axis] for axis in axes], dtype=bool), steps
@@ -56,7 +56,7 @@ def long_axes(
 def translates(
     shape: tuple[int, ...], periodic: NDArray[np.bool_], offsets: list[NDArray[np.int64]]
 ) -> NDArray[np.int64]:
-    """Return {x + o : o in offsets} for every site x, without those that leave the lattice by an open end."""
+    """Return {x + o : o in offsets} for every site x, unless a site lies beyond an open end of the lattice."""
     x = np.indices(shape).reshape(len(shape), -1)
     moved = [x + offset[:, None] for offset in offsets]
     length = np.array(shape)[:, None]

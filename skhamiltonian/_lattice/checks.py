@@ -1,4 +1,4 @@
-"""Checks of arguments that speak of the sites and axes of a lattice."""
+"""Checks of arguments about the sites and axes of a lattice."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ def periodic_axes(boundary: Any, n_axes: int) -> tuple[bool, ...]:
     """Return whether each axis is periodic."""
     names = [boundary] * n_axes if isinstance(boundary, str) else boundary
     if not isinstance(names, (list, tuple)) or len(names) != n_axes:
-        wanted = f"'periodic', 'open' or one of these for each of the {n_axes} axes"
-        raise ValueError(f"boundary must be {wanted}, got {boundary!r}")
+        raise ValueError(
+            f"boundary must be 'periodic', 'open' or one of these for each of the {n_axes} axes, got {boundary!r}"
+        )
     return tuple(check_choice(name, "boundary", ("periodic", "open")) == "periodic" for name in names)
 
 
@@ -31,7 +32,7 @@ def check_sites(sites: Any, n_sites: int, name: str) -> NDArray[np.int64]:
 
 
 def axis_couplings(coupling: Any, n_axes: int) -> tuple[float, ...]:
-    """Return the coupling of each axis, from one number for all or a tuple of one for each."""
+    """Return the coupling of each axis, from one number for all axes or a tuple with one for each."""
     if not isinstance(coupling, (tuple, list)):
         if isinstance(coupling, np.ndarray) and coupling.ndim:
             raise TypeError(f"coupling must be a number or a tuple of numbers, one per axis, got {coupling!r}")

@@ -1,4 +1,4 @@
-"""Sums over sites that are the same in every row: what a dynamics conserved."""
+"""Sums over sites that are the same in every row: quantities that a dynamics conserved."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from .._utils.mapped import release_pages
 
 _BLOCK = 4096
-_MIN_DISTINCT = 10  # rows on these sites: fewer may agree by chance, or be a few ground states
+_MIN_DISTINCT = 10  # distinct rows on the sites of a sum; fewer may agree by chance, or be a few ground states
 
-# What is summed, over which sites, and the state that is counted (None: the values).
+# (name, sites, state) of each sum; it counts the sites in that state (None: it adds the values).
 _Sums = list[tuple[str, NDArray[np.bool_], float | None]]
 
 
 @dataclass(frozen=True)
 class Conserved:
-    """A sum over sites, ``(X == state)[:, sites]`` or ``X[:, sites]``, that has one value in all rows."""
+    """A sum over sites, of ``(X == state)[:, sites]`` or of ``X[:, sites]``, with the same value in all rows."""
 
     what: str
     sites: NDArray[np.bool_]
@@ -27,12 +27,14 @@ class Conserved:
     value: float
 
     def holds(self, X: NDArray[Any]) -> NDArray[np.bool_]:
-        """Return for every row whether it has the value."""
+        """Return whether each row has the value."""
         return _sums(X, self.sites, self.state) == self.value
 
 
 def conserved(X: NDArray[Any], states: NDArray[Any], shape: tuple[int, ...]) -> list[Conserved]:
-    """Return which of these sums are constant though the rows differ: of all sites, in each state, on a sublattice.
+    """Return the sums that are constant although the rows differ.
+
+    The sums are over all sites, over the sites in each state, and over each of two sublattices.
 
     Parameters
     ----------
@@ -46,7 +48,7 @@ def conserved(X: NDArray[Any], states: NDArray[Any], shape: tuple[int, ...]) -> 
     Returns
     -------
     found : list of Conserved
-        The strongest of these laws; empty without one.
+        The strongest conservation law; empty if there is none.
     """
     everywhere = np.ones(X.shape[1], dtype=bool)
     even = (np.indices(shape).sum(axis=0) % 2 == 0).ravel()
@@ -67,7 +69,7 @@ def conserved(X: NDArray[Any], states: NDArray[Any], shape: tuple[int, ...]) -> 
 
 
 def _holds_everywhere(law: Conserved, X: NDArray[Any]) -> bool:
-    """Return whether the sum is constant in all rows, and enough of the first ones are distinct on its sites."""
+    """Return whether the sum is constant in all rows, and enough of the first rows differ on its sites."""
     for start in range(0, len(X), _BLOCK):
         if not law.holds(X[start : start + _BLOCK]).all():
             return False

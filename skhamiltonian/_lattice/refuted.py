@@ -1,4 +1,4 @@
-"""Symmetries that the data refute: averages that a symmetry makes zero, and that are not."""
+"""Symmetries that the data refute: a symmetry makes some averages zero, and the data show that they are not."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Array = NDArray[np.floating]
 _SIGMAS = 5.0
 _MAX_ROWS, _MAX_VALUES, _MIN_ROWS = 2048, 2**22, 50
 _MAX_SITES = 64
-_SIGNIFICANT_CORRELATION = 4.0  # standard errors of an autocorrelation, below which it counts as zero
+_SIGNIFICANT_CORRELATION = 4.0  # in standard errors; a smaller autocorrelation counts as zero
 
 
 @dataclass(frozen=True)
 class Refutation:
-    """An average over the rows that a symmetry makes zero, its standard error, and what it is of."""
+    """An average over the rows that a symmetry makes zero, with its standard error."""
 
     name: str
     what: str
@@ -34,7 +34,7 @@ class Refutation:
 
 
 def warn_of_refuted(X: NDArray[Any], shape: tuple[int, ...], names: Sequence[str]) -> None:
-    """Warn once of all symmetries that the rows refute by more than five standard errors.
+    """Give one warning of all symmetries that the rows refute by more than five standard errors.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def warn_of_refuted(X: NDArray[Any], shape: tuple[int, ...], names: Sequence[str
     shape : tuple of int
         Shape of the lattice.
     names : collection of str
-        Names of symmetries; others than "translation", "point-group" and "spin-flip" are not tested.
+        Names of symmetries; only "translation", "point-group" and "spin-flip" are tested.
 
     Warns
     -----
@@ -54,16 +54,16 @@ def warn_of_refuted(X: NDArray[Any], shape: tuple[int, ...], names: Sequence[str
     if found:
         each = "; ".join(f"{r.name!r}: {r.what} is {r.value:.3g} +- {r.error:.2g} and must be 0" for r in found)
         warn(
-            f"the data refute what symmetries has ({each}): leave it out, or add the configurations that are missing, "
+            f"the data refute symmetries ({each}): remove the names from `symmetries`, or add missing configurations, "
             "such as those of the other phases"
         )
 
 
 def refuted(X: NDArray[Any], shape: tuple[int, ...], names: Sequence[str]) -> list[Refutation]:
-    """Return the strongest evidence against each symmetry that is refuted; few rows refute nothing.
+    """Return the strongest evidence against each symmetry that is refuted; with too few rows there is none.
 
-    Every average over rows has the error that their autocorrelation gives it, at all distances, so that rows of many
-    slow chains count as chains whatever the order of the rows.
+    The error of an average contains the autocorrelation of the rows at all distances. So rows of many slow chains
+    count as chains, in any order.
     """
     rows = min(_MAX_ROWS, max(_MIN_ROWS, _MAX_VALUES // X.shape[1]), len(X))
     if rows < _MIN_ROWS:
@@ -81,7 +81,7 @@ def _strongest(name: str, v: Array) -> Refutation | None:
     varies = error > 1e-6 * np.abs(v).max() / math.sqrt(len(a))
     certain = ~varies & (np.abs(mean) > 1e-3 * np.abs(v).max())  # a constant that is not zero
     error = np.where(varies, error, np.abs(v).max() / len(a))
-    # Student's t, as many times as there are averages.
+    # A t-test, with Bonferroni's factor for the number of averages.
     log_p = t.logsf(np.abs(mean) / error, np.maximum(n_eff - 1, 1)) + math.log(len(mean))
     log_p[~(varies | certain)] = 0.0
     best = int(np.argmin(log_p))
@@ -91,7 +91,7 @@ def _strongest(name: str, v: Array) -> Refutation | None:
 
 
 def error_of_mean(a: Array) -> tuple[Array, Array]:
-    """Return the standard error of the mean of every column and how many independent rows it is worth."""
+    """Return the standard error of the mean of every column, and the effective number of independent rows."""
     n = len(a)
     d = a - a.mean(axis=0)
     size = next_fast_len(2 * n, real=True)
@@ -120,19 +120,19 @@ def _translation(v: Array) -> Features:
     for what, x in _densities(v):
         centred = x - x.mean(axis=tuple(range(1, x.ndim)), keepdims=True)
         for axis in range(1, x.ndim):
-            yield f"the mean {what} in a layer, less that in all", _layers(centred, axis)
-        yield f"the mean {what} at a site, less that at all", _some_sites(centred)
+            yield f"the mean {what} in a layer, minus that in all", _layers(centred, axis)
+        yield f"the mean {what} at a site, minus that at all", _some_sites(centred)
 
 
 def _point_group(v: Array) -> Features:
     for g, axes, signs in _generators(v.shape[1:]):
-        image = np.flip(v.transpose(0, *(1 + a for a in axes)), tuple(1 + a for a, s in enumerate(signs) if s < 0))
-        yield "the mean of a site, less that of its image,", _some_sites(v - image)
+        copy = np.flip(v.transpose(0, *(1 + a for a in axes)), tuple(1 + a for a, s in enumerate(signs) if s < 0))
+        yield "the mean of a site, minus that of its copy,", _some_sites(v - copy)
         for r in itertools.product(*(range(-2, 3) if n > 4 else range(-1, 2) for n in v.shape[1:])):
-            image_of_r = tuple(signs[b] * r[a] for b, a in enumerate(axes))
-            if r < image_of_r and any(r):
-                difference = _pair(v, r) - _pair(v, image_of_r)
-                yield f"the mean product at distance {r}, less that at {image_of_r} ({g}),", difference[:, None]
+            copy_of_r = tuple(signs[b] * r[a] for b, a in enumerate(axes))
+            if r < copy_of_r and any(r):
+                difference = _pair(v, r) - _pair(v, copy_of_r)
+                yield f"the mean product at distance {r}, minus that at {copy_of_r} ({g}),", difference[:, None]
 
 
 def _generators(shape: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...], tuple[int, ...]]]:

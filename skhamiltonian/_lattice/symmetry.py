@@ -14,9 +14,9 @@ SYMMETRIES = ("translation", "point-group", "spin-flip")
 
 
 def symmetry_sampler(shape: tuple[int, ...], names: Collection[str]) -> Symmetry:
-    """Return a function of a generator that draws (permutation of sites, whether to flip the states).
+    """Return a function that draws (permutation of the sites, whether to flip the states).
 
-    Translations are those of the torus; the point group exchanges axes of equal length and reflects each.
+    Translations are those of the torus. The point group exchanges axes of equal length, and reflects axes.
     """
     sites = np.arange(np.prod(shape)).reshape(shape)
     exchanges = [
@@ -26,21 +26,21 @@ def symmetry_sampler(shape: tuple[int, ...], names: Collection[str]) -> Symmetry
     ]
 
     def draw(rng: np.random.Generator) -> tuple[NDArray[np.intp], bool]:
-        image = sites
+        copy = sites
         if "translation" in names:
-            image = np.roll(image, rng.integers(shape), range(len(shape)))
+            copy = np.roll(copy, rng.integers(shape), range(len(shape)))
         if "point-group" in names:
-            image = image.transpose(exchanges[rng.integers(len(exchanges))])
-            image = np.flip(image, tuple(np.flatnonzero(rng.random(len(shape)) < 0.5).tolist()))
-        return image.ravel(), "spin-flip" in names and bool(rng.random() < 0.5)
+            copy = copy.transpose(exchanges[rng.integers(len(exchanges))])
+            copy = np.flip(copy, tuple(np.flatnonzero(rng.random(len(shape)) < 0.5).tolist()))
+        return copy.ravel(), "spin-flip" in names and bool(rng.random() < 0.5)
 
     return draw
 
 
-def order(shape: tuple[int, ...], names: Collection[str]) -> int:
-    """Return how many elements the group of these symmetries has.
+def group_size(shape: tuple[int, ...], names: Collection[str]) -> int:
+    """Return the size of the group of these symmetries.
 
-    The reflection of an axis of two sites is a translation, too, and that of one site moves nothing.
+    The reflection of an axis of two sites is also a translation, and that of one site changes nothing.
     """
     reflected = sum(length > (2 if "translation" in names else 1) for length in shape)
     exchanges = math.prod(math.factorial(shape.count(length)) for length in set(shape) - {1})
@@ -48,10 +48,10 @@ def order(shape: tuple[int, ...], names: Collection[str]) -> int:
     return math.prod(factors[name] for name in set(names))
 
 
-def images(
+def symmetric_copies(
     codes: NDArray[np.int8], n_states: int, symmetry: Symmetry, rng: np.random.Generator, group: int
 ) -> NDArray[np.int8]:
-    """Return the codes, every `group` rows seen through a random element of the symmetry group of their own."""
+    """Return symmetric copies of the codes; each block of `group` rows has its own random element of the symmetry."""
     out = np.empty_like(codes)
     for start in range(0, len(codes), group):
         rows = slice(start, start + group)

@@ -1,4 +1,4 @@
-"""States that a site never had, though other sites have them often."""
+"""States that never occur at a site although they are frequent at other sites."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from .._utils.mapped import release_pages
 
 _BLOCK, _MAX_ROWS = 4096, 2048
-_MIN_EXPECTED = 30  # times that a site ought to have had a state; by chance e^-30 have it never
+_MIN_EXPECTED = 30  # occurrences of a state at a site; by chance none occurs with probability e^-30
 
 
 def unseen_states(X: NDArray[Any], states: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which states (n_sites, n_states) a site never had, though 30 times were expected from the other sites.
+    """Return which states never occur at a site although the other sites predict at least 30 occurrences.
 
-    None if no site has them all: then sites are of different kinds, as columns of different units are.
+    If no site has all states, the result is False everywhere: sites are then of different kinds, like columns with
+    different units.
 
     Parameters
     ----------

@@ -1,69 +1,51 @@
-"""Chains side by side that a kernel moves, in calls short enough for Ctrl-C."""
+"""Groups of chains of codes, one class for each kernel or network, and the time of their sweeps."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from threading import Event
+from abc import abstractmethod
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._montecarlo.chains import ChainGroup
 from .._montecarlo.kernels import new_streams
 from .energy import window_sites
-from .kernels import Terms, pattern_numbers, single_site_sweeps
+from .kernels import Lanes, new_lanes, pattern_numbers, single_site_sweeps
 from .network_moves import NetworkMoves
 from .swendsen_wang import cluster_sweeps, pair_terms
 from .system import LocalSystem
 
-_NANOSECONDS_PER_CALL = 5e7
 _ENOUGH_LANES = 128
 LARGEST_BETA = 1e300
 
 
-class ChainGroup:
-    """Chains that share kernel calls; what happens to one group is independent of all others."""
+class CodeGroup(ChainGroup):
+    """Chains of codes 0 ... K - 1 of the states of a local energy."""
 
-    most_chains = 128  # in a group
-    enough_chains = 256  # for a sample of any size
-    pilot_chains = 64  # for a look at the autocorrelation
-    freezes = True  # where it starts from disorder in the cold
-
-    def __init__(self, codes: NDArray[np.int8], system: LocalSystem, seed: np.random.SeedSequence) -> None:
-        self.n_chains, self.n_sites = codes.shape
-        self.system = system
-        self.stop = Event()
-        self.rng = np.random.default_rng(seed.spawn(1)[0])
-        self._pack(codes, seed)
+    system: LocalSystem
+    most_chains, enough_chains, trial_chains = 128, 256, 64
 
     @classmethod
+    @abstractmethod
     def nanoseconds(cls, system: LocalSystem, n_chains: int) -> float:
-        """Return about how long a sweep of all chains takes for each site of the lattice."""
-        raise NotImplementedError
+        """Return the estimated nanoseconds of a sweep of all chains for each site of the lattice."""
 
-    def advance(self, n_sweeps: int, temperature: float) -> None:
-        """Move all chains."""
-        raise NotImplementedError
+    def values(self, states: NDArray[np.int8]) -> NDArray[np.float32]:
+        return self.system.energy.states[states].astype(np.float32)
 
-    def codes(self) -> NDArray[np.int8]:
-        """Return the states of the chains, (n_chains, n_sites)."""
-        raise NotImplementedError
+    def energies(self, states: NDArray[np.int8]) -> NDArray[np.float64]:
+        return self.system.energies(states)
 
-    def _pack(self, codes: NDArray[np.int8], seed: np.random.SeedSequence) -> None:
-        raise NotImplementedError
+    def flip_at_random(self, states: NDArray[np.int8]) -> None:
+        states ^= self.rng.integers(0, 2, (*states.shape[:-1], 1), dtype=np.int8)
 
-    def _calls(self, n_sweeps: int) -> Iterator[int]:
-        """Divide sweeps into calls, between which Ctrl-C is heard."""
-        price = self.n_sites * self.nanoseconds(self.system, self.n_chains)
-        most = max(1, int(_NANOSECONDS_PER_CALL / price))
-        for done in range(0, n_sweeps, most):
-            if self.stop.is_set():
-                raise InterruptedError("another thread was interrupted")
-            yield min(n_sweeps - done, most)
+    def _nanoseconds(self, n_chains: int) -> float:
+        return self.nanoseconds(self.system, n_chains)
 
 
-class HeatBathGroup(ChainGroup):
-    """Chains moved by `single_site_sweeps`; where they are few, lattices are cut into strips side by side."""
+class HeatBathGroup(CodeGroup):
+    """Chains moved by `single_site_sweeps`; if they are few, lattices are cut into strips side by side."""
 
     metropolis = False
 
@@ -80,19 +62,16 @@ class HeatBathGroup(ChainGroup):
         shape[self.axis : self.axis + 1] = [self.n_strips, shape[self.axis] // self.n_strips]
         cells = np.moveaxis(codes.reshape(self.n_chains, *shape), self.axis + 1, 0)  # strips first, then chains
         self.cell_shape = cells.shape
-        self.lanes = np.ascontiguousarray(cells.reshape(self.n_strips * self.n_chains, -1).T)
-        self.number = pattern_numbers(self.lanes, self.windows)
-        self.streams = new_streams(seed, self.lanes.shape[1])
+        self.lanes = new_lanes(np.ascontiguousarray(cells.reshape(self.n_strips * self.n_chains, -1).T), self.windows)
+        self.streams = new_streams(seed, self.lanes.codes.shape[1])
 
     def advance(self, n_sweeps: int, temperature: float) -> None:
-        beta = np.full(self.lanes.shape[1], min(1 / temperature, LARGEST_BETA))
-        for n in self._calls(n_sweeps):
-            single_site_sweeps(
-                self.lanes, self.number, n, self.windows, self.system.terms, beta, self.metropolis, self.streams
-            )
+        beta = np.full(self.lanes.codes.shape[1], min(1 / temperature, LARGEST_BETA))
+        for n in self._calls(n_sweeps, self.n_chains):
+            single_site_sweeps(self.lanes, n, self.windows, self.system.terms, beta, self.metropolis, self.streams)
 
-    def codes(self) -> NDArray[np.int8]:
-        cells = self.lanes.T.reshape(self.cell_shape)
+    def states(self) -> NDArray[np.int8]:
+        cells = self.lanes.codes.T.reshape(self.cell_shape)
         return np.moveaxis(cells, 0, self.axis + 1).reshape(self.n_chains, self.n_sites)
 
 
@@ -112,10 +91,10 @@ def strips(system: LocalSystem, n_chains: int) -> tuple[int, int]:
     return best
 
 
-class ClusterGroup(ChainGroup):
+class ClusterGroup(CodeGroup):
     """Chains of two states moved by `cluster_sweeps`."""
 
-    most_chains, enough_chains, pilot_chains = 16, 64, 16
+    most_chains, enough_chains, trial_chains = 16, 64, 16
     freezes = False
 
     @classmethod
@@ -123,27 +102,25 @@ class ClusterGroup(ChainGroup):
         return (30.0 + 7.0 * math.prod(system.energy.window_shape)) * n_chains
 
     def _pack(self, codes: NDArray[np.int8], seed: np.random.SeedSequence) -> None:
-        self.rows = np.ascontiguousarray(codes)
         self.windows = self.system.windows()
-        self.number = np.ascontiguousarray(pattern_numbers(np.ascontiguousarray(codes.T), self.windows).T)
+        number = pattern_numbers(np.ascontiguousarray(codes.T), self.windows)
+        self.rows = Lanes(np.array(codes, order="C"), np.ascontiguousarray(number.T))
         self.pairs = pair_terms(self.system.energy, self.windows.sites)
         self.streams = new_streams(seed, 16)
 
     def advance(self, n_sweeps: int, temperature: float) -> None:
-        beta, rest = min(1 / temperature, LARGEST_BETA), Terms(self.pairs.rest, self.system.site_energy)
-        for n in self._calls(n_sweeps):
-            cluster_sweeps(
-                self.rows, self.number, n, self.windows, self.pairs.bonds, self.pairs.strength, rest, beta, self.streams
-            )
+        beta, site_energy = min(1 / temperature, LARGEST_BETA), self.system.site_energy
+        for n in self._calls(n_sweeps, self.n_chains):
+            cluster_sweeps(self.rows, n, self.windows, self.pairs, site_energy, beta, self.streams)
 
-    def codes(self) -> NDArray[np.int8]:
-        return self.rows
+    def states(self) -> NDArray[np.int8]:
+        return self.rows.codes
 
 
-class NetworkHeatBathGroup(ChainGroup):
+class NetworkHeatBathGroup(CodeGroup):
     """Chains moved by `NetworkMoves`."""
 
-    most_chains, enough_chains, pilot_chains = 16, 64, 16
+    most_chains, enough_chains, trial_chains = 16, 64, 16
     metropolis = False
 
     @classmethod
@@ -158,11 +135,11 @@ class NetworkHeatBathGroup(ChainGroup):
         self.moves = NetworkMoves(self.rows, system, sites)
 
     def advance(self, n_sweeps: int, temperature: float) -> None:
-        for n in self._calls(n_sweeps):
+        for n in self._calls(n_sweeps, self.n_chains):
             for _ in range(n):
                 self.moves.sweep(self.rows, min(1 / temperature, LARGEST_BETA), self.metropolis, self.rng)
 
-    def codes(self) -> NDArray[np.int8]:
+    def states(self) -> NDArray[np.int8]:
         return self.rows
 
 

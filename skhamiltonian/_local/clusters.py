@@ -1,4 +1,4 @@
-"""Functions of a window in a basis of clusters: products of one polynomial a site."""
+"""Functions of a window in a basis of clusters; a cluster is a sum of products of one polynomial per site."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Floats = NDArray[np.float64]
 class Clusters:
     r"""Sums of products :math:`\prod_j b_{d_j}(s_j)` over all placements of a pattern of degrees d on the lattice.
 
-    Patterns that translations, or the symmetries asked for, carry into each other are one cluster. The function g of
-    a window gives a product the share 1/m of its coupling, where m is how often the pattern fits into a window: of
-    all g with the same sum over windows this has the least square norm.
+    Patterns that translations, or the given symmetries, map to each other are one cluster. The function g of a window
+    gives a product the share 1/m of its coupling, where m is the number of places of the pattern in a window: of all g
+    with the same sum over windows this has the least square norm.
     """
 
     window_shape: tuple[int, ...]
@@ -33,9 +33,9 @@ class Clusters:
         return len(self.degrees)
 
     @property
-    def order(self) -> NDArray[np.int64]:
+    def order(self) -> NDArray[np.integer]:
         """Number of sites in each cluster."""
-        return (self.degrees > 0).sum(axis=1)
+        return np.count_nonzero(self.degrees, axis=1)
 
     def table(self, couplings: Floats) -> Floats:
         """Return g at every pattern of states: the sum of couplings times products."""
@@ -43,13 +43,13 @@ class Clusters:
         return _on_every_site(coef[None], basis(self.n_states), self.degrees.shape[1])[0]
 
     def gradient(self, by_table: Floats) -> Floats:
-        """Return the derivative by each coupling of what has the derivative `by_table` by g."""
+        """Return the derivative of a function by each coupling; `by_table` is its derivative by each entry of g."""
         by_product = _on_every_site(by_table[None], basis(self.n_states).T, self.degrees.shape[1])[0] * self.share
         sums = np.bincount(self.of_product + 1, by_product, minlength=self.n_clusters + 1)
-        return sums[1:]
+        return sums[1:].astype(float)
 
     def couplings(self, table: Floats) -> Floats:
-        """Return the couplings of a function g of the window, whatever its gauge."""
+        """Return the couplings of a function g of the window in any gauge."""
         n_sites = self.degrees.shape[1]
         by_product = _on_every_site(table[None], basis(self.n_states).T, n_sites)[0] / self.n_states**n_sites
         sums = np.bincount(self.of_product + 1, by_product, minlength=self.n_clusters + 1)[1:]
@@ -68,7 +68,7 @@ class Clusters:
 
 @cache
 def basis(n_states: int) -> Floats:
-    """Return polynomials of the code, orthonormal on the alphabet, as columns: 1 and -1, 1 for two states.
+    """Return orthonormal polynomials of the code as columns; for two states they are (1, 1) and (-1, 1).
 
     Polynomial k is even or odd, as k is, under exchange of first and last state.
     """
@@ -81,7 +81,7 @@ def _on_every_site(values: Floats, matrix: Floats, n_sites: int) -> Floats:
     """Apply a matrix (K, K) to the digit of every site of arrays (m, K^n)."""
     m, size = values.shape
     n_states = len(matrix)
-    for _ in range(n_sites):  # each turn brings the digits round by one
+    for _ in range(n_sites):  # each step rotates the digits by one place
         values = (values.reshape(m, size // n_states, n_states) @ matrix.T).swapaxes(1, 2).reshape(m, size)
     return values
 
@@ -106,7 +106,7 @@ def window_group(
 
 
 def clusters_of(window_shape: tuple[int, ...], n_states: int, group: list[NDArray[np.intp]], *, even: bool) -> Clusters:
-    """Return all clusters inside a window; `even` leaves out those that change sign with the states' order."""
+    """Return all clusters inside a window; with `even`, those that keep their sign if the states are reversed."""
     n = math.prod(window_shape)
     powers = n_states ** np.arange(n)
     degrees = (np.arange(n_states**n)[:, None] // powers % n_states).astype(np.int8)
@@ -130,7 +130,7 @@ def _to_corner(degrees: NDArray[np.int8], window_shape: tuple[int, ...]) -> tupl
     share = np.ones(len(patterns))
     for axis, width in enumerate(window_shape, start=1):
         others = tuple(k for k in range(1, patterns.ndim) if k != axis)
-        used = patterns.any(axis=others)
+        used = np.asarray(patterns.any(axis=others))
         first, last = used.argmax(axis=1), width - 1 - used[:, ::-1].argmax(axis=1)
         share /= np.where(used.any(axis=1), width - (last - first), 1)
         shape = [-1 if k == 0 else width if k == axis else 1 for k in range(patterns.ndim)]

@@ -17,11 +17,10 @@ _WINDOWS_PER_CALL = 2**16  # of a network
 
 @dataclass(frozen=True)
 class LocalEnergy:
-    r"""H(s) = sum over all windows of g(pattern), the pattern being the codes of the sites in the window.
+    r"""H(s) = sum over all windows of g(pattern), where a pattern is the codes of the sites in a window.
 
-    The table has g, in the unit of the energy, at sum_j code_j K^j, where j counts the sites of the window in C
-    order, the first site being the least significant. Where there are too many patterns for a table, `network.g`
-    returns g of codes (m, n) instead.
+    Entry sum_j code_j K^j of the table is g in the unit of the energy; j counts the sites of the window in C order. If
+    there are too many patterns for a table, `network.g` returns g of codes (m, n) instead.
     """
 
     states: NDArray[Any]  # (K,)
@@ -35,7 +34,7 @@ class LocalEnergy:
 
     @property
     def powers(self) -> NDArray[np.int64]:
-        """What each site of a window adds to the number of its pattern for each step of its code; 0 without table."""
+        """The increase of a pattern's number by one step of the code, for each place; 0 without a table."""
         n = math.prod(self.window_shape)
         return np.zeros(n, np.int64) if self.table is None else np.int64(self.n_states) ** np.arange(n)
 
@@ -43,14 +42,14 @@ class LocalEnergy:
 class Windows(NamedTuple):
     """Windows of a lattice that is cut into strips of equal size along one axis; each strip is a cell.
 
-    Chains stand side by side in lanes; a lane is a strip of a chain, number strip * n_chains + chain. Sites and
-    windows are numbered inside the cell. A window of the cell exists in the first `n_strips_with[w]` strips. A site
-    in strip t is held by windows in strip t - shift (round the lattice). A window that is wider than a periodic axis
-    holds a site several times: its weight is the sum of the powers of its places.
+    Chains stand side by side in lanes; lane strip * n_chains + chain is one strip of one chain. Sites and windows are
+    numbered inside the cell. Window w of the cell exists in the first `n_strips_with[w]` strips. The windows that hold
+    a site of strip t are in strip t - shift (round the lattice). A window that is wider than a periodic axis holds a
+    site several times: its weight is the sum of the powers of its places.
     """
 
     sites: NDArray[np.int32]  # (n_windows, n) of the cell
-    strip: NDArray[np.int32]  # (n_windows, n) how many strips further the site is
+    strip: NDArray[np.int32]  # (n_windows, n) the strip of the site, counted from that of the window
     n_strips_with: NDArray[np.int32]  # (n_windows,)
     start: NDArray[np.int32]  # (n_sites + 1,) of the entries of each site of the cell
     window: NDArray[np.int32]  # (n_entries,)
@@ -67,7 +66,7 @@ def windows_of(
     axis: int = 0,
     n_strips: int = 1,
 ) -> Windows:
-    """Return the windows of a lattice in `n_strips` strips along an axis, each as wide as a window or wider."""
+    """Return the windows of a lattice in `n_strips` strips along an axis; a strip is at least as wide as a window."""
     cell = [length // (n_strips if k == axis else 1) for k, length in enumerate(lattice_shape)]
     positions = []
     for k, (length, width) in enumerate(zip(lattice_shape, energy.window_shape, strict=True)):
@@ -94,7 +93,7 @@ def windows_of(
 def _places(
     positions: list[NDArray[np.int64]], window_shape: tuple[int, ...], cell: list[int], axis: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the sites of every window, (n_windows, n), and how many cells further along the axis they are."""
+    """Return the sites of every window, (n_windows, n), and the cells along the axis in which they lie."""
     corner = np.stack(np.meshgrid(*positions, indexing="ij"), axis=-1).reshape(-1, 1, len(cell))
     place = np.indices(window_shape).reshape(len(cell), -1).T
     coordinates = np.moveaxis(corner + place, -1, 0)  # (n_axes, n_windows, n)
@@ -104,7 +103,7 @@ def _places(
 def window_sites(
     lattice_shape: tuple[int, ...], periodic: tuple[bool, ...], window_shape: tuple[int, ...]
 ) -> NDArray[np.int32]:
-    """Return the sites of every window, (n_windows, n): at all positions on periodic axes, those inside on open."""
+    """Return the sites of every window, (n_windows, n): all windows on periodic axes, only those inside on open."""
     axes = zip(lattice_shape, window_shape, periodic, strict=True)
     positions = [np.arange(length if wraps else length - width + 1) for length, width, wraps in axes]
     return _places(positions, window_shape, list(lattice_shape), 0)[0].astype(np.int32)
@@ -113,7 +112,7 @@ def window_sites(
 def _entries(
     sites: NDArray[np.int64], strip: NDArray[np.int64], powers: NDArray[np.int64], n_sites: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """Return where the entries of each site start, and their windows, shifts and weights."""
+    """Return the first entry of each site, and the windows, shifts and weights of all entries."""
     n_windows = len(sites)
     key = ((sites * n_windows + np.arange(n_windows)[:, None]) * 2 + strip).ravel()
     unique, inverse = np.unique(key, return_inverse=True)
@@ -127,9 +126,9 @@ def _entries(
 def energies(
     codes: NDArray[np.int8], lattice_shape: tuple[int, ...], periodic: tuple[bool, ...], energy: LocalEnergy
 ) -> NDArray[np.float64]:
-    """Return H of every row of codes, (n_samples, n_sites): over all windows on periodic axes, those inside on open.
+    """Return H of every row of codes, (n_samples, n_sites): all windows on periodic axes, only those inside on open.
 
-    A window that is wider than a periodic axis sees sites twice, as ``np.roll`` would bring them.
+    A window that is wider than a periodic axis holds sites twice, like ``np.roll``.
     """
     sites = window_sites(lattice_shape, periodic, energy.window_shape)
     if energy.table is not None:
@@ -147,7 +146,7 @@ def energies(
 def table_energies(
     codes: NDArray[np.int8], sites: NDArray[np.int32], powers: NDArray[np.int64], table: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the sum of table entries of every row; rows are taken 64 at a time and transposed, as vectors."""
+    """Return the sum of table entries of every row; 64 rows at a time are transposed, for vector instructions."""
     n_rows, n_sites = codes.shape
     total = np.zeros(n_rows)
     s, index, part = np.zeros((n_sites, 64), np.int8), np.empty(64, np.int32), np.empty(64)

@@ -1,8 +1,14 @@
 """LocalHamiltonian: an energy shared by all windows of a lattice, learned by pseudo-likelihood."""
 
-import math
-from functools import partial
+from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,7 +22,7 @@ from .energy import LARGEST_TABLE, LocalEnergy, energies
 from .fitting import learn, stored_network
 from .parameters import check_parameters, plan
 from .persistence import check_stored
-from .reading import read
+from .reading import Data, read
 from .sampler import LocalSampler
 from .scoring import row_log_likelihoods
 from .windows import WindowGeometry
@@ -30,53 +36,52 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
 
     .. math:: p(s_i = a | s_{\setminus i}) = \operatorname{softmax}_a \Big(-\frac1T \sum_{w \ni i} g(s_w)\Big),
 
-    holds no partition function, and only needs the windows that hold the site. So rows may be windows of something
-    larger, no boundary enters, and the energy learned applies to lattices of every size.
+    contains no partition function, and depends only on the windows that hold the site. So rows may be windows of a
+    larger lattice, and the learned energy applies to lattices of every size.
 
     Parameters
     ----------
     temperature : float, default=1.0
-        Temperature T of the training configurations, in the unit of the energy (k_B = 1). If it is unknown, 1.0 makes
-        it the unit of energy. It is not used if `fit` is given a temperature for each row.
+        Temperature T of the training configurations, in the unit of the energy (k_B = 1). If it is unknown, pass 1.0:
+        energies are then in units of T. It is not used if `fit` is given a temperature for each row.
     lattice_shape : tuple of int, default=None
         Shape of each row, sites in C order; None: a chain.
     boundary : {"open", "periodic"} or a tuple of these, one per axis, default="open"
-        "open" if rows are windows of something larger: a site is learned from if all windows that hold it lie inside
-        the row. "periodic" if rows are whole tori: every site is learned from.
+        "open" if rows are windows of a larger lattice: only sites whose windows all lie inside the row are learned
+        from. "periodic" if rows are whole tori: every site is learned from.
     window_shape : int or tuple of int, default=3
         Shape of the windows in the sum. A window must be as large as the interactions reach; it need not cover
-        the correlation length. A number counts for every axis, and is cut to the length of shorter periodic axes.
+        the correlation length. A number is the length along every axis; shorter periodic axes have their own length.
     symmetries : str or tuple of {"point-group", "spin-flip", "translation"}, default=()
-        Symmetries that g has exactly. "point-group" are the reflections, and the exchanges of axes along which
-        windows and rows are equally long. "spin-flip" negates the states. Translations always are a symmetry: naming
-        them changes nothing.
+        Symmetries that g has exactly. "point-group" contains the reflections, and the exchanges of axes along which
+        windows and rows are equally long. "spin-flip" negates the states. "translation" has no effect: translations are
+        always a symmetry.
     states : "auto" or array-like, default="auto"
         The alphabet: the values a site may take. "auto" learns the integers that occur in X.
     hidden_layer_sizes : "auto" or tuple of int, default="auto"
-        Hidden layers of the network g. Without any, (), g is a sum of clusters: all products of one polynomial a site
-        within the window. Any function of the window is one, the problem is convex, and Newton's method solves it.
-        "auto" is () up to 65 536 patterns of a window, beyond (32, 32).
+        Hidden layers of the network g. With no hidden layer, (), g is a sum over clusters: products of one polynomial
+        per site of the window. Every function of the window is such a sum; the problem is convex, and Newton's method
+        solves it. "auto" is () if a window has at most 65 536 patterns, else (32, 32).
     sparsity : "auto" or float, default="auto"
-        Standard errors that the gradient by a coupling must exceed for the coupling not to be zero. Couplings of twice
-        that are not shrunk (MCP penalty [2]_). "auto" is what noise exceeds in one
-        fit out of 20 (3.3 for 44 clusters). For a network it is
-        the pull of each weight towards zero, in standard errors of the gradient, too. 0 keeps everything.
+        Threshold in standard errors of the gradient. A coupling is zero unless the gradient by it exceeds the
+        threshold; a coupling of at least twice the threshold is not shrunk (MCP penalty [2]_). "auto" is the threshold
+        that noise exceeds in one fit out of 20 (3.3 for 44 clusters). For a network it is the pull of each weight
+        towards zero, in the same unit; "auto" is 2. 0 keeps everything.
     batch_size : "auto" or int, default="auto"
-        Inner sites in a minibatch of a network, "auto": 512. Only for hidden layers.
+        Number of inner sites in a minibatch of a network; "auto" is 512. Only for hidden layers.
     learning_rate_init : "auto" or float, default="auto"
-        Peak of the one-cycle learning rate of a network, "auto": 0.01. Only for hidden layers.
+        Peak of the one-cycle learning rate of a network; "auto" is 0.01. Only for hidden layers.
     max_iter : "auto" or int, default="auto"
-        Epochs of a network, "auto": enough for 3000 minibatches; steps of Newton's method at most, without hidden
-        layers, "auto": 200.
+        Number of epochs of a network; "auto" is enough for 3000 minibatches. Without hidden layers, largest number of
+        steps of Newton's method; "auto" is 200.
     validation_fraction : float, default=0.1
-        Share of the rows held back to choose the best epoch of a network. Without hidden layers nothing is chosen
-        and no row is held back.
+        Share of the rows held back to choose the best epoch of a network. Without hidden layers no row is held back.
     warm_start : bool, default=False
         Whether `fit` starts from the present couplings or weights. Without hidden layers the result is the same.
     verbose : int, default=0
-        1 prints about ten lines a fit, 2 a line an iteration.
+        1 prints about ten lines in a fit, 2 prints one line in each iteration.
     random_state : int, RandomState instance or None, default=None
-        Seed of the weights, of the minibatches and of the choice of rows if they are very many.
+        Seed of the weights, of the minibatches, and of the choice of rows if X has very many.
 
     Attributes
     ----------
@@ -91,44 +96,46 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
     temperature_ : float
         Temperature of the rows; if they differ, their mean, weighted by `sample_weight`.
     table_ : ndarray of shape (n_states ** n_sites_in_window,) or None
-        g of every pattern, in the unit of the energy. The pattern's number has the code (index of the state) of the
-        j-th site of the window, in C order, as its j-th digit, the first site being the least significant. None if
-        there are more than 65 536 patterns.
+        g of every pattern, in the unit of the energy. The number of a pattern is the sum of c_j n_states^j, where c_j
+        is the code (index of the state) of site j of the window in C order. None if there are more than 65 536
+        patterns.
     clusters_ : ndarray of shape (n_clusters, \*window_shape) or None
-        The clusters with a coupling other than zero: the degree of the polynomial on each site of one of its
-        patterns, 0 where there is none. For two states, degree 1 is -1 and 1. None for a network.
+        The clusters with a coupling other than zero, each as one of its patterns: the degree of the polynomial on each
+        site of the window, 0 on sites outside the cluster. For two states, the polynomial of degree 1 has the values -1
+        and 1. None for a network.
     couplings_ : ndarray of shape (n_clusters,) or None
         J in :math:`H = -\sum_c J_c \sum_t \prod_j b_{d_j}(s_j)`, the inner sum being over all distinct placements t
         of the cluster and of its images under the symmetries.
     covariance_ : ndarray of shape (n_clusters, n_clusters) or None
-        Covariance of the couplings by the sandwich estimate: independent are the rows; of fewer than 200 rows, tiles
-        of at least two windows' length. The selection of clusters is not in it.
+        Covariance of the couplings by the sandwich estimate. Rows are taken as independent; if there are fewer than
+        200, tiles of rows that are at least two windows long. The error by the selection of clusters is not included.
     summary_ : dict or None
-        Second-order expansion of the pseudo-likelihood of all rows seen, with which `partial_fit` goes on.
+        Second-order expansion of the pseudo-likelihood of all rows seen, from which `partial_fit` continues.
     coefs_, intercepts_ : list of ndarray, or None
         Weights and biases of the network f.
     site_coef_, pair_coef_ : ndarray, or None
-        Linear and quadratic form that are added to the network f.
+        Coefficients of the linear and the quadratic form that are added to the network f.
     loss_curve_ : list of float
         Mean negative log pseudo-likelihood of a site after each iteration, in nats.
     validation_scores_ : list of float or None
         Mean log pseudo-likelihood of a site in the rows held back, after each epoch.
     n_iter_ : int
-        Iterations.
+        Number of iterations.
     n_samples_seen_ : int
-        Rows in X.
+        Number of rows seen.
 
     Notes
     -----
-    g is known up to functions that cancel in the sum over windows. The g stored is, of all with the same H on every
-    torus, that of least square norm: a cluster that fits into a window m times gives each placement the share 1/m. So
-    on an open lattice `energy`, the sum over the windows inside, counts clusters near the boundary in part.
+    The data determine g up to functions that cancel in the sum over windows. Of all g with the same H on every torus,
+    the stored one has the least square norm: if a cluster fits into a window m times, each placement has the share 1/m
+    of its coupling. So on an open lattice `energy`, the sum over the windows inside, counts clusters near the boundary
+    in part.
 
-    At most 2^24 inner sites are learned from, 2^22 if their surroundings have more than 2^32 patterns, and 2^19 by a
-    network; if the rows have more, some are drawn at random.
+    A fit uses at most 2^24 inner sites, at most 2^22 if their surroundings have more than 2^32 patterns, and at most
+    2^19 for a network. If X has more, some are drawn at random.
 
-    The network is :math:`g(s) = \alpha \cdot x + x \cdot A x + f(x)`, x being the polynomials of all sites, averaged
-    over the symmetries. Its gauge is that of its training if there are more than 65 536 patterns.
+    The network is :math:`g(s) = \alpha \cdot x + x \cdot A x + f(x)`, averaged over the symmetries, where x are the
+    polynomials of all sites. If there are more than 65 536 patterns, its gauge is the one found in training.
 
     References
     ----------
@@ -150,23 +157,23 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
 
     def __init__(
         self,
-        temperature=1.0,
+        temperature: float = 1.0,
         *,
-        lattice_shape=None,
-        boundary="open",
-        window_shape=3,
-        symmetries=(),
-        states="auto",
-        hidden_layer_sizes="auto",
-        sparsity="auto",
-        batch_size="auto",
-        learning_rate_init="auto",
-        max_iter="auto",
-        validation_fraction=0.1,
-        warm_start=False,
-        verbose=0,
-        random_state=None,
-    ):
+        lattice_shape: tuple[int, ...] | None = None,
+        boundary: str | tuple[str, ...] = "open",
+        window_shape: int | tuple[int, ...] = 3,
+        symmetries: str | tuple[str, ...] = (),
+        states: Any = "auto",
+        hidden_layer_sizes: str | tuple[int, ...] = "auto",
+        sparsity: str | float = "auto",
+        batch_size: str | int = "auto",
+        learning_rate_init: str | float = "auto",
+        max_iter: str | int = "auto",
+        validation_fraction: float = 0.1,
+        warm_start: bool = False,
+        verbose: int = 0,
+        random_state: Any = None,
+    ) -> None:
         self.temperature = temperature
         self.lattice_shape = lattice_shape
         self.boundary = boundary
@@ -184,15 +191,15 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
         self.random_state = random_state
 
     @_callbacks.with_callbacks
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> LocalHamiltonian:
         """Learn the energy from configurations.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_sites)
-            Configurations, sites in C order. Integers unless `states` is given. Sites that are masked (numpy.ma) are
-            unknown: sites whose windows hold one are not learned from. An int8 array or memmap is read in blocks and
-            never copied whole.
+            Configurations, sites in C order; integers unless `states` is given. Masked sites (numpy.ma) are unknown:
+            sites whose windows hold a masked site are not learned from. An int8 array or memmap is read in blocks and
+            never copied as a whole.
         y : array-like of shape (n_samples,), default=None
             Temperature of each row; None: `temperature`.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -208,16 +215,18 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
         ValueError, TypeError
             If a parameter is out of range, X does not hold configurations, or y does not hold temperatures.
         """
-        goes_on = hasattr(self, "states_") and check_flag(self.warm_start, "warm_start")
-        return self._learn(X, y, sample_weight, ("loss_curve_", "n_iter_") if goes_on else ())
+        continues = hasattr(self, "states_") and check_flag(self.warm_start, "warm_start")
+        return self._learn(X, y, sample_weight, continues)
 
     @_callbacks.with_callbacks
-    def partial_fit(self, X, y=None, sample_weight=None):
-        """Go on learning from further configurations, for streams and data that no disk holds.
+    def partial_fit(
+        self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> LocalHamiltonian:
+        """Continue to learn from further configurations, for streams and for data larger than a disk.
 
         Without hidden layers, rows of earlier calls count through a second-order expansion of their
-        pseudo-likelihood: the result is that of one `fit` to all rows, up to terms that vanish as the first part
-        grows. A network makes one pass over X. The alphabet is that of the first call unless `states` gives it.
+        pseudo-likelihood: the result equals one `fit` to all rows, up to terms that vanish as the first part
+        grows. A network makes one pass over X. The first call learns the alphabet, unless `states` is given.
 
         Parameters
         ----------
@@ -238,39 +247,43 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
         ValueError, TypeError
             If a parameter is out of range, or X holds no configurations or a state not seen before.
         """
-        goes_on = ("loss_curve_", "n_iter_") if hasattr(self, "states_") else ()
-        return self._learn(X, y, sample_weight, goes_on, adds=True)
+        return self._learn(X, y, sample_weight, hasattr(self, "states_"), adds=True)
 
-    def _learn(self, X, y, sample_weight, goes_on, adds=False):
-        """Fit, and assign all that is learned at once; add up what `goes_on` names."""
+    def _learn(self, X: Any, y: Any, sample_weight: Any, continues: bool, adds: bool = False) -> LocalHamiltonian:
+        """Fit, and assign all fitted attributes at once.
+
+        With `continues`, the fit starts from the present attributes; with `adds`, these also stand for earlier rows.
+        """
         check_parameters_repeatable(self)
         check_parameters(self)
-        seen = _callbacks.twin(self)  # so that a failure, Ctrl-C too, leaves this object as it was
-        past = {name: value for name, value in vars(self).items() if name.endswith("_")} if goes_on else {}
-        vars(seen).update(past)
-        data = read(seen, X, y, sample_weight, self.temperature, reset=not goes_on)
-        states = learn_states(data.X, self.states_ if goes_on else self.states)
-        todo = plan(seen, len(data), data.X.shape[1], states, one_pass=adds)
-        context = _callbacks.begin(self, X, todo.max_iter)
-        report = partial(_report, self.verbose, todo.max_iter, partial(_callbacks.epoch_done, context, self))
-        learned = learn(seen, todo, data, states, {**past, "adds": adds} if past else None, report)
+        seen = _callbacks.twin(self)  # so that an error or Ctrl-C leaves this object as it was
+        past = {name: value for name, value in vars(self).items() if name.endswith("_")} if continues else {}
+        seen.__dict__.update(past)
+        data = read(seen, X, y, sample_weight, self.temperature, reset=not continues)
+        states = learn_states(data.X, self.states_ if continues else self.states)
+        made = plan(seen, len(data), data.X.shape[1], states, one_pass=adds)
+        context = _callbacks.begin(self, X, made.max_iter)
+        report = partial(_report, self.verbose, made.max_iter, partial(_callbacks.epoch_done, context, self))
+        learned = learn(seen, made, data, states, {**past, "adds": adds} if past else None, report)
         _callbacks.end(context, self)
-        learned |= {name: getattr(self, name) + learned[name] for name in goes_on}
+        if continues:
+            learned |= {name: past[name] + learned[name] for name in ("loss_curve_", "n_iter_")}
         learned |= _seen(past if adds else {}, data)
-        learned |= {"states_": states, "lattice_shape_": todo.lattice_shape, "periodic_": todo.geometry.periodic}
-        vars(self).pop("feature_names_in_", None)
+        learned |= {"states_": states, "lattice_shape_": made.lattice_shape, "periodic_": made.geometry.periodic}
+        self.__dict__.pop("feature_names_in_", None)
         names = ("n_features_in_", "feature_names_in_")
-        vars(self).update({name: vars(seen)[name] for name in names if name in vars(seen)}, **learned)
-        self.window_shape_ = todo.geometry.window_shape
-        if not goes_on and data.measured is None:
-            warn_of_refuted(data.X, todo.lattice_shape, todo.symmetries)
+        self.__dict__.update({name: vars(seen)[name] for name in names if name in vars(seen)}, **learned)
+        self.window_shape_ = made.geometry.window_shape
+        if not continues and data.measured is None:
+            warn_of_refuted(data.X, made.lattice_shape, made.symmetries)
         return self
 
-    def score(self, X, y=None):
+    def score(self, X: Any, y: ArrayLike | None = None) -> float:
         """Return the mean log pseudo-likelihood of a site, in nats.
 
-        It is the mean of log p(site | all others) over the sites all of whose windows lie inside the rows: between
-        -ln(n_states) of free sites and 0. It is not comparable with the log-likelihood of configurations.
+        It is the mean of log p(site | all others) over the sites whose windows all lie inside the rows. Free sites
+        score -ln(n_states); the largest possible score is 0. Do not compare it with the log-likelihood of
+        configurations.
 
         Parameters
         ----------
@@ -291,17 +304,17 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
         """
         total, n_sites = self._row_scores(X, y)
         if not n_sites.any():
-            raise ValueError("no site has all its windows unmasked: there is nothing to score")
+            raise ValueError("X must have sites with no masked site in their windows, got none")
         return float(total.sum() / n_sites.sum())
 
-    def energy(self, X):
+    def energy(self, X: Any) -> NDArray[np.float64]:
         """Return the learned energy H, the sum of g over all windows.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_sites)
-            Configurations of the shape seen in `fit`. On periodic axes there is a window at every site, on open ones
-            at those where it lies inside.
+            Configurations of the shape seen in `fit`. Along periodic axes a window begins at every site, along open
+            axes only if it lies inside.
 
         Returns
         -------
@@ -313,13 +326,15 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
         codes = encode_states(X, self.states_)
         return energies(codes, self.lattice_shape_, self.periodic_, self._local_energy())
 
-    def to_sampler(self, lattice_shape=None, temperature=None):
-        """Return the lattice of any size that has this energy, for drawing configurations.
+    def to_sampler(
+        self, lattice_shape: tuple[int, ...] | None = None, temperature: float | None = None
+    ) -> LocalSampler:
+        """Return a sampler of this energy on a lattice of any size.
 
         Parameters
         ----------
         lattice_shape : tuple of int, default=None
-            Shape of the lattice, which is periodic; None: that of the rows.
+            Shape of the lattice, which is periodic; None: the shape of the rows.
         temperature : float, default=None
             Temperature of the sampler; None: `temperature_`.
 
@@ -342,15 +357,15 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
         temperature = self.temperature_ if temperature is None else temperature
         return LocalSampler(self._local_energy(as_table=True), shape, temperature, random_state=self.random_state)
 
-    def _row_scores(self, X, y):
+    def _row_scores(self, X: Any, y: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the log pseudo-likelihood of every row and the number of its sites that count."""
         check_is_fitted(self)
         data = read(self, X, y, None, self.temperature_, reset=False)
         geometry = WindowGeometry(self.window_shape_, len(self.states_), self.periodic_)
         return row_log_likelihoods(self._local_energy(), data, geometry, self.lattice_shape_)
 
-    def _local_energy(self, *, as_table=False):
-        """Return the energy of windows; `as_table` evaluates a network on all patterns if there is room."""
+    def _local_energy(self, *, as_table: bool = False) -> LocalEnergy:
+        """Return the energy of windows; with `as_table`, a table of a network too unless it would be too large."""
         if self.table_ is not None:
             return LocalEnergy(self.states_, self.window_shape_, self.table_)
         network = stored_network(vars(self))
@@ -358,20 +373,20 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
             return LocalEnergy(self.states_, self.window_shape_, network.table())
         return LocalEnergy(self.states_, self.window_shape_, None, network)
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if hasattr(self, "states_"):
             check_stored(vars(self))
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = True
         tags.target_tags.positive_only = True
         return tags
 
 
-def _seen(past, data):
-    """Return how many rows were seen, and their mean temperature."""
+def _seen(past: dict[str, Any], data: Data) -> dict[str, Any]:
+    """Return the number of rows seen, and their mean temperature."""
     n, temperature = len(data), data.mean_temperature()
     before = past.get("n_samples_seen_", 0)
     if before and past["temperature_"] != temperature:
@@ -379,8 +394,8 @@ def _seen(past, data):
     return {"temperature_": temperature, "n_samples_seen_": before + n}
 
 
-def _report(verbose, max_iter, epoch_done, iteration, loss):
+def _report(verbose: int, max_iter: int, epoch_done: Callable[[], bool], iteration: int, loss: float) -> bool:
     step = 1 if verbose > 1 else max(1, max_iter // 10)
     if verbose and (iteration % step == 0 or iteration == 0):
-        print(f"iteration {iteration + 1:4d}: loss {loss:.6f} nats a site", flush=True)
+        print(f"iteration {iteration + 1:4d}: loss {loss:.6f} nats per site", flush=True)
     return epoch_done()

@@ -1,39 +1,51 @@
-"""From an estimator's parameters and checked data to fitted attributes."""
+"""Fit a plan to checked data, and return the fitted attributes."""
 
 from __future__ import annotations
 
 import math
-import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
 
 from .._utils.checks import seed_sequence
 from .._utils.torch_state import plain_torch
-from .clusters import clusters_of, window_group
+from .._utils.warn import warn
+from .clusters import Clusters, clusters_of, window_group
 from .network import WindowNetwork
-from .parameters import MOST_HELD_OUT, MOST_PATTERNS, MOST_SITES
+from .parameters import MOST_HELD_OUT, MOST_PATTERNS, MOST_SITES, Plan
+from .reading import Data
 from .sparse import NOTHING, Problem, Summary, fit_sparse
 from .windows import Neighbourhoods, Observations, Rows, counted, each_site, neighbourhoods, tiles
 
 _OTHER_SHAPE = (
-    "training can't go on with other states, window_shape, symmetries or hidden_layer_sizes than before: "
+    "training cannot continue with other states, window_shape, symmetries or hidden_layer_sizes than before: "
     "call fit with warm_start=False"
 )
 _OF_NETWORK = ("coefs_", "intercepts_", "site_coef_", "pair_coef_", "permutations_", "even_", "unit_")
 _OF_CLUSTERS = ("couplings_", "covariance_", "clusters_", "summary_")
-_PULL, _MAX_PULL = 2.0, 0.3  # standard errors of the gradient; learning rates an update
+_PULL, _MAX_PULL = 2.0, 0.3  # in standard errors of the gradient; in learning rates an update
 _FALSE = 0.05  # probability that noise alone yields a coupling
 _MOST_SITES, _MOST_DISTINCT_SITES = 2**24, 2**22
-_ENOUGH_BLOCKS = 200  # rows, or tiles of fewer rows, that tell how gradients scatter
+_ENOUGH_BLOCKS = 200  # rows, or tiles of fewer rows, that measure the variance of the gradient
 _MOST_ROWS_OF_VARIANCE, _MOST_SITES_OF_VARIANCE = 2000, 2**19
 
 
-def learn(local, plan, data, states, past, report):
-    """Return the fitted attributes of a LocalHamiltonian by name; `local` itself is only read.
+Attributes = dict[str, Any]
+Report = Callable[[int, float], bool]
+_Symmetry = Callable[[np.random.Generator], tuple[NDArray[np.intp], bool]]
 
-    `past` are fitted attributes to go on from, as a start or (partial_fit) as the rows seen so far.
+
+def learn(
+    local: Any, plan: Plan, data: Data, states: NDArray[Any], past: Attributes | None, report: Report
+) -> Attributes:
+    """Return the fitted attributes of a LocalHamiltonian by name; `local` does not change.
+
+    `past` are the attributes of an earlier fit. They are the start of this fit; if past["adds"] is true, they also
+    stand for the rows seen so far.
     """
     rng = np.random.default_rng(seed_sequence(local.random_state, "LocalHamiltonian.fit"))
     if past and (past["coefs_"] is None) == bool(plan.hidden):
@@ -43,21 +55,22 @@ def learn(local, plan, data, states, past, report):
     return _learn_clusters(plan, data, states, past, report, rng)
 
 
-def _learn_clusters(plan, data, states, past, report, rng):
+def _learn_clusters(
+    plan: Plan, data: Data, states: NDArray[Any], past: Attributes | None, report: Report, rng: np.random.Generator
+) -> Attributes:
     geometry = plan.geometry
     clusters = clusters_of(geometry.window_shape, len(states), _group(plan, geometry.window_shape), even=plan.even)
     unit, summary, start = _past(past, clusters, data)
     seen, some_rows, share = _observations(plan, data, states, unit, rng)
     if not seen.counts.any():
-        raise ValueError("no site has a weight and all its windows unmasked: there is nothing to learn from")
+        raise ValueError("X must have sites with a positive weight and no masked site in their windows, got none")
     problem = Problem(clusters, seen, geometry.powers, some_rows, share, summary, rng)
     threshold = plan.sparsity
     if threshold is None:
         threshold = float(norm.isf(_FALSE / 2 / max(1, clusters.n_clusters)))
     fit = fit_sparse(problem, threshold, plan.max_iter, start, report)
     if not fit.converged:
-        message = f"Newton's method has not converged in max_iter={plan.max_iter} steps"
-        warnings.warn(message, ConvergenceWarning, stacklevel=5)
+        warn(f"Newton's method has not converged in max_iter={plan.max_iter} steps", ConvergenceWarning)
     return {
         "table_": unit * clusters.table(fit.couplings),
         "couplings_": -unit * fit.couplings[fit.selected],
@@ -71,8 +84,8 @@ def _learn_clusters(plan, data, states, past, report, rng):
     }
 
 
-def _past(past, clusters, data):
-    """Return the unit of couplings, what earlier rows said, and where to start."""
+def _past(past: Attributes | None, clusters: Clusters, data: Data) -> tuple[float, Summary, NDArray[np.float64] | None]:
+    """Return the unit of the couplings, the summary of earlier rows, and the couplings to start from."""
     unit = data.mean_temperature()
     if not past:
         return unit, NOTHING, None
@@ -86,8 +99,10 @@ def _past(past, clusters, data):
     return unit, summary, clusters.couplings(past["table_"]) / unit
 
 
-def _observations(plan, data, states, unit, rng):
-    """Return the inner sites of all rows, those of some rows block by block, and the share of these rows."""
+def _observations(
+    plan: Plan, data: Data, states: NDArray[Any], unit: float, rng: np.random.Generator
+) -> tuple[Observations, Observations, float]:
+    """Return the inner sites of all rows; the inner sites of some rows, block by block; the share of these rows."""
     geometry = plan.geometry
     n_inner = math.prod(geometry.inner_shape(plan.lattice_shape))
     ratios = unit / np.unique(data.temperature)[::-1]
@@ -108,14 +123,22 @@ def _observations(plan, data, states, unit, rng):
     return seen, Observations(*joined), n_some / n_used
 
 
-def _group(plan, shape):
+def _group(plan: Plan, shape: tuple[int, ...]) -> list[NDArray[np.intp]]:
     """Return the elements of the point group as permutations of the sites of a block."""
     group = window_group(shape, plan.lattice_shape, plan.geometry.periodic)
     return group if "point-group" in plan.symmetries else [np.arange(math.prod(shape))]
 
 
 @plain_torch()
-def _learn_network(local, plan, data, states, past, report, rng):
+def _learn_network(
+    local: Any,
+    plan: Plan,
+    data: Data,
+    states: NDArray[Any],
+    past: Attributes | None,
+    report: Report,
+    rng: np.random.Generator,
+) -> Attributes:
     from .training import Course, DivergedError, WindowModule, train
 
     geometry = plan.geometry
@@ -129,12 +152,15 @@ def _learn_network(local, plan, data, states, past, report, rng):
     pull = min(_MAX_PULL, sparsity * math.sqrt(batch_size / len(sites)))
     course = Course(batch_size, plan.learning_rate, plan.max_iter, pull)
     try:
-        arrays, history = train(module, sites, held_out, _images(plan), course, report, rng)
+        arrays, history = train(module, sites, held_out, _symmetry(plan), course, report, rng)
     except DivergedError as error:
         raise DivergedError(f"the loss became NaN or infinite in {error}: lower learning_rate_init") from None
     if history.stopped:
-        message = f"the loss became NaN or infinite in {history.stopped}: an earlier epoch is kept"
-        warnings.warn(f"{message}, lower learning_rate_init", ConvergenceWarning, stacklevel=5)
+        warn(
+            f"the loss became NaN or infinite in {history.stopped}, so the best epoch before is kept: "
+            "lower learning_rate_init",
+            ConvergenceWarning,
+        )
     group = np.array(_group(plan, geometry.window_shape))
     attributes = dict(zip(_OF_NETWORK, (*arrays, group, plan.even, unit), strict=True))
     table = None
@@ -150,7 +176,7 @@ def _learn_network(local, plan, data, states, past, report, rng):
     }
 
 
-def stored_network(attributes):
+def stored_network(attributes: Mapping[str, Any]) -> WindowNetwork:
     """Return the network that is stored in fitted attributes."""
     arrays = (attributes[name] for name in _OF_NETWORK[:-2])
     weights, biases, site_coef, pair_coef, permutations = arrays
@@ -159,8 +185,8 @@ def stored_network(attributes):
     return WindowNetwork(tuple(weights), tuple(biases), site_coef, pair_coef, permutations, even, n_states, unit)
 
 
-def _images(plan):
-    """Return a function that draws a symmetry, as a permutation of a neighbourhood and whether to flip."""
+def _symmetry(plan: Plan) -> _Symmetry:
+    """Return a function that draws a symmetry: a permutation of a neighbourhood, and whether to flip the states."""
     block = tuple(2 * width - 1 for width in plan.geometry.window_shape)
     middle = math.prod(block) // 2
     order = np.r_[middle, :middle, middle + 1 : 2 * middle + 1]
@@ -169,22 +195,32 @@ def _images(plan):
     return lambda rng: (permutations[rng.integers(len(permutations))], plan.even and bool(rng.random() < 0.5))
 
 
-def _split(local, plan, data, states, unit, rng):
-    """Return inner sites to train on and inner sites of rows held back."""
+def _split(
+    local: Any, plan: Plan, data: Data, states: NDArray[Any], unit: float, rng: np.random.Generator
+) -> tuple[Neighbourhoods, Neighbourhoods]:
+    """Return the inner sites to train on, and the inner sites of the rows held back."""
     n_held_out = math.ceil(local.validation_fraction * len(data))
     rows = rng.permutation(len(data))
     held_out = _some_sites(plan, data, states, unit, rows[:n_held_out], MOST_HELD_OUT, rng)
     sites = _some_sites(plan, data, states, unit, rows[n_held_out:], MOST_SITES, rng)
     if not len(sites):
         raise ValueError(
-            f"no site to learn from: of {len(data)} rows {n_held_out} are held back (validation_fraction), and sites "
-            "count that have a weight and all their windows unmasked"
+            f"X must have sites with a positive weight and no masked site in their windows, got none in the "
+            f"{len(data) - n_held_out} of {len(data)} rows that validation_fraction leaves for training"
         )
     return sites, held_out
 
 
-def _some_sites(plan, data, states, unit, rows, most, rng):
-    """Return at most about `most` inner sites, spread over rows."""
+def _some_sites(
+    plan: Plan,
+    data: Data,
+    states: NDArray[Any],
+    unit: float,
+    rows: NDArray[np.intp],
+    most: int,
+    rng: np.random.Generator,
+) -> Neighbourhoods:
+    """Return about `most` inner sites of these rows, or all if they are fewer."""
     n_inner = math.prod(plan.geometry.inner_shape(plan.lattice_shape))
     rows = np.sort(rows[: max(1, 4 * most // n_inner)])
     share = min(1.0, most / max(1, n_inner * len(rows)))

@@ -1,4 +1,4 @@
-"""Single-site moves for an energy that is a table of the patterns in all windows."""
+"""Single-site moves for an energy with a table of all patterns of a window."""
 
 from __future__ import annotations
 
@@ -12,22 +12,34 @@ from .._montecarlo.kernels import next_word
 from .._utils.compile import kernel
 from .energy import Windows
 
-_LARGEST_EXPONENT = 700.0  # exp(-700) is 0 beside random numbers of 53 bits, and exp(700) is still finite
+_LARGEST_EXPONENT = 700.0  # exp(-700) is 0 for random numbers of 53 bits, and exp(700) is finite
 _LOG2_E, _LN_2_HIGH, _LN_2_LOW = math.log2(math.e), 0.693147180369123816490, 1.90821492927058770002e-10
 _ULP_53 = 2.0**-53
-KEPT = 15 / 16  # share of the Metropolis proposals that are not dropped unseen
+KEPT = 15 / 16  # share of the Metropolis proposals that are not rejected at random
 
 
 class Terms(NamedTuple):
-    """The energy as kernels use it: g of every pattern, and what a site adds by itself in each state."""
+    """The energy as kernels use it: g of every pattern, and the energy of a single site in each state."""
 
     table: NDArray[np.float64]
     site_energy: NDArray[np.float64]
 
 
+class Lanes(NamedTuple):
+    """Codes of many chains, and the numbers of the patterns in all their windows."""
+
+    codes: NDArray[np.int8]  # (n_sites, n_lanes)
+    number: NDArray[np.int32]  # (n_windows, n_lanes)
+
+
+def new_lanes(codes: NDArray[np.int8], windows: Windows) -> Lanes:
+    """Return codes (n_sites, n_lanes) with the patterns of their windows."""
+    return Lanes(codes, pattern_numbers(codes, windows))
+
+
 @kernel
 def pattern_numbers(codes: NDArray[np.int8], windows: Windows) -> NDArray[np.int32]:
-    """Return the number of the pattern in every window of every lane, (n_windows, n_lanes); 0 where there is none."""
+    """Return the number of the pattern in every window of every lane, (n_windows, n_lanes); 0 without a window."""
     n_lanes = codes.shape[1]
     n_chains = n_lanes // windows.n_strips
     number = np.zeros((len(windows.sites), n_lanes), np.int32)
@@ -40,10 +52,9 @@ def pattern_numbers(codes: NDArray[np.int8], windows: Windows) -> NDArray[np.int
 
 
 @kernel
-def lane_energies(
-    codes: NDArray[np.int8], number: NDArray[np.int32], windows: Windows, terms: Terms
-) -> NDArray[np.float64]:
-    """Return the energy of every lane: that of its windows and its sites."""
+def lane_energies(lanes: Lanes, windows: Windows, terms: Terms) -> NDArray[np.float64]:
+    """Return the energy of every lane: the sum over its windows and its sites."""
+    codes, number = lanes.codes, lanes.number
     n_lanes = codes.shape[1]
     total = np.zeros(n_lanes)
     for w in range(len(number)):
@@ -57,8 +68,7 @@ def lane_energies(
 
 @kernel
 def single_site_sweeps(
-    codes: NDArray[np.int8],
-    number: NDArray[np.int32],
+    lanes: Lanes,
     n_sweeps: int,
     windows: Windows,
     terms: Terms,
@@ -66,13 +76,14 @@ def single_site_sweeps(
     metropolis: bool,
     streams: NDArray[np.uint64],
 ) -> None:
-    """Visit every site of the cell in turn, `n_sweeps` times, in all lanes (n_sites, n_lanes) at once.
+    """Visit every site of the cell in turn, `n_sweeps` times, in all lanes at once.
 
-    Sites of two strips are further apart than a window is wide, so they do not see each other. The heat bath draws the
-    new state from its law given all other sites, exp(-H/T). Metropolis draws one of the K - 1 other states and accepts
-    it with probability min(1, exp(-dH/T)); it drops one proposal in 16 unseen, because sweeps in site order would
-    otherwise not reach all states (at T = inf they turn over every spin). `number` has the patterns of the windows.
+    Equal sites of two strips are at least as far apart as a window is wide, so no window holds both. The heat bath
+    draws the new state from exp(-H/T) given all other sites. Metropolis draws one of the K - 1 other states and accepts
+    it with probability min(1, exp(-dH/T)). It rejects one proposal in 16 at random, because sweeps in site order would
+    otherwise not reach all states (at T = inf each sweep would flip every spin).
     """
+    codes, number = lanes.codes, lanes.number
     n_lanes, n_states = codes.shape[1], len(terms.site_energy)
     step, x, log_odds = np.empty(n_lanes, np.int32), np.empty(n_lanes), np.empty((n_states, n_lanes))
     exponent, words, choices = np.empty(n_lanes, np.int64), np.empty(n_lanes, np.uint64), np.empty(n_lanes, np.uint64)
@@ -99,7 +110,7 @@ def single_site_sweeps(
 
 @kernel
 def propose(step: NDArray[np.int32], choices: NDArray[np.uint64], codes: NDArray[np.int8], n_states: int) -> None:
-    """Set the step from the code to one of the others, by the high bits of the words `choices` if there are several."""
+    """Set the step from the code to another code; with more than two states the words `choices` decide to which."""
     if n_states == 2:
         for lane in range(len(step)):
             step[lane] = 1 - 2 * codes[lane]
@@ -119,7 +130,7 @@ def energy_change(
     windows: Windows,
     terms: Terms,
 ) -> None:
-    """Set x to the change of the energy by the step of site i, in every lane; `codes` are those of the site."""
+    """Set x to the change of the energy by the step of site i in every lane; `codes` are the codes of this site."""
     n_lanes = len(x)
     n_chains = n_lanes // windows.n_strips
     for lane in range(n_lanes):
@@ -151,9 +162,10 @@ def accept(
     exponent: NDArray[np.int64],
     power_of_two: NDArray[np.float64],
 ) -> None:
-    """Set the step to 0 where it is not accepted.
+    """Set the step to 0 in the lanes that do not accept it.
 
-    exp y = 2^n exp(f), |f| <= ln 2 / 2, where 2^n is made of its bits: `power_of_two` is the memory of `exponent`.
+    exp y = 2^n exp(f) with |f| <= ln 2 / 2. The bits of 2^n are written directly: `power_of_two` is a view of
+    `exponent`.
     """
     for lane in range(len(step)):
         y = min(max(x[lane] * beta[lane], -_LARGEST_EXPONENT), _LARGEST_EXPONENT)
@@ -203,7 +215,7 @@ def draw_step(
 def change(
     step: NDArray[np.int32], codes: NDArray[np.int8], number: NDArray[np.int32], i: int, windows: Windows
 ) -> None:
-    """Make the steps of site i, with these codes, and write the new patterns of its windows."""
+    """Add the steps to the codes of site i, and update the patterns of its windows."""
     n_lanes = len(step)
     n_chains = n_lanes // windows.n_strips
     for lane in range(n_lanes):

@@ -1,4 +1,4 @@
-"""Which kinds of chains a method means."""
+"""The classes of chains of each method."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from .chains import (
-    ChainGroup,
     ClusterGroup,
+    CodeGroup,
     HeatBathGroup,
     MetropolisGroup,
     NetworkHeatBathGroup,
@@ -19,19 +19,19 @@ from .system import LocalSystem
 from .tempering import tempered_group
 
 METHODS = ("auto", "heat-bath", "metropolis", "cluster", "parallel-tempering")
-_TABLE: dict[str, type[ChainGroup]] = {
+_TABLE: dict[str, type[CodeGroup]] = {
     "heat-bath": HeatBathGroup,
     "metropolis": MetropolisGroup,
     "cluster": ClusterGroup,
 }
-_NETWORK: dict[str, type[ChainGroup]] = {"heat-bath": NetworkHeatBathGroup, "metropolis": NetworkMetropolisGroup}
+_NETWORK: dict[str, type[CodeGroup]] = {"heat-bath": NetworkHeatBathGroup, "metropolis": NetworkMetropolisGroup}
 
 
 def candidates(method: str, system: LocalSystem) -> tuple[str, ...]:
     """Return the methods that `method` may take, in the order of their trials.
 
-    Clusters suit two states with pair terms that do not compete. Otherwise single sites are tried, and tempered if
-    they do not forget their start.
+    Clusters suit two states with pair terms that do not compete. Otherwise single sites are tried first, and parallel
+    tempering if their trial has not converged.
     """
     has_table = system.energy.table is not None
     if method in ("cluster", "parallel-tempering") and not has_table:
@@ -49,7 +49,7 @@ def candidates(method: str, system: LocalSystem) -> tuple[str, ...]:
     return (single, "parallel-tempering")
 
 
-def group_class(method: str, system: LocalSystem, temperature: float, seed: np.random.SeedSequence) -> type[ChainGroup]:
+def group_class(method: str, system: LocalSystem, temperature: float, seed: np.random.SeedSequence) -> type[CodeGroup]:
     """Return the class of chains that moves by this method."""
     if method == "parallel-tempering":
         return tempered_group(system, temperature, seed)

@@ -1,9 +1,10 @@
-"""A function of the window for windows with too many patterns for a table: the network as plain arrays."""
+"""The network g as plain arrays, for windows with too many patterns for a table."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +20,16 @@ _BLOCK = 2**20  # numbers in a layer
 class WindowNetwork:
     r"""g(s) = mean over the symmetries of :math:`\alpha \cdot x + x \cdot A x + f(x)`.
 
-    x are the values of the polynomials of degree 1 ... K - 1 on every site of the symmetric image of s, and f is a
-    network of layers tanh(x W + b), the last one without tanh.
+    x are the values of the polynomials of degree 1 ... K - 1 on every site of the symmetric copy of s, and f is a
+    network of layers tanh(x W + b); the last layer has no tanh.
     """
 
-    weights: tuple[NDArray, ...]  # (n_in, n_out) each
-    biases: tuple[NDArray, ...]
-    site_coef: NDArray  # (n_inputs,)
-    pair_coef: NDArray  # (n_inputs, n_inputs)
+    weights: tuple[NDArray[Any], ...]  # (n_in, n_out) each
+    biases: tuple[NDArray[Any], ...]
+    site_coef: NDArray[Any]  # (n_inputs,)
+    pair_coef: NDArray[Any]  # (n_inputs, n_inputs)
     permutations: NDArray[np.intp]  # (n_elements, n)
-    even: bool  # whether exchange of first and last state is a symmetry
+    even: bool  # whether the reversal of the states is a symmetry
     n_states: int
     unit: float = 1.0
 
@@ -39,12 +40,12 @@ class WindowNetwork:
         for start in range(0, len(codes), step):
             part = codes[start : start + step]
             for permutation in self.permutations:
-                total[start : start + step] += self._one_image(part[:, permutation])
+                total[start : start + step] += self._of_copy(part[:, permutation])
                 if self.even:
-                    total[start : start + step] += self._one_image(self.n_states - 1 - part[:, permutation])
+                    total[start : start + step] += self._of_copy(self.n_states - 1 - part[:, permutation])
         return total * self.unit / (len(self.permutations) * (1 + self.even))
 
-    def _one_image(self, codes: NDArray[np.int8]) -> Floats:
+    def _of_copy(self, codes: NDArray[np.int8]) -> Floats:
         x = inputs(codes, self.n_states)
         out = x @ self.site_coef + ((x @ self.pair_coef) * x).sum(axis=1)
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
@@ -62,9 +63,9 @@ class WindowNetwork:
         return np.concatenate(parts)
 
 
-def inputs(codes: NDArray[np.int8], n_states: int, dtype: type = np.float64) -> NDArray:
+def inputs(codes: NDArray[np.int8], n_states: int, dtype: type = np.float64) -> NDArray[Any]:
     """Return the polynomials of degree 1 ... K - 1 of every site of codes (..., n), as (..., n (K - 1))."""
-    values = basis(n_states)[:, 1:].astype(dtype)
+    values: NDArray[Any] = basis(n_states)[:, 1:].astype(dtype)
     return values[codes].reshape(*codes.shape[:-1], -1)
 
 

@@ -1,4 +1,4 @@
-"""Single-site moves for an energy whose windows have too many patterns for a table: a network evaluates them."""
+"""Single-site moves for an energy that a network evaluates."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _PATTERNS_PER_CALL = 2**16
 
 
 class Colour(NamedTuple):
-    """Sites of which no window holds two, and the windows that hold one of them."""
+    """Sites of which no window holds two, and the windows that hold one of these sites."""
 
     sites: NDArray[np.int64]  # (m,)
     windows: NDArray[np.int64]  # (n_windows_of_colour,)
-    owner: NDArray[np.int64]  # (n_windows_of_colour,) the number of its site among `sites`
-    holds: NDArray[np.bool_]  # (n_windows_of_colour, n) the places of that site
+    owner: NDArray[np.int64]  # (n_windows_of_colour,) the place of the window's site in `sites`
+    holds: NDArray[np.bool_]  # (n_windows_of_colour, n) whether a place of the window has that site
 
 
 def colours(system: LocalSystem, sites: NDArray[np.int32]) -> list[Colour]:
-    """Divide the lattice into sublattices whose sites are at least as far apart as a window is wide."""
+    """Divide the lattice into colours: sites of one colour are at least as far apart as a window is wide."""
     periods = []
     for length, width, wraps in zip(system.lattice_shape, system.energy.window_shape, system.periodic, strict=True):
         fits = [p for p in range(width, length) if not wraps or length % p == 0]
@@ -42,7 +42,7 @@ def colours(system: LocalSystem, sites: NDArray[np.int32]) -> list[Colour]:
 
 
 class NetworkMoves:
-    """Moves of chains of codes, (n_chains, n_sites); g of every window is kept."""
+    """Moves of chains of codes, (n_chains, n_sites); `g` has g of every window."""
 
     def __init__(self, codes: NDArray[np.int8], system: LocalSystem, sites: NDArray[np.int32]) -> None:
         self.system, self.sites, self.network = system, sites, system.energy.network
@@ -50,7 +50,7 @@ class NetworkMoves:
         self.g = self._evaluate(codes[:, sites])
 
     def sweep(self, codes: NDArray[np.int8], beta: float, metropolis: bool, rng: np.random.Generator) -> None:
-        """Visit all sites, one colour after the other: Metropolis, or the heat bath."""
+        """Visit all sites, one colour after the other, by Metropolis or by the heat bath."""
         for colour in self.colours:
             if metropolis:
                 self._metropolis(codes, colour, beta, rng)
@@ -58,7 +58,7 @@ class NetworkMoves:
                 self._heat_bath(codes, colour, beta, rng)
 
     def _metropolis(self, codes: NDArray[np.int8], colour: Colour, beta: float, rng: np.random.Generator) -> None:
-        """Propose one of the K - 1 others; one proposal in 16 is dropped, so that all states can be reached."""
+        """Propose one of the K - 1 other states; reject one proposal in 16 at random, to reach all states."""
         old = codes[:, colour.sites]
         new = (old + rng.integers(1, self.system.n_states, old.shape)) % self.system.n_states
         g, change = self._change(codes, colour, new.astype(np.int8))
@@ -66,9 +66,9 @@ class NetworkMoves:
         self._set(codes, colour, np.where(accepted, new, old), g, accepted)
 
     def _heat_bath(self, codes: NDArray[np.int8], colour: Colour, beta: float, rng: np.random.Generator) -> None:
-        """Let each other state in turn compete with the states before it, which is the law of all of them.
+        """Draw a state with probability proportional to w = exp(-dH / T).
 
-        State b replaces the one drawn so far with probability w_b / (w_0 + ... + w_b), w = exp(-dH / T).
+        State b replaces the state drawn so far with probability w_b / (w_0 + ... + w_b), for b = 1 ... K - 1 in turn.
         """
         old = codes[:, colour.sites]
         best, log_total = old.copy(), np.zeros(old.shape)
@@ -86,7 +86,7 @@ class NetworkMoves:
     def _change(
         self, codes: NDArray[np.int8], colour: Colour, new: NDArray[np.int8]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return g of the windows of a colour if its sites had new codes, and the change of the energy by each."""
+        """Return g of the windows of a colour with new codes on its sites, and the energy's change by each site."""
         patterns = codes[:, self.sites[colour.windows]]
         patterns = np.where(colour.holds, new[:, colour.owner, None], patterns)
         g = self._evaluate(patterns)
@@ -107,7 +107,7 @@ class NetworkMoves:
         self.g[:, colour.windows] = np.where(accepted[:, colour.owner], g, self.g[:, colour.windows])
 
     def _evaluate(self, patterns: NDArray[np.int8]) -> NDArray[np.float64]:
-        """Return g of patterns (n_chains, n_windows, n) as (n_chains, n_windows), some thousand at a time."""
+        """Return g of patterns (n_chains, n_windows, n) as (n_chains, n_windows)."""
         flat = patterns.reshape(-1, patterns.shape[-1])
         parts = [self.network.g(flat[k : k + _PATTERNS_PER_CALL]) for k in range(0, len(flat), _PATTERNS_PER_CALL)]
         return np.concatenate(parts).reshape(patterns.shape[:2]).astype(float)

@@ -1,4 +1,4 @@
-"""What the parameters of a LocalHamiltonian mean for given data: the plan of a fit."""
+"""The plan of a fit: the parameters of a LocalHamiltonian for given data."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import math
 import numbers
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._lattice.checks import periodic_axes
 from .._lattice.symmetry import SYMMETRIES
@@ -25,14 +27,14 @@ from .windows import WindowGeometry
 # Up to this many patterns every function of a window is a sum of clusters, whose couplings are a convex problem.
 MOST_PATTERNS = 2**16
 _HIDDEN, _LEARNING_RATE, _BATCH_SIZE, _UPDATES = (32, 32), 1e-2, 512, 3000
-# Inner sites that a network is trained with at most, and that are held back.
+# Most inner sites that train a network, and most that are held back.
 MOST_SITES, MOST_HELD_OUT = 2**19, 2**15
 _NEWTON_STEPS = 200
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Numbers in the place of every "auto", and the windows they are about."""
+    """The windows of the lattice, and a number for every parameter that may be "auto"."""
 
     lattice_shape: tuple[int, ...]
     geometry: WindowGeometry
@@ -41,7 +43,7 @@ class Plan:
     batch_size: int
     learning_rate: float
     max_iter: int
-    sparsity: float | None  # None: by the number of clusters or weights
+    sparsity: float | None  # None: from the number of clusters or weights
 
     @property
     def even(self) -> bool:
@@ -49,7 +51,7 @@ class Plan:
         return "spin-flip" in self.symmetries
 
 
-def check_parameters(local):
+def check_parameters(local: Any) -> None:
     """Check every parameter that needs no data."""
     check_temperature(local.temperature, allow_infinite=False)
     check_flag(local.warm_start, "warm_start")
@@ -66,8 +68,8 @@ def check_parameters(local):
     _layers(local.hidden_layer_sizes)
 
 
-def plan(local, n_samples, n_sites, states, *, one_pass=False):
-    """Return the plan of a fit to so many rows; `one_pass` trains a network for one epoch."""
+def plan(local: Any, n_samples: int, n_sites: int, states: NDArray[Any], *, one_pass: bool = False) -> Plan:
+    """Return the plan of a fit to `n_samples` rows; with `one_pass` a network is trained for one epoch."""
     shape = (n_sites,) if local.lattice_shape is None else check_lattice_shape(local.lattice_shape, n_sites)
     symmetries = check_names(local.symmetries, "symmetries", SYMMETRIES)
     if "spin-flip" in symmetries and not np.array_equal(states, -states[::-1]):
@@ -77,8 +79,8 @@ def plan(local, n_samples, n_sites, states, *, one_pass=False):
     if min(geometry.inner_shape(shape)) < 1:
         needed = tuple(2 * w - 1 if not wraps else w for w, wraps in zip(geometry.window_shape, periodic, strict=True))
         raise ValueError(
-            f"no site of lattice_shape={shape} has all its windows of shape {geometry.window_shape} inside: open "
-            f"boundaries need rows of {needed} sites or more, or a smaller window_shape"
+            f"no site of lattice_shape={shape} has all its windows of shape {geometry.window_shape} inside: with "
+            f"open boundaries pass rows of {needed} sites or more, or a smaller window_shape"
         )
     n_patterns = geometry.n_states ** math.prod(geometry.window_shape)
     hidden = _layers(local.hidden_layer_sizes)
@@ -86,47 +88,49 @@ def plan(local, n_samples, n_sites, states, *, one_pass=False):
         hidden = () if n_patterns <= MOST_PATTERNS else _HIDDEN
     if not hidden and n_patterns > MOST_PATTERNS:
         raise ValueError(
-            f"windows of shape {geometry.window_shape} have {n_patterns} patterns; without hidden layers they may have "
-            f"{MOST_PATTERNS}: pass hidden_layer_sizes='auto' or a smaller window_shape"
+            f"windows of shape {geometry.window_shape} have {n_patterns} patterns, but without hidden layers at most "
+            f"{MOST_PATTERNS} are possible: pass hidden_layer_sizes='auto' or a smaller window_shape"
         )
     for pair in pairwise((math.prod(geometry.window_shape), *hidden)):
         check_memory(pair, np.float32, f"an array of weights of hidden_layer_sizes={local.hidden_layer_sizes!r}")
-    _refuse_what_would_be_idle(local, hidden)
+    _refuse_parameters_without_effect(local, hidden)
     return Plan(
         shape,
         geometry,
         symmetries,
         hidden,
-        *_training(local, n_samples * math.prod(geometry.inner_shape(shape)), hidden, one_pass),
+        **_training(local, n_samples * math.prod(geometry.inner_shape(shape)), hidden, one_pass),
     )
 
 
-def _training(local, n_inner_sites, hidden, one_pass):
+def _training(local: Any, n_inner_sites: int, hidden: tuple[int, ...], one_pass: bool) -> dict[str, Any]:
     n_inner_sites = min(n_inner_sites, MOST_SITES)
     batch_size = _BATCH_SIZE if _is_auto(local, "batch_size") else local.batch_size
     batch_size = min(batch_size, n_inner_sites)
     max_iter = _NEWTON_STEPS
     if hidden:
         max_iter = math.ceil(_UPDATES * batch_size / n_inner_sites)
-    return (
-        batch_size,
-        _LEARNING_RATE if _is_auto(local, "learning_rate_init") else float(local.learning_rate_init),
-        1 if hidden and one_pass else max_iter if _is_auto(local, "max_iter") else local.max_iter,
-        None if _is_auto(local, "sparsity") else float(local.sparsity),
-    )
+    if not _is_auto(local, "max_iter"):
+        max_iter = local.max_iter
+    return {
+        "batch_size": batch_size,
+        "learning_rate": _LEARNING_RATE if _is_auto(local, "learning_rate_init") else float(local.learning_rate_init),
+        "max_iter": 1 if hidden and one_pass else max_iter,
+        "sparsity": None if _is_auto(local, "sparsity") else float(local.sparsity),
+    }
 
 
-def _refuse_what_would_be_idle(local, hidden):
+def _refuse_parameters_without_effect(local: Any, hidden: tuple[int, ...]) -> None:
     for name in ("batch_size", "learning_rate_init"):
         if not hidden and not _is_auto(local, name):
             raise ValueError(
-                f"{name}={getattr(local, name)!r} is for training with hidden layers, and hidden_layer_sizes="
-                f"{local.hidden_layer_sizes!r} has none here (Newton's method): leave {name}='auto'"
+                f"{name}={getattr(local, name)!r} has no effect without hidden layers (hidden_layer_sizes="
+                f"{local.hidden_layer_sizes!r} means Newton's method here): pass {name}='auto'"
             )
 
 
-def _window(window_shape, lattice_shape, periodic):
-    """Return the window's length along each axis: one number is cut to the length of shorter axes."""
+def _window(window_shape: Any, lattice_shape: tuple[int, ...], periodic: tuple[bool, ...]) -> tuple[int, ...]:
+    """Return the length of the window along each axis; one number is cut to the length of shorter periodic axes."""
     if isinstance(window_shape, numbers.Integral):
         width = check_integer(window_shape, "window_shape", minimum=1)
         pairs = zip(lattice_shape, periodic, strict=True)
@@ -139,7 +143,7 @@ def _window(window_shape, lattice_shape, periodic):
     return widths
 
 
-def _layers(sizes):
+def _layers(sizes: Any) -> tuple[int, ...] | None:
     """Return the widths of the hidden layers, None for "auto"."""
     if isinstance(sizes, str) and sizes == "auto":
         return None
@@ -149,7 +153,7 @@ def _layers(sizes):
     return tuple(check_integer(size, "each of hidden_layer_sizes", minimum=1) for size in sizes)
 
 
-def _is_auto(local, name, otherwise="a number"):
+def _is_auto(local: Any, name: str, otherwise: str = "a number") -> bool:
     value = getattr(local, name)
     if isinstance(value, str) and value != "auto":
         raise ValueError(f"{name} must be 'auto' or {otherwise}, got {value!r}")

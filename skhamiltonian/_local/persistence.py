@@ -1,6 +1,10 @@
-"""What a stored model must hold before any kernel sees it."""
+"""Checks of a stored model before any kernel reads it."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -9,15 +13,15 @@ from .._utils.checks import check_lattice_shape, check_temperature
 from .fitting import stored_network
 
 
-def check_stored(attributes):
+def check_stored(attributes: Mapping[str, Any]) -> None:
     """Raise ValueError unless the fitted attributes of a LocalHamiltonian fit together."""
     try:
         _check(attributes)
-    except Exception as error:  # a damaged part may be of any type, and fail in any way
+    except Exception as error:  # a damaged part may be of any type and raise any error
         raise ValueError(f"the stored LocalHamiltonian is damaged: {error}") from error
 
 
-def _check(stored):
+def _check(stored: Mapping[str, Any]) -> None:
     states, shape = stored["states_"], check_lattice_shape(stored["lattice_shape_"], stored["n_features_in_"])
     window = check_lattice_shape(stored["window_shape_"], name="window_shape_")
     _expect(states.ndim == 1 and 2 <= len(states) <= MAX_STATES and states.dtype.kind in "if", "states_")
@@ -35,7 +39,7 @@ def _check(stored):
         _check_summary(stored["summary_"])
 
 
-def _check_network(stored, n_sites, n_states):
+def _check_network(stored: Mapping[str, Any], n_sites: int, n_states: int) -> None:
     network = stored_network(stored)
     n_inputs = n_sites * (n_states - 1)
     _expect(
@@ -50,14 +54,14 @@ def _check_network(stored, n_sites, n_states):
     _expect((np.sort(permutations, axis=1) == np.arange(n_sites)).all(), "permutations_")
 
 
-def _check_summary(summary):
+def _check_summary(summary: Mapping[str, Any]) -> None:
     n = len(summary["columns"])
     _expect(_is_real(summary["slope"], (n,)), "summary_")
     _expect(all(_is_real(summary[name], (n, n)) for name in ("information", "variance")), "summary_")
     _expect(n == 0 or 0 <= min(summary["columns"]) <= max(summary["columns"]) < summary["n_clusters"], "summary_")
 
 
-def _is_real(array, shape):
+def _is_real(array: Any, shape: tuple[int, ...]) -> bool:
     return (
         isinstance(array, np.ndarray)
         and array.shape == shape
@@ -66,6 +70,6 @@ def _is_real(array, shape):
     )
 
 
-def _expect(holds, what):
+def _expect(holds: bool, what: str) -> None:
     if not holds:
-        raise ValueError(f"{what} cannot be")
+        raise ValueError(f"{what} is not valid")

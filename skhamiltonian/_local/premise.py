@@ -1,5 +1,9 @@
 """Whether one Hamiltonian explains rows at several temperatures."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import KFold, check_cv
@@ -7,23 +11,23 @@ from sklearn.model_selection import KFold, check_cv
 from .._montecarlo.draws import Estimate
 
 
-def common_hamiltonian_gain(estimator, X, temperatures, *, cv=5):
-    """Return what one Hamiltonian for all rows gains over one for each temperature, on rows held out.
+def common_hamiltonian_gain(estimator: Any, X: Any, temperatures: Any, *, cv: Any = 5) -> Estimate:
+    """Return how much better one Hamiltonian for all rows predicts held-out rows than one for each temperature.
 
-    If the premise holds that all rows have the same Hamiltonian, each at its temperature, then a common one knows it
-    better, and the gain is positive or within its error. A gain below zero by several errors refutes it: the
-    Hamiltonian depends on the temperature, the temperatures are wrong, or interactions reach beyond the window.
+    If all rows have the same Hamiltonian, each at its temperature, then a common fit has more data, and the gain is
+    positive or zero within its error. A gain below zero by several errors refutes this premise: the Hamiltonian depends
+    on the temperature, the temperatures are wrong, or interactions reach beyond the window.
 
     Parameters
     ----------
     estimator : LocalHamiltonian
-        What is fitted, to clones.
+        The estimator; clones of it are fitted.
     X : array-like of shape (n_samples, n_sites)
         Configurations.
     temperatures : array-like of shape (n_samples,)
         Temperature of each row; at least two different ones.
     cv : int, cross-validation generator or iterable, default=5
-        How rows are held out, at each temperature. A number is that of shuffled folds.
+        How rows are held out at each temperature. A number means so many shuffled folds.
 
     Returns
     -------

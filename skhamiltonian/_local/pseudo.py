@@ -1,15 +1,25 @@
 """Kernels of the pseudo-likelihood: p(s_i = a | rest) = softmax_a(-(T0/T) sum of g over the windows that hold i)."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._utils.compile import kernel
 
 
 @kernel
-def loss_and_slope(bases, counts, ratio, powers, g, slope):
-    """Return -sum of counts times log p; add its derivative by every entry of g to `slope`."""
+def loss_and_slope(
+    bases: NDArray[np.uint16],
+    counts: NDArray[np.float32],
+    ratio: NDArray[np.float32],
+    powers: NDArray[np.int64],
+    g: NDArray[np.float64],
+    slope: NDArray[np.float64],
+) -> float:
+    """Return -sum of counts times log p, and add its derivative by every entry of g to `slope`."""
     n, n_windows = bases.shape
     n_states = counts.shape[1]
     energy, p = np.empty(n_states), np.empty(n_states)
@@ -37,7 +47,9 @@ def loss_and_slope(bases, counts, ratio, powers, g, slope):
 
 
 @kernel
-def site_energies(bases, powers, g, out):
+def site_energies(
+    bases: NDArray[np.uint16], powers: NDArray[np.int64], g: NDArray[np.float64], out: NDArray[np.float64]
+) -> None:
     """Write the sum of g over the windows of each site, for each of its states, into `out` (n, K)."""
     n, n_windows = bases.shape
     for i in range(n):
@@ -48,8 +60,10 @@ def site_energies(bases, powers, g, out):
 
 
 @kernel
-def feature_differences(bases, powers, features, out):
-    """Write what states 1 ... K - 1 change, against state 0, of each feature's sum over windows: (n, K - 1, P)."""
+def feature_differences(
+    bases: NDArray[np.uint16], powers: NDArray[np.int64], features: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
+    """Write each feature's sum over windows in states 1 ... K - 1, minus that in state 0, into `out` (n, K - 1, P)."""
     n, n_windows = bases.shape
     for i in range(n):
         for a in range(out.shape[1]):
@@ -62,8 +76,10 @@ def feature_differences(bases, powers, features, out):
 
 
 @kernel
-def soft_threshold_descent(hessian, linear, penalty, x):
-    """Minimise x H x / 2 - linear x + sum penalty |x| over x, in place, by coordinate descent."""
+def soft_threshold_descent(
+    hessian: NDArray[np.float64], linear: NDArray[np.float64], penalty: NDArray[np.float64], x: NDArray[np.float64]
+) -> None:
+    """Minimise x H x / 2 - linear x + sum penalty |x| over x by coordinate descent, in place."""
     n = len(x)
     slope = linear - hessian @ x
     for _ in range(1000):

@@ -1,9 +1,11 @@
-"""From what a user passes to blocks of codes, each row with its temperature and weight."""
+"""Check the arguments of the user, and return blocks of codes with the temperature and the weight of each row."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,7 @@ _BLOCK = 2**20  # sites
 class Data:
     """Checked configurations of some states, with the temperature and the weight of each row."""
 
-    X: NDArray
+    X: NDArray[Any]
     measured: NDArray[np.bool_] | None
     temperature: NDArray[np.float64]
     weight: NDArray[np.float64]
@@ -39,20 +41,22 @@ class Data:
         measured = None if self.measured is None else self.measured[rows]
         return Data(self.X[rows], measured, self.temperature[rows], self.weight[rows])
 
-    def blocks(self, states: NDArray, shape: tuple[int, ...], unit: float, rows: NDArray[np.intp] | None = None):
-        """Yield the first row of each block, and the block as `Rows`; temperatures count as unit / T."""
+    def blocks(
+        self, states: NDArray[Any], shape: tuple[int, ...], unit: float, rows: NDArray[np.intp] | None = None
+    ) -> Iterator[tuple[int, Rows]]:
+        """Yield the number of the first row of each block, and the block as `Rows` with the ratios unit / T."""
         n = len(self.X) if rows is None else len(rows)
         step = max(1, _BLOCK // math.prod(shape))
         for start in range(0, n, step):
-            chosen = slice(start, min(start + step, n)) if rows is None else rows[start : start + step]
+            chosen: Any = slice(start, min(start + step, n)) if rows is None else rows[start : start + step]
             codes = encode_states(self.X[chosen], states, start).reshape(-1, *shape)
             measured = None if self.measured is None else self.measured[chosen].reshape(-1, *shape)
             yield start, Rows(codes, unit / self.temperature[chosen], self.weight[chosen], measured)
             release_pages(self.X)
 
 
-def read(estimator, X, y, sample_weight, temperature, *, reset):
-    """Return the data as they are checked; `temperature` is that of all rows if y is None."""
+def read(estimator: Any, X: Any, y: Any, sample_weight: Any, temperature: float, *, reset: bool) -> Data:
+    """Return the checked data; if y is None, all rows have the temperature `temperature`."""
     X, measured = _split_mask(X)
     X = validate_configurations(estimator, X, reset=reset)
     weight = np.broadcast_to(1.0, len(X))
@@ -64,8 +68,8 @@ def read(estimator, X, y, sample_weight, temperature, *, reset):
     return Data(X, measured, each, weight)
 
 
-def _split_mask(X):
-    """Return X with a valid state at its masked sites, and which sites are measured (None: all)."""
+def _split_mask(X: Any) -> tuple[Any, NDArray[np.bool_] | None]:
+    """Return X with a valid state at its masked sites, and whether each site is measured (None: all are)."""
     if not isinstance(X, np.ma.MaskedArray):
         return X, None
     mask = np.ma.getmaskarray(X)
@@ -76,7 +80,7 @@ def _split_mask(X):
     return X.filled(X.compressed()[0]), ~mask
 
 
-def _temperatures(y, n_samples):
+def _temperatures(y: Any, n_samples: int) -> NDArray[np.float64]:
     try:
         values = np.asarray(y, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Draw from a local energy on a lattice of any size, at any temperature."""
+"""LocalSampler: draws from a local energy on a lattice of any size."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
 from .._lattice.checks import periodic_axes
+from .._montecarlo.chains import draw_states, number_of_chains
 from .._montecarlo.draws import Draws
 from .._montecarlo.sampler import ThermalSampler
 from .._utils.alphabet import encode_states
 from .._utils.checks import check_lattice_shape, check_temperature
 from .._utils.configurations import validate_configurations
 from .._utils.warn import warn
-from . import planning
 from .energy import LocalEnergy
 from .methods import METHODS, candidates
+from .planning import plan, start_chains
 from .system import LocalSystem
 
 
@@ -36,17 +37,17 @@ class LocalSampler(ThermalSampler, BaseEstimator):
     temperature : float, default=1.0
         Temperature T in the unit of the energy, positive; ``inf`` is allowed.
     boundary : {"periodic", "open"} or a tuple of these, one per axis, default="periodic"
-        What is beyond the last site of an axis: the first one, or nothing.
+        Along a periodic axis the first site follows the last one.
     n_jobs : int, default=None
-        Number of threads over groups of chains, as in joblib. Results do not depend on it.
+        Number of threads, as in joblib. Results do not depend on it.
     random_state : int, RandomState, Generator or None, default=None
         Seed of the random streams.
 
     Notes
     -----
-    Methods are "heat-bath" and "metropolis" (single sites in many chains at once), "cluster" (Swendsen-Wang with the
-    pair terms of the energy, corrected by the rest; two states only) and "parallel-tempering". "auto" takes the one
-    with the least work for an independent configuration, by measured autocorrelation times.
+    Methods are "heat-bath" and "metropolis" (single sites in many chains at once), "cluster" (Swendsen-Wang moves by
+    the pair terms of the energy, accepted by the other terms; two states only) and "parallel-tempering". "auto"
+    measures autocorrelation times, and takes the method with the least work for an independent configuration.
     """
 
     _METHODS = METHODS
@@ -61,7 +62,7 @@ class LocalSampler(ThermalSampler, BaseEstimator):
         boundary: str | Sequence[str] = "periodic",
         n_jobs: int | None = None,
         random_state: Any = None,
-    ):
+    ) -> None:
         self.local_energy = local_energy
         self.lattice_shape = lattice_shape
         self.temperature = temperature
@@ -107,7 +108,7 @@ class LocalSampler(ThermalSampler, BaseEstimator):
             raise ValueError(f"lattice_shape must have {len(window)} axes, as the window has, got {shape}")
         for length, width, wraps in zip(shape, window, periodic_axes(self.boundary, len(shape)), strict=True):
             if not wraps and length < width:
-                raise ValueError(f"lattice_shape={shape} is too small for a window {window}: open axes must hold it")
+                raise ValueError(f"lattice_shape={shape} is too small for windows of shape {window} on open axes")
         return math.prod(shape)
 
     def _system(self, field: float = 0.0) -> LocalSystem:
@@ -124,18 +125,16 @@ class LocalSampler(ThermalSampler, BaseEstimator):
         **options: Any,
     ) -> Draws:
         system = self._system(field)
-        pilot, moves = seed.spawn(2)
-        plan = planning.plan(candidates(method, system), system, temperature, n_samples, pilot)
-        if not plan.converged:
+        trial, moves = seed.spawn(2)
+        made = plan(candidates(method, system), system, temperature, n_samples, trial)
+        if not made.converged:
             warn(
-                f"chains remember their start after {plan.burn_in} sweeps at temperature {temperature}: configurations "
-                "are correlated, and perhaps not from equilibrium; try another method, or a smaller lattice",
+                f"chains have not converged after {made.burn_in} sweeps at temperature {temperature}: configurations "
+                "are correlated, and perhaps not in equilibrium; pass another method, or a smaller lattice",
                 ConvergenceWarning,
             )
-        n_chains = planning.suitable_number(plan.group, n_samples)
-        chains, _ = planning.start(
-            plan.group, system, plan.starts, temperature, n_chains, plan.burn_in, moves, self.n_jobs
-        )
-        codes = planning.draw(chains, n_samples, plan.n_sweeps, temperature, self.n_jobs)
+        n_chains = number_of_chains(made.engine.kind, n_samples)
+        groups = [group for group, _ in start_chains(made.engine, n_chains, made.burn_in, moves, self.n_jobs)]
+        codes = draw_states(groups, n_samples, made.n_sweeps, temperature, self.n_jobs)
         energy = system.energies(codes.reshape(-1, system.n_sites)).reshape(codes.shape[:2])
-        return Draws(self.states_[codes], energy, method=plan.method, autocorrelation_time=plan.tau)
+        return Draws(self.states_[codes], energy, method=made.engine.method, autocorrelation_time=made.tau)

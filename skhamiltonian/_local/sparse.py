@@ -1,9 +1,9 @@
-"""Couplings of clusters by maximum pseudo-likelihood: those that the data do not support are exactly zero."""
+"""Couplings of clusters by maximum pseudo-likelihood; couplings that the data do not support are exactly zero."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,28 +17,28 @@ Floats = NDArray[np.float64]
 _SITES_OF_HESSIAN = 2**17
 _MAX_FREE, _MAX_NEW = 320, 64
 _BLOCK = 2**22  # numbers
-# Precision of the couplings before any data, (T0/coupling)^2: without it sites that never change would have no answer.
+# Precision of the couplings before any data, (T0/coupling)^2: without it the couplings of frozen sites would diverge.
 _RIDGE = 1e-3
-# A coupling of this many thresholds is no longer pulled towards zero.
+# A coupling of this many thresholds is not pulled towards zero.
 _FREE_FROM = 2.0
 _SMALL_MOVE, _LARGE_MOVE = 1e-3, 3.0  # standard errors
 _MIN_BLOCKS = 30
 _SAME_WEIGHT, _REWEIGHTINGS = 1e-3, 100
-_ENTERS = 1.05  # so that nothing enters only to leave again
-_SITES_A_CALL = 2**18  # so that Ctrl-C is answered soon
+_ENTERS = 1.05  # in thresholds: a coupling that enters should stay
+_SITES_PER_CALL = 2**18  # Ctrl-C is heard between two calls
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Second-order expansion of the -log pseudo-likelihood of rows that are gone: slope x + x information x / 2."""
+    """Second-order expansion of the -log pseudo-likelihood of earlier rows: slope x + x information x / 2."""
 
-    columns: NDArray[np.intp]  # the couplings it is about; the others were zero
+    columns: NDArray[np.intp]  # the couplings x; all others were zero
     slope: Floats
     information: Floats
     variance: Floats  # of the slope, summed over rows
 
     def on(self, columns: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
-        """Return slope, information and variance for other couplings, 0 for those that were not looked at."""
+        """Return slope, information and variance for some couplings; they are 0 for couplings outside `columns`."""
         where = {column: k for k, column in enumerate(self.columns.tolist())}
         place = np.array([where.get(column, -1) for column in columns.tolist()], dtype=np.intp)
         known = np.outer(place >= 0, place >= 0)
@@ -54,11 +54,11 @@ NOTHING = Summary(np.zeros(0, np.intp), np.zeros(0), np.zeros((0, 0)), np.zeros(
 
 @dataclass(frozen=True)
 class SparseFit:
-    """Couplings of all clusters, in units of T0, most of them zero."""
+    """Couplings of all clusters, in units of T0; most are zero."""
 
     couplings: Floats
     selected: NDArray[np.intp]
-    covariance: Floats  # of the selected ones, with rows as blocks
+    covariance: Floats  # of the selected couplings, with rows as independent blocks
     summary: Summary
     loss: list[float]
     converged: bool
@@ -66,10 +66,10 @@ class SparseFit:
 
 @dataclass(frozen=True)
 class Problem:
-    """-log pseudo-likelihood of observations as a function of couplings; `past` adds that of rows that are gone.
+    """-log pseudo-likelihood of observations as a function of couplings; `past` adds that of earlier rows.
 
-    `some_rows` are the sites of a `share` of the rows, row by row or tile by tile. They tell how the gradient scatters
-    from row to row: sites of one row are not independent.
+    `some_rows` are the sites of a `share` of the rows, row by row or tile by tile. They measure the variance of the
+    gradient between rows, because sites of one row are not independent.
     """
 
     clusters: Clusters
@@ -83,17 +83,18 @@ class Problem:
     def loss_and_gradient(self, couplings: Floats) -> tuple[float, Floats]:
         seen, g = self.observations, self.clusters.table(couplings)
         slope, loss = np.zeros(len(g)), 0.0
-        for start in range(0, len(seen), _SITES_A_CALL):
-            part = seen.part(slice(start, start + _SITES_A_CALL))
+        for start in range(0, len(seen), _SITES_PER_CALL):
+            part = seen.part(slice(start, start + _SITES_PER_CALL))
             loss += loss_and_slope(part.bases, part.counts, part.ratio, self.powers, g, slope)
         gradient = self.clusters.gradient(slope) + _RIDGE * couplings
         past, x = self.past, couplings[self.past.columns]
         by_past = past.information @ x
         gradient[past.columns] += past.slope + by_past
-        return loss + x @ (past.slope + by_past / 2) + _RIDGE / 2 * (couplings @ couplings), gradient
+        loss = loss + float(x @ (past.slope + by_past / 2)) + _RIDGE / 2 * float(couplings @ couplings)
+        return loss, gradient
 
     def information(self, couplings: Floats, columns: NDArray[np.intp]) -> Floats:
-        """Return the Fisher information of some couplings, from a sample of the observations if they are many."""
+        """Return the Fisher information of some couplings; many observations are represented by a sample."""
         total = self.past.on(columns)[1]
         for part, factor in _sample(self.observations, self.rng):
             for x in _spread(part, couplings, columns, self.clusters, self.powers):
@@ -102,9 +103,9 @@ class Problem:
         return total
 
     def variance(self, couplings: Floats, columns: NDArray[np.intp]) -> Floats:
-        """Return the covariance of the gradient by some couplings, rows being independent.
+        """Return the covariance of the gradient by some couplings, with independent rows.
 
-        Too few rows cannot tell; their sites are then taken as independent.
+        If rows are too few, their sites are taken as independent.
         """
         scores = row_scores(self.clusters, self.some_rows, self.powers, couplings, columns)
         past = self.past.on(columns)[2]
@@ -114,7 +115,7 @@ class Problem:
 
 
 def _sample(seen: Observations, rng: np.random.Generator) -> list[tuple[Observations, float]]:
-    """Return parts of the observations and factors: the most frequent ones, and some of the others for all of them."""
+    """Return parts of the observations with factors: the most frequent, and a sample that represents the others."""
     if len(seen) <= _SITES_OF_HESSIAN:
         return [(seen, 1.0)]
     n = seen.counts.sum(axis=1)
@@ -124,7 +125,9 @@ def _sample(seen: Observations, rng: np.random.Generator) -> list[tuple[Observat
     return [(seen.part(often), 1.0), (seen.part(some), float(n[others].sum() / n[some].sum()))]
 
 
-def _differences(seen, couplings, columns, clusters, powers):
+def _differences(
+    seen: Observations, couplings: Floats, columns: NDArray[np.intp], clusters: Clusters, powers: NDArray[np.int64]
+) -> Iterator[tuple[Observations, Floats, NDArray[np.float32]]]:
     """Yield blocks of observations with p, (n, K), and feature differences, (n, K - 1, P)."""
     features, g = clusters.features(columns), clusters.table(couplings)
     n_states = clusters.n_states
@@ -141,7 +144,9 @@ def _differences(seen, couplings, columns, clusters, powers):
         yield part, p, out
 
 
-def _spread(seen, couplings, columns, clusters, powers):
+def _spread(
+    seen: Observations, couplings: Floats, columns: NDArray[np.intp], clusters: Clusters, powers: NDArray[np.int64]
+) -> Iterator[NDArray[np.float32]]:
     """Yield blocks x with x^T x = n (T0/T)^2 cov_p(features), summed over observations."""
     for part, p, f in _differences(seen, couplings, columns, clusters, powers):
         scale = part.ratio * np.sqrt(part.counts.sum(axis=1))
@@ -164,6 +169,7 @@ def row_scores(
     for part, p, f in _differences(seen, couplings, columns, clusters, powers):
         residual = part.ratio[:, None] * (part.counts - part.counts.sum(axis=1, keepdims=True) * p)
         each = np.einsum("na,nak->nk", residual[:, 1:].astype(np.float32), f)
+        assert part.row is not None
         start = np.flatnonzero(np.append(True, np.diff(part.row) != 0))
         scores[part.row[start]] += np.add.reduceat(each, start, axis=0)
     return scores[np.unique(seen.row)]
@@ -174,32 +180,33 @@ def fit_sparse(
 ) -> SparseFit:
     """Minimise the loss plus a penalty under which a coupling below `threshold` standard errors is zero.
 
-    The penalty is concave (MCP, Zhang 2010, as reweighted soft thresholds): couplings beyond twice the threshold do
-    not feel it. Each iteration is a step of Newton's method.
+    The penalty is concave (MCP, Zhang 2010, as reweighted soft thresholds): it does not act on couplings beyond twice
+    the threshold. Each iteration is a step of Newton's method.
     """
     clusters = problem.clusters
     n_seen = max(1.0, float(problem.observations.counts.sum(dtype=np.float64)))
     theta = np.zeros(clusters.n_clusters) if start is None else start.copy()
-    free, losses, converged = _first(clusters, theta), [], False
+    free, converged = _first(clusters, theta), False
+    losses: list[float] = []
     loss, gradient = problem.loss_and_gradient(theta)
     while not converged and len(losses) < max_iter:
-        path = _Path(problem, free, theta, loss, gradient)
+        newton = _Newton(problem, free, theta, loss, gradient)
         for _ in range(max_iter - len(losses)):
-            done = path.advance(threshold)
-            losses.append(path.loss / n_seen)
+            done = newton.advance(threshold)
+            losses.append(newton.loss / n_seen)
             if report(len(losses) - 1, losses[-1]) or done:
                 break
-        theta, loss, gradient = path.theta, path.loss, path.gradient
-        fresh = _supported(problem, path, threshold) if done else free[:0]
+        theta, loss, gradient = newton.theta, newton.loss, newton.gradient
+        fresh = _supported(problem, newton, threshold) if done else free[:0]
         converged = done and not len(fresh)
         if not done:
             break
         if len(fresh):
             free = np.union1d(free[(theta[free] != 0) | (clusters.order[free] <= 2)], fresh)
-    return _result(problem, path, losses, converged)
+    return _result(problem, newton, losses, converged)
 
 
-class _Path:
+class _Newton:
     """Newton's method on some of the couplings."""
 
     def __init__(self, problem: Problem, free: NDArray[np.intp], theta: Floats, loss: float, gradient: Floats):
@@ -222,7 +229,7 @@ class _Path:
             self.weight = _weights(x, information, sd, threshold)
             if np.abs(self.weight - weight).max(initial=0.0) < _SAME_WEIGHT:
                 break
-        change = self._go(x, threshold * sd * weight)
+        change = self._move_to(x, threshold * sd * weight)
         self.move = math.sqrt(max(0.0, float(change @ information @ change)))
         settled = self.move < _SMALL_MOVE
         if settled and self.variance is None:
@@ -237,8 +244,8 @@ class _Path:
         fisher = np.diag(self.information)
         return np.sqrt(fisher if self.variance is None else np.maximum(fisher, np.diag(self.variance)))
 
-    def _go(self, x: Floats, penalty: Floats) -> Floats:
-        """Move towards x, and less far while the penalised loss rises; return the change."""
+    def _move_to(self, x: Floats, penalty: Floats) -> Floats:
+        """Move to x, or halve the step until the penalised loss does not rise; return the change."""
         old, free = self.theta[self.free], self.free
         before = self.loss + penalty @ np.abs(old)
         for halving in range(30):
@@ -252,14 +259,14 @@ class _Path:
 
 
 def _first(clusters: Clusters, theta: Floats) -> NDArray[np.intp]:
-    """Return the couplings to begin with: all if they are few, else those of one and two sites."""
+    """Return the couplings to start with: all if they are few, else those of one and two sites."""
     if clusters.n_clusters <= _MAX_FREE:
         return np.arange(clusters.n_clusters)
     return np.flatnonzero((clusters.order <= 2) | (theta != 0))
 
 
 def _weights(x: Floats, information: Floats, sd: Floats, threshold: float) -> Floats:
-    """Return the share of the penalty that couplings feel: 1 at zero, 0 beyond `_FREE_FROM` thresholds."""
+    """Return the weight of the penalty of each coupling: 1 at zero, 0 beyond `_FREE_FROM` thresholds."""
     weight = np.ones(len(x))
     on = np.flatnonzero(x)
     if threshold == 0 or not len(on):
@@ -270,24 +277,24 @@ def _weights(x: Floats, information: Floats, sd: Floats, threshold: float) -> Fl
     return weight
 
 
-def _supported(problem: Problem, path: _Path, threshold: float) -> NDArray[np.intp]:
-    """Return couplings, outside those that were free, along which the gradient exceeds the threshold."""
+def _supported(problem: Problem, newton: _Newton, threshold: float) -> NDArray[np.intp]:
+    """Return the couplings that were not free and whose gradient exceeds the threshold."""
     clusters = problem.clusters
-    if len(path.free) == clusters.n_clusters:
-        return path.free[:0]
+    if len(newton.free) == clusters.n_clusters:
+        return newton.free[:0]
     n_products = np.bincount(clusters.of_product + 1, clusters.share, clusters.n_clusters + 1)[1:]
-    strength = np.abs(path.gradient) / np.sqrt(n_products)
-    strength[path.free] = 0
+    strength = np.abs(newton.gradient) / np.sqrt(n_products)
+    strength[newton.free] = 0
     first = np.argsort(-strength, kind="stable")[:_MAX_NEW]
-    fisher = np.diag(problem.information(path.theta, first))
-    sd = np.sqrt(np.maximum(fisher, np.diag(problem.variance(path.theta, first))))
-    return first[np.abs(path.gradient[first]) > threshold * sd * _ENTERS]
+    fisher = np.diag(problem.information(newton.theta, first))
+    sd = np.sqrt(np.maximum(fisher, np.diag(problem.variance(newton.theta, first))))
+    return first[np.abs(newton.gradient[first]) > threshold * sd * _ENTERS]
 
 
-def _result(problem: Problem, path: _Path, losses: list[float], converged: bool) -> SparseFit:
-    free, theta = path.free, path.theta
+def _result(problem: Problem, newton: _Newton, losses: list[float], converged: bool) -> SparseFit:
+    free, theta = newton.free, newton.theta
     information, variance = problem.information(theta, free), problem.variance(theta, free)
-    slope = path.gradient[free] - information @ theta[free]
+    slope = newton.gradient[free] - information @ theta[free]
     summary = Summary(free, slope, information, variance)
     on = np.flatnonzero(theta[free])
     bread = np.linalg.inv(information[np.ix_(on, on)])

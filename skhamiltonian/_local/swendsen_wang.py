@@ -1,25 +1,24 @@
-"""Clusters of the pair terms of a local energy, turned over by what the other terms say."""
+"""Cluster moves: pair terms of a local energy join sites, and the other terms accept or reject a flip."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._montecarlo.kernels import next_word
+from .._montecarlo.clusters import fill_words, find_roots
 from .._utils.compile import kernel
 from .energy import LocalEnergy, Windows
-from .kernels import Terms
+from .kernels import Lanes, Terms
 
 _ULP_53 = 2.0**-53
-_WEAKEST_PAIR = 0.1  # in units of the strongest: weaker ones are left to the rest
+_WEAKEST_PAIR = 0.1  # in units of the strongest: weaker pair terms belong to the rest
 
 
-@dataclass(frozen=True)
-class PairTerms:
+class PairTerms(NamedTuple):
     """H = sum_k strength_k sigma_a sigma_b over bonds (a, b) + sum over windows of the table `rest`; sigma = +-1."""
 
     bonds: NDArray[np.int32]  # (n_bonds, 2)
@@ -28,7 +27,7 @@ class PairTerms:
 
     @property
     def compete(self) -> bool:
-        """Whether there is no state that satisfies all bonds."""
+        """Whether no state satisfies all bonds."""
         return not satisfiable(self.bonds, self.strength)
 
 
@@ -60,7 +59,7 @@ def pair_terms(energy: LocalEnergy, sites: NDArray[np.int32]) -> PairTerms:
 
 @kernel
 def satisfiable(bonds: NDArray[np.int32], strength: NDArray[np.float64]) -> bool:
-    """Whether some state satisfies all bonds, strength sigma_a sigma_b < 0: spins are joined with relative signs."""
+    """Whether some state satisfies all bonds, strength sigma_a sigma_b < 0; clusters are built with relative signs."""
     n_sites = bonds.max() + 1 if len(bonds) else 0
     parent, sign = np.arange(n_sites), np.ones(n_sites, np.int8)
     for k in range(len(bonds)):
@@ -76,43 +75,51 @@ def satisfiable(bonds: NDArray[np.int32], strength: NDArray[np.float64]) -> bool
     return True
 
 
+class Touched(NamedTuple):
+    """Memory for the windows that hold a site of one cluster."""
+
+    window: NDArray[np.int32]  # (n_windows + 1,) their numbers
+    step: NDArray[np.int32]  # (n_windows,) change of the number of the pattern by a flip; 0 between two clusters
+
+
 @kernel
 def cluster_sweeps(
-    codes: NDArray[np.int8],
-    number: NDArray[np.int32],
+    rows: Lanes,
     n_sweeps: int,
     windows: Windows,
-    bonds: NDArray[np.int32],
-    strength: NDArray[np.float64],
-    rest: Terms,
+    pairs: PairTerms,
+    site_energy: NDArray[np.float64],
     beta: float,
     streams: NDArray[np.uint64],
 ) -> None:
-    """Make `n_sweeps` cluster updates of every row of codes, (n_chains, n_sites).
+    """Make `n_sweeps` cluster updates of every row of codes, (n_chains, n_sites), and numbers (n_chains, n_windows).
 
-    A satisfied bond joins its spins with probability 1 - exp(-2 |J| / T). Given the bonds, the law of the signs of the
-    clusters is that of the rest of the energy, so each cluster in turn is turned over with probability
-    1 / (1 + exp(dH_rest / T)): with no rest these are the moves of Swendsen and Wang (Phys. Rev. Lett. 58, 86, 1987).
-    Only windows that hold sites of the cluster are looked at. `number` has the patterns, (n_chains, n_windows).
+    A satisfied bond joins its spins with probability 1 - exp(-2 |J| / T). Given the bonds, the signs of the clusters
+    have the probability exp(-H_rest / T). Each cluster in turn is flipped with probability 1 / (1 + exp(dH_rest / T)).
+    Without a rest these are the moves of Swendsen and Wang (Phys. Rev. Lett. 58, 86, 1987).
     """
-    n_sites, n_bonds, n_streams = codes.shape[1], len(bonds), streams.shape[1]
+    bonds, strength, rest = pairs.bonds, pairs.strength, Terms(pairs.rest, site_energy)
+    n_sites, n_bonds, n_streams = rows.codes.shape[1], len(bonds), streams.shape[1]
+    n_windows = rows.number.shape[1]
     joins = -np.expm1(-2.0 * np.abs(strength) * beta)
     words = np.empty((n_bonds + n_sites + n_streams - 1) // n_streams * n_streams, np.uint64)
     joined, parent = np.empty(n_bonds + 1, np.int32), np.empty(n_sites, np.int32)
     first, member = np.empty(n_sites + 1, np.int32), np.empty(n_sites, np.int32)
-    step, touched = np.zeros(number.shape[1], np.int32), np.empty(number.shape[1] + 1, np.int32)
-    for chain in range(len(codes)):
+    touched = Touched(np.empty(n_windows + 1, np.int32), np.zeros(n_windows, np.int32))
+    for chain in range(len(rows.codes)):
+        codes, number = rows.codes[chain], rows.number[chain]
         for _ in range(n_sweeps):
-            for start in range(0, len(words), n_streams):
-                for j in range(n_streams):
-                    words[start + j] = next_word(streams, j)
-            n_joined = _join(joined, codes[chain], bonds, strength, joins, words)
-            _clusters(parent, first, member, bonds, joined[:n_joined])
+            fill_words(words, streams)
+            n_joined = _join(joined, codes, bonds, strength, joins, words)
+            find_roots(parent, bonds, joined[:n_joined])
+            _sort_by_root(parent, first, member)
             for root in range(n_sites):
                 if first[root + 1] > first[root]:
-                    u = np.float64(np.int64(words[n_bonds + root] >> np.uint64(11))) * _ULP_53
                     sites = member[first[root] : first[root + 1]]
-                    _turn_over(sites, u, codes[chain], number[chain], step, touched, windows, rest, beta)
+                    n_touched, x = _rest_change(sites, codes, number, touched, windows, rest)
+                    u = np.float64(np.int64(words[n_bonds + root] >> np.uint64(11))) * _ULP_53
+                    flips = u * (1.0 + math.exp(min(x * beta, 700.0))) < 1.0
+                    _flip(flips, sites, codes, number, touched, n_touched)
 
 
 @kernel
@@ -124,9 +131,9 @@ def _join(
     joins: NDArray[np.float64],
     words: NDArray[np.uint64],
 ) -> int:
-    """Write the bonds that join their spins into `joined` and return how many they are."""
+    """Write the bonds that join their spins into `joined` and return their number."""
     n_joined = 0
-    for k in range(len(bonds)):  # a list without branches: they would be mispredicted
+    for k in range(len(bonds)):  # without branches, which would be mispredicted
         joined[n_joined] = k
         equal = codes[bonds[k, 0]] == codes[bonds[k, 1]]
         satisfied = equal == (strength[k] < 0.0)
@@ -135,25 +142,13 @@ def _join(
 
 
 @kernel
-def _clusters(
-    parent: NDArray[np.int32],
-    first: NDArray[np.int32],
-    member: NDArray[np.int32],
-    bonds: NDArray[np.int32],
-    joined: NDArray[np.int32],
-) -> None:
-    """Sort the sites by cluster: those of the cluster of root r are member[first[r]:first[r + 1]]."""
+def _sort_by_root(parent: NDArray[np.int32], first: NDArray[np.int32], member: NDArray[np.int32]) -> None:
+    """Sort the sites by cluster: the cluster of root r has the sites member[first[r]:first[r + 1]]."""
     n_sites = len(parent)
-    for i in range(n_sites):
-        parent[i] = i
-    for k in joined:
-        a, b = _root(parent, bonds[k, 0]), _root(parent, bonds[k, 1])
-        parent[max(a, b)] = min(a, b)
     first[:] = 0
-    for i in range(n_sites):  # parents come first, so theirs is a root already
-        parent[i] = parent[parent[i]]
+    for i in range(n_sites):
         first[parent[i]] += 1
-    for i in range(n_sites):  # the end of each cluster, moved to its start by its members
+    for i in range(n_sites):  # the end of each cluster; the loop below moves it to the start
         first[i + 1] += first[i]
     for i in range(n_sites - 1, -1, -1):
         first[parent[i]] -= 1
@@ -161,41 +156,43 @@ def _clusters(
 
 
 @kernel
-def _root(parent: NDArray[np.int32], i: int) -> int:
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
-
-
-@kernel
-def _turn_over(
+def _rest_change(
     sites: NDArray[np.int32],
-    u: float,
     codes: NDArray[np.int8],
     number: NDArray[np.int32],
-    step: NDArray[np.int32],
-    touched: NDArray[np.int32],
+    touched: Touched,
     windows: Windows,
     rest: Terms,
-    beta: float,
-) -> None:
-    """Turn the sites over if u < 1 / (1 + exp(dH_rest / T)); `step` is 0 before and after."""
+) -> tuple[int, float]:
+    """Write the windows that hold one of the sites into `touched`; return their number and dH_rest by a flip."""
+    window, step = touched.window, touched.step
     x, n_touched = 0.0, 0
     for i in sites:
         sign = 1 - 2 * codes[i]
         x += sign * (rest.site_energy[1] - rest.site_energy[0])
         for entry in range(windows.start[i], windows.start[i + 1]):
             w = windows.window[entry]
-            touched[n_touched] = w
+            window[n_touched] = w
             n_touched += step[w] == 0  # weights are different powers of 2, so no sum of them is 0
             step[w] += sign * windows.weight[entry]
-    for w in touched[:n_touched]:
+    for w in window[:n_touched]:
         x += rest.table[number[w] + step[w]] - rest.table[number[w]]
-    turns = u * (1.0 + math.exp(min(x * beta, 700.0))) < 1.0
-    for w in touched[:n_touched]:
-        number[w] += step[w] * turns
-        step[w] = 0
-    if turns:
+    return n_touched, x
+
+
+@kernel
+def _flip(
+    flips: bool,
+    sites: NDArray[np.int32],
+    codes: NDArray[np.int8],
+    number: NDArray[np.int32],
+    touched: Touched,
+    n_touched: int,
+) -> None:
+    """Flip the sites, and change their windows, if `flips`; set all steps to 0."""
+    for w in touched.window[:n_touched]:
+        number[w] += touched.step[w] * flips
+        touched.step[w] = 0
+    if flips:
         for i in sites:
             codes[i] = 1 - codes[i]

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from .energy import LocalEnergy, Windows, energies, windows_of
 from .kernels import Terms
 
-_MOST_PATTERNS = 4096  # states of a unit cell that are looked at
+_MOST_PATTERNS = 4096  # states of a unit cell: larger cells are left out
 _LONGEST_PERIOD = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class LocalSystem:
-    """H(s) = sum over windows of g - field * sum_i s_i on a lattice, s_i being the state of site i."""
+    """H(s) = sum over windows of g - field * sum_i s_i on a lattice, with s_i the state of site i."""
 
     energy: LocalEnergy
     lattice_shape: tuple[int, ...]
@@ -33,7 +33,7 @@ class LocalSystem:
 
     @property
     def site_energy(self) -> NDArray[np.float64]:
-        """What a site adds to H by itself in each state."""
+        """The energy of a single site in each state, by the field."""
         return -self.field * np.asarray(self.energy.states, dtype=float) if self.field else np.zeros(self.n_states)
 
     @property
@@ -47,7 +47,7 @@ class LocalSystem:
 
     @property
     def is_even(self) -> bool:
-        """Whether H stays the same if all of two states +-s are turned over."""
+        """Whether H(-s) = H(s), for two states +-s."""
         if self.n_states != 2 or self.field or self.energy.states[0] != -self.energy.states[1]:
             return False
         if (g := self.energy.table) is not None:
@@ -83,7 +83,7 @@ class OrderedStates(NamedTuple):
 def ordered_states(system: LocalSystem, n_most: int = 64) -> OrderedStates:
     """Return the `n_most` states of lowest energy whose periods fit into the lattice and are at most 4 along each axis.
 
-    All states of a unit cell are looked at, as far as there are no more than 4096.
+    Unit cells with more than 4096 states are left out.
     """
     lengths = [
         [p for p in range(1, _LONGEST_PERIOD + 1) if p == 1 or (length % p == 0 if wraps else 2 * p <= length)]
@@ -113,7 +113,7 @@ def _primitive_cells(shape: tuple[int, ...], n_states: int) -> NDArray[np.int8]:
 
 
 def _energies_of_cells(cells: NDArray[np.int8], system: LocalSystem) -> NDArray[np.float64]:
-    """Return H of the lattice filled with each cell; a periodic axis needs one period only."""
+    """Return H of the lattice filled with each cell; one period is enough along periodic axes."""
     axes = list(zip(system.lattice_shape, system.periodic, cells.shape[1:], strict=True))
     shape = tuple(period if wraps else length for length, wraps, period in axes)
     repeats = [1 if wraps else -(-length // period) for length, wraps, period in axes]

@@ -1,4 +1,4 @@
-"""Training of a network on windows by pseudo-likelihood: the only file of this room that imports torch."""
+"""Training of a network on windows by pseudo-likelihood; only this file of the room imports torch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from .network import WindowNetwork, inputs, n_inputs
 from .windows import Neighbourhoods, WindowGeometry
 
-Image = Callable[[np.random.Generator], tuple[NDArray[np.intp], bool]]
+Symmetry = Callable[[np.random.Generator], tuple[NDArray[np.intp], bool]]
 
 
 class DivergedError(ArithmeticError):
@@ -23,26 +24,26 @@ class DivergedError(ArithmeticError):
 
 @dataclass
 class History:
-    """What training did, epoch by epoch."""
+    """The results of the epochs of a training."""
 
     loss: list[float] = field(default_factory=list)
     validation: list[float] = field(default_factory=list)
     stopped: str = ""
-    """Where the loss became NaN or infinite, empty if it did not."""
+    """The epoch and learning rate at which the loss became NaN or infinite; empty if it did not."""
 
 
 @dataclass(frozen=True)
 class Course:
-    """The length and the pace of training."""
+    """The length and the speed of training."""
 
     batch_size: int
     learning_rate: float
     max_iter: int
-    sparsity: float  # pull of each weight towards zero in learning rates an update
+    sparsity: float  # decrease of each weight in an update, in learning rates
 
 
 class WindowModule(torch.nn.Module):
-    """The trainable twin of `WindowNetwork`, of one image of a window."""
+    """The function of `WindowNetwork` for one copy of a window, with trainable weights."""
 
     def __init__(self, geometry: WindowGeometry, hidden: Sequence[int], seed: int):
         super().__init__()
@@ -62,7 +63,7 @@ class WindowModule(torch.nn.Module):
         return out + torch.addmm(self.biases[-1], x, self.weights[-1])[:, 0]
 
     def loss(self, sites: Neighbourhoods) -> torch.Tensor:
-        """Return the sum of -log p(site | rest), weighted."""
+        """Return the weighted sum of -log p(site | rest)."""
         windows = np.repeat(sites.codes[:, None], self.n_states, axis=1)
         windows[:, :, 0] = np.arange(self.n_states)
         x = torch.from_numpy(
@@ -74,22 +75,24 @@ class WindowModule(torch.nn.Module):
         return -(own * torch.from_numpy(sites.weight)).sum()
 
     def shrink(self, threshold: float) -> None:
-        """Move every weight by `threshold` towards zero, and not beyond."""
+        """Move every weight by `threshold` towards zero, at most to zero."""
         with torch.no_grad():
             for weight in [*self.weights, self.site_coef, self.pair_coef]:
                 weight.sub_(weight.clamp(-threshold, threshold))
 
-    def arrays(self) -> tuple[list[NDArray], list[NDArray], NDArray, NDArray]:
+    def arrays(self) -> tuple[list[NDArray[Any]], list[NDArray[Any]], NDArray[Any], NDArray[Any]]:
         """Return copies of weights, biases, and the coefficients of sites and pairs."""
         weights, biases = ([_array(p) for p in each] for each in (self.weights, self.biases))
         return weights, biases, _array(self.site_coef), _array(self.pair_coef)
 
     def load(self, network: WindowNetwork) -> None:
-        """Take over the weights of a network of the same shape."""
+        """Copy the weights of a network of the same shape."""
         ours = [*self.weights, *self.biases, self.site_coef, self.pair_coef]
         theirs = [*network.weights, *network.biases, network.site_coef, network.pair_coef]
         if [tuple(p.shape) for p in ours] != [array.shape for array in theirs]:
-            raise ValueError("training can't go on with other states, window_shape or hidden_layer_sizes than before")
+            raise ValueError(
+                "training cannot continue with other states, window_shape or hidden_layer_sizes than before"
+            )
         with torch.no_grad():
             for parameter, array in zip(ours, theirs, strict=True):
                 parameter.copy_(torch.from_numpy(array))
@@ -105,7 +108,7 @@ def _zeros(*shape: int) -> torch.nn.Parameter:
     return torch.nn.Parameter(torch.zeros(shape, dtype=torch.float32, device="cpu"))
 
 
-def _array(parameter: torch.Tensor) -> NDArray:
+def _array(parameter: torch.Tensor) -> NDArray[Any]:
     return parameter.detach().numpy().copy()
 
 
@@ -114,15 +117,15 @@ def train(
     module: WindowModule,
     sites: Neighbourhoods,
     held_out: Neighbourhoods,
-    image: Image,
+    symmetry: Symmetry,
     course: Course,
     report: Callable[[int, float], bool],
     rng: np.random.Generator,
-) -> tuple[tuple, History]:
-    """Minimise the -log pseudo-likelihood by Adam with a soft threshold, under a one-cycle learning rate.
+) -> tuple[tuple[Any, ...], History]:
+    """Minimise the -log pseudo-likelihood by Adam with a soft threshold and a one-cycle learning rate.
 
-    Each minibatch is seen through a random image under the symmetries. Return the arrays of the last epoch, or of the
-    one with the best likelihood of the sites held out.
+    Each minibatch is replaced by a random symmetric copy. Return the arrays of the last epoch, or of the epoch with the
+    best likelihood of the sites held out.
     """
     n_batches = math.ceil(len(sites) / course.batch_size)
     total_steps = max(2, course.max_iter * n_batches) + 1
@@ -134,12 +137,12 @@ def train(
     for epoch in range(course.max_iter):
         total = 0.0
         for batch in np.array_split(rng.permutation(len(sites)), n_batches):
-            part = _seen_through(sites.part(batch), image(rng), module.n_states)
+            part = _copy_of(sites.part(batch), symmetry(rng), module.n_states)
             loss = module.loss(part)
             optimizer.zero_grad()
             (loss / float(part.weight.sum())).backward()
             optimizer.step()
-            module.shrink(course.sparsity * schedule.get_last_lr()[0])
+            module.shrink(course.sparsity * float(schedule.get_last_lr()[0]))
             schedule.step()
             total += loss.item()
             if not math.isfinite(total):
@@ -159,8 +162,8 @@ def train(
     return best, history
 
 
-def _seen_through(sites: Neighbourhoods, image: tuple[NDArray[np.intp], bool], n_states: int) -> Neighbourhoods:
-    permutation, flipped = image
+def _copy_of(sites: Neighbourhoods, element: tuple[NDArray[np.intp], bool], n_states: int) -> Neighbourhoods:
+    permutation, flipped = element
     codes = sites.codes[:, permutation]
     return Neighbourhoods(n_states - 1 - codes if flipped else codes, sites.ratio, sites.weight, sites.row)
 

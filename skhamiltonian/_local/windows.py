@@ -1,4 +1,4 @@
-"""What inner sites and the windows round them show: the observations of a pseudo-likelihood."""
+"""Inner sites and the windows round them: the observations of a pseudo-likelihood."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Offset = tuple[int, ...]
 Codes = NDArray[np.int8]
-# Largest number of temperatures for which equal neighbourhoods are counted together.
+# Largest number of temperatures with which equal neighbourhoods are counted together.
 _MAX_LEVELS = 64
 _MAX_KEY = 2**63
 _MERGE_AT, _UNPACKED = 2**22, 2**18
@@ -20,7 +21,7 @@ _MERGE_AT, _UNPACKED = 2**22, 2**18
 
 @dataclass(frozen=True)
 class WindowGeometry:
-    """Which windows hold a site, and which sites these windows hold."""
+    """The windows that hold a site, and the sites of these windows."""
 
     window_shape: tuple[int, ...]
     n_states: int
@@ -28,7 +29,7 @@ class WindowGeometry:
 
     @property
     def powers(self) -> NDArray[np.int64]:
-        """What a step of a site's code adds to the number of the window's pattern, for every place in the window."""
+        """The increase of a pattern's number by one step of the code, for each place of the window."""
         return self.n_states ** np.arange(math.prod(self.window_shape))
 
     @property
@@ -48,17 +49,17 @@ class WindowGeometry:
         return [(0,) * len(self.window_shape), *self.neighbours]
 
     def window_places(self) -> NDArray[np.intp]:
-        """Return where the sites of each window that holds a site are in its neighbourhood, (n_windows, n)."""
+        """Return, for each window that holds a site, the places of its sites in the neighbourhood, (n_windows, n)."""
         number = {offset: k for k, offset in enumerate(self.neighbourhood)}
         steps = [[tuple(np.subtract(place, own).tolist()) for place in self.places] for own in self.places]
         return np.array([[number[step] for step in window] for window in steps])
 
     def inner_shape(self, lattice_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of the block of sites all of whose windows lie inside."""
+        """Return the shape of the block of inner sites, whose windows all lie inside."""
         axes = zip(lattice_shape, self.window_shape, self.periodic, strict=True)
         return tuple(length if wraps else length - 2 * (width - 1) for length, width, wraps in axes)
 
-    def seen_at(self, values: NDArray, offset: Offset) -> NDArray:
+    def seen_at(self, values: NDArray[Any], offset: Offset) -> NDArray[Any]:
         """Return, for every inner site of arrays (n, *lattice_shape), the value at an offset from it."""
         axes = list(zip(values.shape[1:], self.window_shape, self.periodic, offset, strict=True))
         inside = [
@@ -69,9 +70,9 @@ class WindowGeometry:
         inner = values[(slice(None), *inside)]
         return np.roll(inner, back, range(1, values.ndim)) if any(back) else inner
 
-    def bases(self, at: Callable[[Offset], NDArray], n_sites: int, dtype: type = np.uint16) -> NDArray:
+    def bases(self, at: Callable[[Offset], NDArray[Any]], n_sites: int, dtype: type = np.uint16) -> NDArray[Any]:
         """Return the patterns of the windows round each site, the site itself with code 0, (n_sites, n_windows)."""
-        out = np.zeros((n_sites, len(self.places)), dtype)
+        out: NDArray[Any] = np.zeros((n_sites, len(self.places)), dtype)
         for window, own in enumerate(self.places):
             for power, place in zip(self.powers.tolist(), self.places, strict=True):
                 if place != own:
@@ -81,12 +82,12 @@ class WindowGeometry:
 
 @dataclass(frozen=True)
 class Observations:
-    """Inner sites: the windows round them, how often each state was seen there, and T0/T."""
+    """Inner sites: the windows round them, how often each state occurred there, and T0/T."""
 
     bases: NDArray[np.uint16]  # (n, n_windows) patterns with code 0 at the site
     counts: NDArray[np.float32]  # (n, K)
     ratio: NDArray[np.float32]  # (n,) or (1,)
-    row: NDArray[np.int32] | None = None  # (n,) where each comes from; None: from many
+    row: NDArray[np.int32] | None = None  # (n,) the row or tile of each; None: counted over all rows
 
     def __len__(self) -> int:
         return len(self.bases)
@@ -98,7 +99,7 @@ class Observations:
 
 @dataclass(frozen=True)
 class Rows:
-    """Configurations as codes (n, *lattice_shape), with what is known about each row."""
+    """Configurations as codes (n, *lattice_shape), with temperature, weight and mask of each row."""
 
     codes: Codes
     ratio: NDArray[np.float64]  # (n,) T0/T
@@ -112,9 +113,9 @@ class Rows:
 def each_site(
     rows: Rows, geometry: WindowGeometry, first_row: int = 0, tile: NDArray[np.int64] | None = None
 ) -> Observations:
-    """Return one observation for each inner site all of whose neighbours are measured.
+    """Return one observation for each inner site whose neighbours are all measured.
 
-    With `tile`, a number for each inner site, the tiles of a row count as rows.
+    If `tile` has a number for each inner site, the tiles of a row count as rows.
     """
     shape = (len(rows.codes), *geometry.inner_shape(rows.codes.shape[1:]))
     good = _complete(rows, geometry, shape)
@@ -133,10 +134,10 @@ def each_site(
     return Observations(bases, counts, rows.ratio[row].astype(np.float32), block.astype(np.int32))
 
 
-def tiles(inner_shape: tuple[int, ...], n_wanted: int, least: tuple[int, ...]) -> NDArray[np.int64]:
-    """Return the number of a tile for each inner site: about `n_wanted` tiles, if none gets shorter than `least`."""
+def tiles(inner_shape: tuple[int, ...], n_tiles: int, least: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return the number of the tile of each inner site: about `n_tiles` tiles, fewer if they would be too short."""
     n_parts = [1] * len(inner_shape)
-    while math.prod(n_parts) < n_wanted:
+    while math.prod(n_parts) < n_tiles:
         sizes = [n / p / w for n, p, w in zip(inner_shape, n_parts, least, strict=True)]
         axis = int(np.argmax(sizes))
         if sizes[axis] < 2:
@@ -148,7 +149,7 @@ def tiles(inner_shape: tuple[int, ...], n_wanted: int, least: tuple[int, ...]) -
 
 @dataclass(frozen=True)
 class Neighbourhoods:
-    """Inner sites with all that their windows hold, for energies without a table."""
+    """Inner sites with all sites of their windows, for energies without a table."""
 
     codes: Codes  # (n, 1 + n_neighbours), the site itself first
     ratio: NDArray[np.float32]  # (n,) T0/T
@@ -163,7 +164,7 @@ class Neighbourhoods:
 
 
 def neighbourhoods(rows: Rows, geometry: WindowGeometry, first_row: int = 0) -> Neighbourhoods:
-    """Return the inner sites all of whose neighbours are measured, each with its neighbours."""
+    """Return the inner sites whose neighbours are all measured, each with its neighbours."""
     shape = (len(rows.codes), *geometry.inner_shape(rows.codes.shape[1:]))
     good = _complete(rows, geometry, shape)
     at = _flat(rows.codes, geometry, good)
@@ -174,7 +175,7 @@ def neighbourhoods(rows: Rows, geometry: WindowGeometry, first_row: int = 0) -> 
 
 
 def _complete(rows: Rows, geometry: WindowGeometry, shape: tuple[int, ...]) -> slice | NDArray[np.intp]:
-    """Return which inner sites have all neighbours measured and a weight."""
+    """Return the inner sites that have a weight and whose neighbours are all measured."""
     if rows.measured is None and rows.weight.all():
         return slice(None)
     good = np.broadcast_to((rows.weight != 0).reshape(-1, *[1] * (len(shape) - 1)), shape).copy()
@@ -184,15 +185,15 @@ def _complete(rows: Rows, geometry: WindowGeometry, shape: tuple[int, ...]) -> s
     return np.flatnonzero(good)
 
 
-def _flat(codes: Codes, geometry: WindowGeometry, good: slice | NDArray[np.intp]) -> Callable[[Offset], NDArray]:
+def _flat(codes: Codes, geometry: WindowGeometry, good: slice | NDArray[np.intp]) -> Callable[[Offset], NDArray[Any]]:
     return lambda offset: geometry.seen_at(codes, offset).ravel()[good]
 
 
 def counted(parts: Iterable[Rows], geometry: WindowGeometry, ratios: NDArray[np.float64]) -> Observations:
-    """Return the inner sites of all parts, equal neighbourhoods at equal temperature counted together.
+    """Return the inner sites of all parts; equal neighbourhoods at equal temperature are counted together.
 
-    `ratios` are the distinct values of T0/T. Where neighbourhoods are too large to have a number, or temperatures too
-    many, sites remain apart.
+    `ratios` are the distinct values of T0/T. If neighbourhoods are too large to be numbered, or temperatures are too
+    many, sites are not counted together.
     """
     neighbours = geometry.neighbours
     n_keys = geometry.n_states ** (len(neighbours) + 1) * len(ratios)
@@ -220,11 +221,11 @@ def _joined(parts: list[Observations]) -> Observations:
 
 def _keys(
     rows: Rows, geometry: WindowGeometry, ratios: NDArray[np.float64], dtype: type
-) -> tuple[NDArray, NDArray[np.float64] | None]:
-    """Return a number for each inner site, its state the last digit, before it its neighbours and temperature."""
+) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
+    """Return a number for each inner site, with its state as the lowest digit, then its neighbours and temperature."""
     shape = (len(rows.codes), *geometry.inner_shape(rows.codes.shape[1:]))
     offsets = geometry.neighbourhood
-    key = np.zeros(shape, dtype)
+    key: NDArray[Any] = np.zeros(shape, dtype)
     for power, offset in enumerate(offsets):
         key += geometry.seen_at(rows.codes, offset).astype(dtype) * dtype(geometry.n_states**power)
     level = np.searchsorted(ratios, rows.ratio).astype(dtype) * dtype(geometry.n_states ** len(offsets))
@@ -236,7 +237,7 @@ def _keys(
     return key.ravel()[good], np.repeat(rows.weight, math.prod(shape[1:]))[good]
 
 
-def _distinct(key: NDArray, weight: NDArray[np.float64] | None) -> tuple[NDArray, NDArray[np.float64]]:
+def _distinct(key: NDArray[Any], weight: NDArray[np.float64] | None) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Return the distinct keys, ascending, and the sum of the weights of each."""
     if weight is None:
         key, count = np.unique(key, return_counts=True)
@@ -248,7 +249,7 @@ def _distinct(key: NDArray, weight: NDArray[np.float64] | None) -> tuple[NDArray
 
 
 def _unpacked(
-    key: NDArray, count: NDArray[np.float64], geometry: WindowGeometry, ratios: NDArray[np.float64]
+    key: NDArray[Any], count: NDArray[np.float64], geometry: WindowGeometry, ratios: NDArray[np.float64]
 ) -> Observations:
     n_states = geometry.n_states
     surroundings, own = np.divmod(key, key.dtype.type(n_states))
@@ -264,7 +265,7 @@ def _unpacked(
     return Observations(bases, counts.reshape(-1, n_states).astype(np.float32), ratio.astype(np.float32))
 
 
-def _bases(surroundings: NDArray, geometry: WindowGeometry) -> NDArray[np.uint16]:
+def _bases(surroundings: NDArray[Any], geometry: WindowGeometry) -> NDArray[np.uint16]:
     digits, rest = {}, surroundings
     for offset in geometry.neighbours:
         rest, digit = np.divmod(rest, rest.dtype.type(geometry.n_states))

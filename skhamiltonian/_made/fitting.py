@@ -9,7 +9,7 @@ from scipy.linalg import solve_triangular
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import gen_batches
 
-from .._lattice.symmetry import images, symmetry_sampler
+from .._lattice.symmetry import symmetric_copies, symmetry_sampler
 from .._utils.alphabet import encode, encode_states
 from .._utils.checks import check_ordering
 from .._utils.mapped import release_pages
@@ -112,7 +112,7 @@ def _calibration_rows(network, rows, rng):
 
     def choose(part, n):
         chosen = np.sort(rng.choice(part, min(len(part), n), replace=False))
-        codes = images(rows.take(chosen), network.n_states, rows.symmetry, rng, group=64)
+        codes = symmetric_copies(rows.take(chosen), network.n_states, rows.symmetry, rng, group=64)
         return codes, score_codes(network, codes)
 
     unseen, unseen_log_p = choose(rows.held_out, n_max // 2)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .._lattice.symmetry import SYMMETRIES, order
+from .._lattice.symmetry import SYMMETRIES, group_size
 from .._utils.checks import (
     check_choice,
     check_flag,
@@ -129,7 +129,7 @@ def make_plan(p, n_samples, n_sites, states, n_iter=0):
         activation=p["activation"],
         skip_connections=bool(p["skip_connections"]),
         whiten=whiten,
-        schedule=_schedule(p, n_samples, n_sites, order(shape, names), hidden, n_iter),
+        schedule=_schedule(p, n_samples, n_sites, group_size(shape, names), hidden, n_iter),
         validation_fraction=p["validation_fraction"],
         calibrate=bool(p["calibrate"]),
         order_parameter=check_order_parameter(p["order_parameter"], n_sites),

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy, linear, logsigmoid
 
-from .._lattice.symmetry import Symmetry, images
+from .._lattice.symmetry import Symmetry, symmetric_copies
 from .network import Array, Codes, Network, channels, encode_ordered, layer_masks, skip_mask
 from .parameters import Schedule
 
@@ -235,7 +235,7 @@ class TrainingRows:
 
     def minibatch(self, rows: NDArray[np.intp], n_states: int, rng: np.random.Generator, batch_size: int) -> Codes:
         """Return the codes of some rows in drawing order, all seen through one random symmetry."""
-        return images(self.take(rows), n_states, self.symmetry, rng, batch_size)[:, self.ordering]
+        return symmetric_copies(self.take(rows), n_states, self.symmetry, rng, batch_size)[:, self.ordering]
 
 
 def train(

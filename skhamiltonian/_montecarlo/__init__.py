@@ -1,1 +1,1 @@
-"""What all samplers share."""
+"""Code that all samplers share: the base class, chains, trial runs and statistics."""

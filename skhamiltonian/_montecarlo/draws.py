@@ -1,4 +1,4 @@
-"""What a sampler returns for one temperature, and an average with its error."""
+"""The result of a sampler for one temperature, and an average with its error."""
 
 from __future__ import annotations
 
@@ -31,31 +31,32 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class Draws:
-    r"""What a sampler returns for one temperature: configurations, their energies and weights, and diagnostics.
+    r"""The result of a sampler for one temperature: configurations, their energies and weights, and diagnostics.
 
-    Chains, along the first axis, are statistically independent of each other: independent starts, or independent
-    populations of weighted draws. Draws inside a chain may be correlated, or share ancestors.
+    Chains, along the first axis, are statistically independent of each other: they have independent starts, or are
+    independent populations of weighted draws. Draws of one chain may be correlated.
 
     Parameters
     ----------
     configurations : ndarray of shape (n_chains, n_draws, n_sites)
         States of all sites.
     energy : ndarray of shape (n_chains, n_draws), default=None
-        Total energy of each configuration, that of an external field included. None if it is unknown.
+        Total energy of each configuration, including the energy in an external field. None if it is unknown.
     log_weight : ndarray of shape (n_chains, n_draws), default=None
-        Logarithm of the weight of each configuration, up to a constant. None if all weigh the same.
+        Logarithm of the weight of each configuration, up to a constant. None if all weights are equal.
     log_partition : ndarray of shape (n_chains,), default=None
         Independent estimates of :math:`\ln \sum_s e^{-H(s)/T}`, one per chain. None if it is unknown.
     acceptance : float, default=nan
         Share of the proposals that were accepted.
     frozen : bool, default=False
-        Whether the chains hardly move away from their start.
+        Whether the chains are stuck near their start.
     method : str, default=""
         How the configurations were drawn.
     autocorrelation_time : float, default=nan
-        Integrated autocorrelation time of the slowest of energy, magnetization and overlap, in sweeps (1: none).
+        Integrated autocorrelation time of the slowest of energy, magnetization and overlap, in sweeps; 1 if draws are
+        independent.
     effective_sample_size : float, default=nan
-        Number of independent configurations that the draws are worth.
+        Number of independent configurations with the same information as the draws.
 
     Examples
     --------
@@ -77,8 +78,8 @@ class Draws:
 
 
 def with_error(value: float, error: float) -> str:
-    """Return `value` with its error in units of the last digit, 0.6713(23); without one where it has none."""
-    if not (1e-9 * abs(value) < error < math.inf):  # none, or nothing but rounding
+    """Return `value` with its error in units of the last digit, such as 0.6713(23); without error if it has none."""
+    if not (1e-9 * abs(value) < error < math.inf):  # unknown, or only rounding
         return f"{value:.5g}"
     decimals = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{decimals}f}({error * 10**decimals:.0f})"

@@ -1,4 +1,4 @@
-"""Random words and exchanges of replicas, which all kernels share."""
+"""Random words and exchanges of replicas, for the kernels of all samplers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _ULP_53 = 2.0**-53
 def new_streams(seed: np.random.SeedSequence, n_streams: int) -> NDArray[np.uint64]:
     """Return the states, (4, n_streams), of that many independent SFC64 generators.
 
-    Generators side by side give their words with vector instructions. SFC64 (C. Doty-Humphrey, PractRand) mixes by
-    addition, so its single bits obey no linear recurrence, as those of shift registers do.
+    Vector instructions advance many generators at once. SFC64 (C. Doty-Humphrey, PractRand) mixes by addition; unlike
+    the bits of a shift register, its single bits obey no linear recurrence.
     """
     return seed.generate_state(4 * n_streams, np.uint64).astype(np.uint64).reshape(4, n_streams)
 
@@ -39,10 +39,10 @@ def exchange(
     first: int,
     streams: NDArray[np.uint64],
 ) -> None:
-    """Let replicas on the rungs (first, first + 1), (first + 2, first + 3), ... of each chain change places.
+    """Exchange replicas on the rungs (first, first + 1), (first + 2, first + 3), ... of each chain.
 
-    They do with probability min(1, exp((beta - beta') (E - E'))) (Hukushima and Nemoto, J. Phys. Soc. Jpn. 65, 1604,
-    1996).
+    An exchange has the probability min(1, exp((beta - beta') (E - E'))) (Hukushima and Nemoto, J. Phys. Soc. Jpn. 65,
+    1604, 1996).
     """
     n_chains, n_rungs = column.shape
     for chain in range(n_chains):

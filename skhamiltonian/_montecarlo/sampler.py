@@ -1,13 +1,15 @@
-"""The one door to all samplers: `sample` for people, `draws` for measurements."""
+"""ThermalSampler, the base of all samplers: `sample` returns rows, `draws` also energies, weights and diagnostics."""
 
 from __future__ import annotations
 
 import math
 import numbers
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._utils.checks import check_choice, check_field, check_integer, check_temperature, seed_sequence
 from .._utils.memory import check_memory
@@ -15,14 +17,14 @@ from .._utils.warn import warn
 from .draws import Draws
 from .statistics import normalised_weights
 
-_FAR_ABOVE = 20  # times the sampler's own temperature: rather a number of configurations
+_FAR_ABOVE = 20  # in units of the sampler's own temperature; the argument is then probably n_samples
 
 
 class ThermalSampler(ABC):
-    r"""Base class of everything that can be sampled at a temperature.
+    r"""Base class of all samplers at a temperature.
 
-    A subclass writes one method, `_draw`. It then has :meth:`sample` and :meth:`draws`, which check their arguments
-    in the same way, and :func:`phase_curve` measures it.
+    A subclass defines one method, `_draw`. :meth:`sample` and :meth:`draws` check their arguments in the same way and
+    call it, and :func:`phase_curve` accepts the sampler.
 
     ``_draw(temperature, n_samples, field, method, seed)`` returns :class:`Draws` with at least `n_samples`
     configurations from :math:`\exp(-(H(s) - h \sum_i s_i)/T)`. All its arguments have been checked: `temperature` is
@@ -49,17 +51,24 @@ class ThermalSampler(ABC):
 
     _METHODS: tuple[str, ...] = ("auto",)
     _SITE_FIELDS = False  # whether `_draw` takes an array of fields, one for each site
-    _integrates_entropy = False  # whether `phase_curve` adds the entropy by integration unless told otherwise
+    _integrates_entropy = False  # whether `phase_curve` adds the entropy by integration by default
 
     def sample(
-        self, temperature=None, *, n_samples=1, field=0.0, method="auto", random_state=None, **options
-    ) -> np.ndarray:
+        self,
+        temperature: float | None = None,
+        *,
+        n_samples: int = 1,
+        field: Any = 0.0,
+        method: str = "auto",
+        random_state: Any = None,
+        **options: Any,
+    ) -> NDArray[Any]:
         """Draw configurations of equal weight.
 
         Parameters
         ----------
         temperature : float, default=None
-            Temperature T, ``inf`` included; None is the sampler's own.
+            Temperature T; ``inf`` is allowed. None is the sampler's own temperature.
         n_samples : int, default=1
             Number of configurations.
         field : float or array-like of shape (n_sites,), default=0.0
@@ -67,10 +76,10 @@ class ThermalSampler(ABC):
         method : str, default="auto"
             How to draw.
         random_state : int, RandomState, Generator or None, default=None
-            Seed; None is the sampler's own `random_state`. The same integer gives the same rows at every call: a test
-            set needs another one.
+            Seed; None is the sampler's own `random_state`. The same integer gives the same rows at every call, so use
+            another one for a test set.
         **options : dict
-            Further arguments of the method, where the class has any.
+            Further arguments of the method, if the class has any.
 
         Returns
         -------
@@ -79,19 +88,28 @@ class ThermalSampler(ABC):
         """
         n_samples = check_integer(n_samples, "n_samples")
         request = self._request(temperature, max(1, n_samples), field, method, random_state, options)
-        if n_samples == 1 and isinstance(temperature, numbers.Integral):
+        if n_samples == 1:
             self._warn_if_swapped(temperature)
         if (doubt := self._doubt(request[0])) is not None:
             warn(doubt)
         return self._sample(*request, **options)[:n_samples]
 
-    def draws(self, temperature=None, *, n_samples=1, field=0.0, method="auto", random_state=None, **options) -> Draws:
+    def draws(
+        self,
+        temperature: float | None = None,
+        *,
+        n_samples: int = 1,
+        field: Any = 0.0,
+        method: str = "auto",
+        random_state: Any = None,
+        **options: Any,
+    ) -> Draws:
         """Draw configurations with their energies, weights and diagnostics.
 
         Parameters
         ----------
         temperature : float, default=None
-            Temperature T, ``inf`` included; None is the sampler's own.
+            Temperature T; ``inf`` is allowed. None is the sampler's own temperature.
         n_samples : int, default=1
             Smallest number of configurations.
         field : float or array-like of shape (n_sites,), default=0.0
@@ -101,7 +119,7 @@ class ThermalSampler(ABC):
         random_state : int, RandomState, Generator, SeedSequence or None, default=None
             Seed; None is the sampler's own `random_state`.
         **options : dict
-            Further arguments of the method, where the class has any.
+            Further arguments of the method, if the class has any.
 
         Returns
         -------
@@ -112,11 +130,27 @@ class ThermalSampler(ABC):
         return self._draw(*self._request(temperature, n_samples, field, method, random_state, options), **options)
 
     @abstractmethod
-    def _draw(self, temperature: float, n_samples: int, field: float, method: str, seed, **options: Any) -> Draws:
+    def _draw(
+        self,
+        temperature: float,
+        n_samples: int,
+        field: float,
+        method: str,
+        seed: np.random.SeedSequence,
+        **options: Any,
+    ) -> Draws:
         """Return at least `n_samples` configurations."""
 
-    def _sample(self, temperature, n_samples, field, method, seed, **options) -> np.ndarray:
-        """Return `n_samples` rows of equal weight: the chains one after the other, or resampled by their weights."""
+    def _sample(
+        self,
+        temperature: float,
+        n_samples: int,
+        field: float,
+        method: str,
+        seed: np.random.SeedSequence,
+        **options: Any,
+    ) -> NDArray[Any]:
+        """Return `n_samples` rows of equal weight: chains one after the other, or rows resampled by their weights."""
         draws = self._draw(temperature, n_samples, field, method, seed, **options)
         X = draws.configurations.reshape(-1, draws.configurations.shape[2])
         if draws.log_weight is None and draws.log_partition is None:
@@ -125,7 +159,7 @@ class ThermalSampler(ABC):
         return X[rng.choice(len(X), n_samples, p=normalised_weights(draws).ravel())]
 
     def _prepare(self, **options: Any) -> int | None:
-        """Raise unless parameters, options and fitted state are right; return the number of sites if it is known."""
+        """Check parameters, options and fitted state; return the number of sites if it is known."""
         if options:
             raise TypeError(f"{type(self).__name__}.sample has no argument {next(iter(options))!r}")
         return None
@@ -135,19 +169,21 @@ class ThermalSampler(ABC):
         return None
 
     def _support(self, temperature: float, field: float, seed: np.random.SeedSequence) -> float:
-        """Return how many configurations of the data stand behind a prediction; nan without data."""
+        """Return the support: the number of configurations of the data behind a prediction; nan without data."""
         return math.nan
 
     @property
     def _data_temperature(self) -> float | None:
-        """The temperature of the data that the sampler was learned from; None without data."""
+        """The temperature of the training data; None without data."""
         return None
 
     def _own_temperature(self) -> float | None:
         return getattr(self, "temperature_", getattr(self, "temperature", None))
 
-    def _request(self, temperature, n_samples, field, method, random_state, options):
-        """Check everything that the two public methods are given; return the arguments of `_draw`."""
+    def _request(
+        self, temperature: float | None, n_samples: int, field: Any, method: str, random_state: Any, options: Any
+    ) -> tuple[float, int, Any, str, np.random.SeedSequence]:
+        """Check the arguments of the two public methods, and return the arguments of `_draw`."""
         n_sites = self._prepare(**options)
         T = check_temperature(self._own_temperature() if temperature is None else temperature)
         field = check_field(field, n_sites)
@@ -159,9 +195,9 @@ class ThermalSampler(ABC):
         state = getattr(self, "random_state", None) if random_state is None else random_state
         return T, n_samples, field, method, seed_sequence(state, f"{type(self).__name__}.sample")
 
-    def _warn_if_swapped(self, temperature):
+    def _warn_if_swapped(self, temperature: Any) -> None:
         own = self._own_temperature()
-        if own is not None and temperature >= _FAR_ABOVE * own:
+        if own is not None and isinstance(temperature, numbers.Integral) and int(temperature) >= _FAR_ABOVE * own:
             warn(
                 f"sample({temperature}) draws one configuration at temperature {temperature}: "
                 f"for {temperature} configurations write sample(n_samples={temperature})"
@@ -169,23 +205,33 @@ class ThermalSampler(ABC):
 
 
 class ForeignSampler(ThermalSampler):
-    """Any object with ``sample(temperature, n_samples=...)``; its draws are taken as one chain in their order."""
+    """Any object with ``sample(temperature, n_samples=...)``; its draws in their order count as one chain."""
 
     _SITE_FIELDS = True
 
-    def __init__(self, sampler, accepted):
+    def __init__(self, sampler: Any, accepted: Collection[str]) -> None:
         self.sampler = sampler
         self.accepted = accepted  # names of the arguments of its method `sample`
         self.states_ = getattr(sampler, "states_", None)
 
-    def _draw(self, temperature, n_samples, field, method, seed):
-        options = {"random_state": int(seed.generate_state(1)[0])} if "random_state" in self.accepted else {}
+    def _draw(
+        self,
+        temperature: float,
+        n_samples: int,
+        field: float,
+        method: str,
+        seed: np.random.SeedSequence,
+        **options: Any,
+    ) -> Draws:
+        given: dict[str, Any] = {}
+        if "random_state" in self.accepted:
+            given["random_state"] = int(seed.generate_state(1)[0])
         if np.any(field):
             if "field" not in self.accepted:
                 name = type(self.sampler).__name__
                 raise ValueError(f"{name}.sample has no argument field, got field={field!r}")
-            options["field"] = field
-        X = np.asarray(self.sampler.sample(temperature, n_samples=n_samples, **options))
+            given["field"] = field
+        X = np.asarray(self.sampler.sample(temperature, n_samples=n_samples, **given))
         known = hasattr(self.sampler, "energy")
         energy = np.asarray(self.sampler.energy(X))[None] - (X * np.float64(field)).sum(axis=1) if known else None
         return Draws(X[None], energy)

@@ -1,4 +1,4 @@
-"""Averages over correlated or weighted draws, and standard errors that can be believed."""
+"""Averages over correlated or weighted draws, and their standard errors."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from scipy.special import ndtr, stdtrit
 
 from .draws import Draws, Estimate
 
-_ENOUGH_UNITS = 16  # so many independent units tell their spread, and so an error, to 20 %
-_BLOCK_LENGTH = 5  # in integrated autocorrelation times: block means then have 90 % of their full variance
+_ENOUGH_UNITS = 16  # so many independent units give their spread, and so the error, to 20 %
+_BLOCK_LENGTH = 5  # in integrated autocorrelation times; means of such blocks have 90 % of the full variance
 
 
 def normalised_weights(draws: Draws) -> np.ndarray:
     r"""Return the weight of every draw, (n_chains, n_draws), with sum 1.
 
-    Inside chain c it is w_t / sum_t w_t. A chain as a whole counts with its own estimate Z_c of the partition
-    sum where there is one, because <f> = sum_c Z_c <f>_c / sum_c Z_c is a ratio of two unbiased estimates;
-    otherwise all chains count the same.
+    Inside chain c it is w_t / sum_t w_t. Chain c as a whole has a weight proportional to its estimate Z_c of the
+    partition sum, because <f> = sum_c Z_c <f>_c / sum_c Z_c is a ratio of two unbiased estimates. Without estimates,
+    all chains have the same weight.
     """
     shape = draws.configurations.shape[:2]
     log_w = np.zeros(shape) if draws.log_weight is None else np.asarray(draws.log_weight, dtype=float)
@@ -36,10 +36,10 @@ def log_sum_exp(x: np.ndarray, axis: int) -> np.ndarray:
 
 
 def unit_starts(n_chains: int, n_draws: int, tau: float) -> np.ndarray:
-    """Return where the independent units begin in the concatenated chains.
+    """Return the first draw of every independent unit in the concatenated chains.
 
-    A unit is a chain; where chains are few, a block of a chain that is long against the integrated
-    autocorrelation time `tau` (infinite for what must not be cut).
+    A unit is a chain. If chains are few, it is a block of a chain that is long compared with the integrated
+    autocorrelation time `tau`; with tau = inf chains are never cut.
     """
     n_blocks = max(1, min(math.ceil(2 * _ENOUGH_UNITS / n_chains), int(n_draws / (_BLOCK_LENGTH * tau))))
     if n_chains >= _ENOUGH_UNITS:
@@ -65,12 +65,12 @@ def log_mean_leave_one_out(log_z: np.ndarray) -> np.ndarray:
 
 
 def jackknife(replicates: np.ndarray) -> Estimate:
-    r"""Return the first entry with the error that the others, from which one of B units was left out, give it.
+    r"""Return the first entry with its error; each further entry x_u is the same estimate without one of B units.
 
     .. math:: \sigma^2 = t_{B-1}^2 \, \frac{B - 1}{B} \sum_u (x_u - \bar x)^2
 
-    The quantile t of Student's distribution (1.08 for B = 8, 1.03 for 16) makes value +- sigma a 68 % interval
-    for few units too. One unit has no spread: the error is nan.
+    With the quantile t of Student's distribution (1.08 for B = 8, 1.03 for 16) value +- sigma is a 68 % interval
+    also for few units. With one unit the error is nan.
     """
     value, x = replicates[0], replicates[1:]
     n_units = len(x)
@@ -83,8 +83,8 @@ def autocorrelation_time(x: np.ndarray) -> float:
 
     .. math:: \tau = 1 + 2 \sum_{t=1}^{W} \rho(t), \quad W = \min \{t : t \ge 5 \tau(t)\}
 
-    (Madras and Sokal, J. Stat. Phys. 50, 109 (1988)), with the mean over all chains subtracted, so that chains
-    which have not met count as slow. n / tau draws are independent.
+    (Madras and Sokal, J. Stat. Phys. 50, 109 (1988)). The mean over all chains is subtracted, so that chains in
+    different valleys count as slow. n draws are worth n / tau independent ones.
     """
     n = x.shape[1]
     frequency = np.fft.rfft(x - x.mean(), 2 * n, axis=1)
@@ -92,16 +92,15 @@ def autocorrelation_time(x: np.ndarray) -> float:
     if autocovariance[0] <= 1e-28 * np.max(np.abs(x), initial=1) ** 2 * n:  # a constant, up to rounding
         return 1.0
     tau = 2 * np.cumsum(autocovariance / autocovariance[0]) - 1
-    window = np.argmax(np.append(np.arange(n) >= 5 * tau, True))
-    return max(1.0, float(tau[min(window, n - 1)]))
+    cutoff = np.argmax(np.append(np.arange(n) >= 5 * tau, True))
+    return max(1.0, float(tau[min(cutoff, n - 1)]))
 
 
 def effective_sample_size(values: np.ndarray, weight: np.ndarray, starts: np.ndarray) -> float:
-    """Return how many independent draws would know the mean of `values` as well as these draws do.
+    """Return how many independent draws would give the mean of `values` with the same error.
 
-    Where the units are whole chains or populations this is var / error^2, with the error from their spread,
-    which sees all that the draws of a chain have in common; it is at most n = (sum w)^2 / sum w^2. Where chains
-    had to be cut it is n / tau.
+    If the units are whole chains or populations, this is var / error^2, with the error from the spread of the units,
+    and at most n = (sum w)^2 / sum w^2. If chains were cut into blocks, it is n / tau.
     """
     n = 1 / (weight**2).sum()
     if np.ptp(values) <= 1e-13 * np.max(np.abs(values)):  # a constant, up to rounding
@@ -114,13 +113,13 @@ def effective_sample_size(values: np.ndarray, weight: np.ndarray, starts: np.nda
 
 
 def r_hat(values: np.ndarray, weight: np.ndarray) -> float:
-    r"""Return the potential scale reduction of chains or populations, close to 1 where they agree.
+    r"""Return the potential scale reduction of chains or populations; it is close to 1 if they agree.
 
     .. math:: \hat R^2 = 1 - \frac1n + \frac{\mathrm{var}_c \langle f \rangle_c}{W}
 
     with W the mean variance inside c, one of 8 to 15 groups of chains of n draws (Gelman et al., Bayesian Data
-    Analysis, 11.4). Many short chains are grouped because each alone knows its mean too badly to disagree. Equally
-    weighted chains are cut in halves, which sees a drift. nan for a single population or draw.
+    Analysis, 11.4). Short chains are grouped because their own means have too large errors. Chains of equal weights are
+    cut in halves, to detect a drift. The result is nan for a single population or draw.
     """
     n_chains, n_draws = values.shape
     halves = 2 if n_draws >= 4 and np.ptp(weight) <= 1e-12 * weight.max() else 1

@@ -1,1 +1,1 @@
-"""Checks, compilation and bridges to scikit-learn."""
+"""Checks of arguments, compilation, memory, and compatibility with scikit-learn and torch."""

@@ -17,19 +17,19 @@ MAX_STATES = 64
 
 
 def learn_states(X: NDArray[Any], states: Any = "auto") -> NDArray[Any]:
-    """Return the alphabet of X, ascending, in the smallest integer type (or float64 where it is not integers)."""
+    """Return the alphabet of X, ascending, in the smallest integer type (float64 if values are not integers)."""
     if isinstance(states, str):
         if states != "auto":
             raise ValueError(f"states must be 'auto' or the values a site may take, got {states!r}")
         found = _unique(X)
         if np.any(found != np.round(found)):
             raise ValueError(
-                f"X holds {found[found != np.round(found)][0].item()!r}, which is no integer: pass states=, or make "
-                "states of continuous values with sklearn.preprocessing.KBinsDiscretizer or of images with a threshold"
+                f"X holds {found[found != np.round(found)][0].item()!r}, which is not an integer: pass states=, or bin "
+                "continuous values with sklearn.preprocessing.KBinsDiscretizer, or images with a threshold"
             )
         if len(found) == 1:
             raise ValueError(
-                f"X holds one state only, {found[0].item()!r}: pass all a site may take, such as states=(-1, 1)"
+                f"X holds one state only, {found[0].item()!r}: pass all values of a site, such as states=(-1, 1)"
             )
     else:
         found = np.unique(as_array(states))
@@ -68,26 +68,26 @@ def _unique(X: NDArray[Any]) -> NDArray[Any]:
 
 
 def encode_states(X: NDArray[Any], states: NDArray[Any], first_row: int = 0) -> NDArray[np.int8]:
-    """Return X as codes 0 ... n_states - 1 (int8), or raise naming the first value that is no state."""
+    """Return X as codes 0 ... n_states - 1 (int8), or raise an error with the first value that is not a state."""
     codes = encode(X, states)
     unseen = states[codes] != X
     if unseen.any():
         row, column = np.argwhere(unseen)[0]
         raise ValueError(
             f"X holds {X[row, column].item()!r} (row {first_row + row}, column {column}), "
-            f"which is none of the states {states.tolist()}"
+            f"which is not one of the states {states.tolist()}"
         )
     return codes
 
 
 def encode(X: NDArray[Any], states: NDArray[Any]) -> NDArray[np.int8]:
-    """Return X, which has been checked, as codes 0 ... n_states - 1 (int8)."""
+    """Return X as codes 0 ... n_states - 1 (int8); X was checked before."""
     if len(states) == 2:
         return np.equal(X, states[1]).astype(np.int8)
     return np.minimum(np.searchsorted(states, X), len(states) - 1).astype(np.int8)
 
 
 def enumerate_states(states: np.ndarray, n_sites: int) -> np.ndarray:
-    """Return all len(states)^n_sites configurations, the last site changing fastest."""
+    """Return all len(states)^n_sites configurations, with the last site changing fastest."""
     states = np.asarray(states)
     return states[np.indices((len(states),) * n_sites).reshape(n_sites, -1).T]

@@ -1,4 +1,4 @@
-"""The door: every public argument is checked here, before any arithmetic."""
+"""Checks of public arguments, before any arithmetic."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check_number(
     include_low: bool = True,
     include_high: bool = True,
 ) -> float:
-    """Return `value` as a float inside the given range, or raise with the value in the message."""
+    """Return `value` as a float in the given range, or raise an error that shows the value."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be {_range_text(low, high, include_low, include_high)}, got {value!r}")
     number = float(value)
@@ -43,7 +43,7 @@ def _range_text(low: float, high: float, include_low: bool, include_high: bool) 
 
 
 def check_temperature(temperature: Any, name: str = "temperature", *, allow_infinite: bool = True) -> float:
-    """Return a temperature as a float > 0 (``inf`` where it has a meaning)."""
+    """Return a temperature as a float > 0, ``inf`` included unless `allow_infinite` is False."""
     return check_number(temperature, name, low=0.0, include_low=False, include_high=allow_infinite)
 
 
@@ -79,23 +79,23 @@ def check_choice(value: Any, name: str, choices: Sequence[Any]) -> str:
 
 
 def check_flag(value: Any, name: str) -> bool:
-    """Return `value` as a bool; the string "False" is none, though it counts as true."""
+    """Return `value` as a bool; strings are refused, because bool("False") is True."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
 
 
 def check_names(value: Any, name: str, choices: Sequence[str]) -> tuple[str, ...]:
-    """Return one name or several as a tuple of names out of `choices`."""
+    """Return one name or several as a tuple; each is one of `choices`."""
     check_repeatable(value, name)
     names = (value,) if isinstance(value, str) else value
     if not np.iterable(names) or isinstance(names, bytes):
-        raise TypeError(f"{name} must be a tuple out of {', '.join(map(repr, choices))}, got {value!r}")
+        raise TypeError(f"{name} must be a tuple of {', '.join(map(repr, choices))}, got {value!r}")
     return tuple(check_choice(one, f"each of {name}", choices) for one in names)
 
 
 def check_lattice_shape(lattice_shape: Any, n_sites: int | None = None, name: str = "lattice_shape") -> tuple[int, ...]:
-    """Return `lattice_shape` as a tuple of ints, whose product is `n_sites` where that is given."""
+    """Return `lattice_shape` as a tuple of ints; its product must be `n_sites` if that is given."""
     check_repeatable(lattice_shape, name)
     if isinstance(lattice_shape, (str, bytes, set, frozenset)) or not np.iterable(lattice_shape):
         raise TypeError(f"{name} must be a tuple of positive integers, such as (16, 16), got {lattice_shape!r}")
@@ -110,8 +110,8 @@ def check_lattice_shape(lattice_shape: Any, n_sites: int | None = None, name: st
 def seed_sequence(random_state: Any, purpose: str) -> np.random.SeedSequence:
     """Return the root of all random streams of one call.
 
-    `random_state` is scikit-learn's (None, int, RandomState) or a numpy Generator. `purpose`
-    keeps apart the streams of two objects that were given the same seed. A SeedSequence is such a root already.
+    `random_state` is scikit-learn's (None, int, RandomState) or a numpy Generator. `purpose` makes the streams of two
+    objects with the same seed different. A SeedSequence is returned as it is.
     """
     if isinstance(random_state, np.random.SeedSequence):
         return random_state
@@ -135,7 +135,7 @@ def check_field(field: Any, n_sites: int | None = None) -> Any:
 
 
 def as_array(value: Any) -> NDArray[Any]:
-    """Return `value` as an array; nested lists of different lengths become one of objects, which no check passes."""
+    """Return `value` as an array; lists of different lengths give an array of objects, which every check refuses."""
     try:
         return np.asarray(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""One spelling of numba's compiler flags for every kernel."""
+"""Compilation of all kernels by numba, with the same options."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from typing import Any
 
 import numba
 
-# Contraction lets LLVM fuse multiply-adds; NaN and infinity keep their IEEE meaning,
-# so that a NaN energy can be seen and refused.
+# LLVM may fuse multiply-adds. NaN and infinity keep their IEEE meaning, so that checks find a NaN energy.
 _FASTMATH = {"contract", "nsz", "arcp"}
-# Python's check for division by zero is a branch, and no loop with a branch vectorises.
+# Python's check for division by zero is a branch, and loops with branches are not vectorised.
 _OPTIONS: dict[str, Any] = {"nopython": True, "nogil": True, "fastmath": _FASTMATH, "error_model": "numpy"}
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile `function` with numba, cached on disk where a place can be written.
+    """Compile `function` with numba, with a cache on disk if a directory is writable.
 
-    The plain Python function stays reachable as ``compiled.py_func``. Without a writable
-    cache directory (read-only installation, no home) each process compiles anew.
+    ``compiled.py_func`` is the plain Python function. Without a writable cache directory (read-only installation, no
+    home) each process compiles again.
     """
     try:
         return _healing(numba.jit(cache="NUMBA_DISABLE_CACHE" not in os.environ, **_OPTIONS)(function))
@@ -28,17 +27,17 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def _healing(compiled: Any) -> Any:
-    """Let numba forget a cache that cannot be read, as a crash or a full disk leave it, and compile anew."""
-    cache = getattr(compiled, "_cache", None)  # none without the compiler
+    """Delete a cache that cannot be read, for example after a crash or on a full disk, and compile again."""
+    cache = getattr(compiled, "_cache", None)  # None without the compiler
     if cache is not None:
         load = cache.load_overload
 
-        def load_or_forget(*args: Any) -> Any:
+        def load_or_delete(*args: Any) -> Any:
             try:
                 return load(*args)
-            except Exception:  # of any type: pickle's, EOFError, those of the linker
+            except Exception:  # of any type: from pickle, EOFError, from the linker
                 cache.flush()
                 return None
 
-        cache.load_overload = load_or_forget
+        cache.load_overload = load_or_delete
     return compiled

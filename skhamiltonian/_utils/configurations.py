@@ -1,4 +1,4 @@
-"""The door for configurations: whatever holds numbers becomes a table, and all else is refused by name."""
+"""Checks of configurations: tables of numbers become arrays, and all other objects are refused by name."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from .checks import as_array
 def validate_configurations(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
     """Return configurations as a 2-D, C-ordered, native array of integers or floats.
 
-    Nothing is copied where X is such an array already (a memmap stays on disk). An estimator that was never fitted
-    has no names to compare with. Raises TypeError or ValueError, naming the way out, for everything that is not a
-    table of numbers.
+    X is not copied if it is such an array (a memmap stays on disk). Column names are compared only if the estimator was
+    fitted. If X is not a table of numbers, the TypeError or ValueError names a remedy.
     """
     if not reset and not hasattr(estimator, "n_features_in_"):
         estimator, reset = BaseEstimator(), True
@@ -45,8 +44,8 @@ def unwrap_tensor(X: Any) -> Any:
 def _refuse_what_would_be_misread(X: Any) -> None:
     if isinstance(X, np.ma.MaskedArray):
         raise TypeError(
-            "X is a masked array, and its mask would be dropped without a word: "
-            "fill the masked sites (X.filled) or drop the configurations that hold them"
+            "X is a masked array, whose mask would be ignored: "
+            "fill the masked sites (X.filled) or remove the configurations that hold them"
         )
     if sparse.issparse(X):
         raise TypeError("Sparse data was passed for X, but dense data is required: use X.toarray()")
@@ -77,7 +76,7 @@ def _column_dtypes(X: Any) -> Iterator[tuple[Any, Any]]:
 def _numbers_from_objects(X: NDArray[Any]) -> NDArray[Any]:
     if any(isinstance(value, str) for value in X.ravel()):
         raise TypeError(
-            "X holds strings; spin values must be numbers (sklearn.preprocessing.OrdinalEncoder makes them)"
+            "X holds strings, but spin values must be numbers: convert them with sklearn.preprocessing.OrdinalEncoder"
         )
     try:
         return X.astype(np.float64)
@@ -100,7 +99,7 @@ def _refuse_non_finite(X: NDArray[Any]) -> None:
 
 
 def first_stray(X: NDArray[Any]) -> tuple[int, int] | None:
-    """Return (row, column) of the first value that is neither -1 nor 1, None without one."""
+    """Return (row, column) of the first value that is neither -1 nor 1; None if there is none."""
     for start in range(0, len(X), 4096):
         stray = np.abs(X[start : start + 4096]) != 1
         if stray.any():
@@ -110,7 +109,7 @@ def first_stray(X: NDArray[Any]) -> tuple[int, int] | None:
 
 
 def check_counts(sample_weight: Any, n_samples: int) -> NDArray[np.intp] | None:
-    """Return how often each row counts, as integers; None if each counts once."""
+    """Return the number of times that each row counts, as integers; None if each counts once."""
     if sample_weight is None:
         return None
     counts = as_array(sample_weight)
@@ -124,5 +123,5 @@ def check_counts(sample_weight: Any, n_samples: int) -> NDArray[np.intp] | None:
         )
     counts = counts.astype(np.intp)
     if not counts.any():
-        raise ValueError("Sample weights must contain at least one non-zero number.")  # scikit-learn's words
+        raise ValueError("Sample weights must contain at least one non-zero number.")  # the message of scikit-learn
     return counts

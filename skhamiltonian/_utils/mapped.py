@@ -1,4 +1,4 @@
-"""Memory-mapped arrays: which of their pages may be given back."""
+"""Memory-mapped arrays: release of the pages that were read."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 
 
 def release_pages(X: Any) -> None:
-    """Give back the pages of a memory-mapped X read so far, so that reading it whole does not fill the memory.
+    """Release the pages of a memory-mapped X, so that a pass over X does not fill the memory.
 
-    The kernel then reads them from the file again. Pages of a private mapping (mode "c", anonymous memory) may hold
-    what no file holds: they stay.
+    The operating system reads them from the file again when they are needed. Pages of a private mapping (mode "c",
+    anonymous memory) may differ from the file: they are kept.
     """
     base, shared = X, False
     while isinstance(base, np.ndarray):

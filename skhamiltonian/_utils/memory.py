@@ -1,4 +1,4 @@
-"""Memory is counted before it is allocated."""
+"""Checks of memory before arrays are allocated."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from numpy.typing import DTypeLike
 def check_memory(
     shape: Sequence[int], dtype: DTypeLike, what: str, *, copies: int = 1, n_samples: int | None = None
 ) -> None:
-    """Raise MemoryError with an estimate before arrays are allocated that do not fit into this machine.
+    """Raise MemoryError if arrays do not fit into this machine, before they are allocated.
 
     Parameters
     ----------
     shape : tuple of int
         Shape of the arrays.
     dtype : dtype
-        Their type.
+        Type of the arrays.
     what : str
-        What they are.
+        Name of the arrays in the message.
     copies : int, default=1
-        How many there are at a time.
+        Number of arrays at a time.
     n_samples : int, default=None
-        Rows of X, if the last axis counts its columns: with far more columns than rows, X may be transposed.
+        Number of rows of X, if the last axis counts its columns. With far more columns than rows, the message says that
+        X may be transposed.
 
     Raises
     ------
     MemoryError
-        If they need more than the machine has, or more than the limit of this process.
+        If the arrays need more memory than the machine has, or than the limit of this process.
     """
     n_bytes = copies * math.prod(shape) * np.dtype(dtype).itemsize
     if n_bytes <= room():

@@ -1,4 +1,4 @@
-"""Names of the sites, on the way from a table of the user to a model inside."""
+"""Names of the sites, for models inside other models."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .configurations import unwrap_tensor
 
 
 def rows_for(model: Any, rows: Any, X: NDArray[Any] | None = None) -> Any:
-    """Return the user's rows if a model, or the owner of a method, was fitted to rows with names; else an array.
+    """Return the user's rows if `model`, or the owner of this method, was fitted with names; else an array.
 
-    The array is X, the rows after validation, if there is one.
+    The array is X, the validated rows, if it is given.
     """
     if hasattr(getattr(model, "__self__", model), "feature_names_in_"):
         return rows
@@ -22,7 +22,7 @@ def rows_for(model: Any, rows: Any, X: NDArray[Any] | None = None) -> Any:
 
 
 def without_names(model: Any) -> Any:
-    """Return a fitted model for rows that have no names, such as its own draws."""
+    """Return a fitted model that accepts rows without names, such as its own draws."""
     if "feature_names_in_" not in getattr(model, "__dict__", {}):
         return model
     model = copy.copy(model)

@@ -1,4 +1,4 @@
-"""Arguments that can be read only once are refused."""
+"""Checks that arguments can be read more than once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def check_repeatable(value: Any, name: str) -> None:
-    """Raise TypeError for what can be read only once, such as a generator: the second reader would find it empty."""
+    """Raise TypeError if `value` can be read only once, such as a generator: a second read would find it empty."""
     if isinstance(value, Iterator):
         raise TypeError(f"{name} must be a list or a tuple, got {value!r}, which can be read only once")
 

@@ -1,4 +1,4 @@
-"""Training that neither depends on the global state of torch nor changes it."""
+"""Training that does not depend on the global state of torch, and does not change it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FORKED_WITHOUT_EXEC = 0x40  # PF_FORKNOEXEC of Linux
 
 
 def _was_forked() -> bool:
-    """Return whether this process is a forked child that has torch from its parent."""
+    """Return whether this process was forked from a parent that had imported torch."""
     try:
         flags = int(Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[6])
     except (OSError, ValueError, IndexError):
@@ -28,11 +28,11 @@ if hasattr(os, "register_at_fork"):
 
 @contextlib.contextmanager
 def plain_torch() -> Iterator[None]:
-    """Train as in a fresh process, whatever the caller has set: gradients on, no autocast, the CPU as default device.
+    """Train with the settings of a fresh process: gradients, no autocast, and the CPU as default device.
 
-    In a forked child torch runs on one thread, because the threads of its pool have stayed in the parent and would be
-    waited for without end. All of this is local to the calling thread and ends with the context. The default dtype
-    belongs to all threads and stays as it is, so code in this context names the dtype of every tensor it creates.
+    In a forked child torch runs on one thread: the threads of its pool exist only in the parent, and the child would
+    wait for them without end. The settings are local to the calling thread and end with the context. The default dtype
+    belongs to all threads and does not change, so code in this context must name the dtype of every new tensor.
     """
     import torch
 
@@ -42,7 +42,7 @@ def plain_torch() -> Iterator[None]:
             torch.set_num_threads(1)
             stack.callback(torch.set_num_threads, n_threads)
         if torch.get_default_device().type != "cpu":
-            stack.enter_context(torch.device("cpu"))  # else not entered: it slows every operation down
+            stack.enter_context(torch.device("cpu"))  # only if needed, because it slows down every operation
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for kind in ("cpu", "cuda"):

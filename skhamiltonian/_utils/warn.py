@@ -1,4 +1,4 @@
-"""Warnings that point at the user's own line."""
+"""Warnings at the line of the user's code."""
 
 import sys
 import warnings

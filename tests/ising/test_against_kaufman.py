@@ -204,7 +204,7 @@ def test_single_spins_alone_stay_in_the_valleys_of_a_glass():
 
 
 def test_single_spins_are_tried_where_tempering_takes_too_long(monkeypatch):
-    monkeypatch.setattr("skhamiltonian._ising.planning._NANOSECONDS_PER_TRIAL", 1e8)
+    monkeypatch.setattr("skhamiltonian._ising.planning.NANOSECONDS_PER_TRIAL", 1e8)
     ising = IsingSampler((24, 24), 2.8, next_nearest_coupling=-0.05, random_state=0)
     assert ising.draws(n_samples=10).method == "heat-bath"
 

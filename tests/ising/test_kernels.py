@@ -222,8 +222,8 @@ def test_swendsen_wang_leaves_the_boltzmann_law(monkeypatch, n_sites, bonds, tem
         itertools.product((0, 1), repeat=n_bonds), itertools.product((0, 1), repeat=n_sites)
     ):
         script = [0 if join else 2**64 - 1 for join in joined] + [turn << 63 for turn in turned]
-        word = iter(script * len(states))
-        monkeypatch.setattr(_spin_kernels, "next_word", lambda streams, j, word=word: np.uint64(next(word)))
+        scripted = np.array(script, dtype=np.uint64)
+        monkeypatch.setattr(_spin_kernels, "fill_words", lambda words, streams, new=scripted: np.copyto(words, new))
         new = states.copy()
         kernel(new, 1, pairs, system.strength, temperature, streams)
         probability = np.prod(np.where(joined, joins, 1 - joins)) / 2**n_sites
@@ -260,7 +260,7 @@ def g_test(group_class, system, temperature, *, truth=None):
     bits = 1 << np.arange(system.n_sites)[::-1]
     for _ in range(N_DRAWS):
         group.advance(THINNING[type(group)], temperature)
-        counts += np.bincount((group.configurations() > 0) @ bits, minlength=len(counts))
+        counts += np.bincount((group.states() > 0) @ bits, minlength=len(counts))
     expected = boltzmann(target, T) * counts.sum()
     assert expected.min() > 5
     seen = counts > 0
@@ -327,7 +327,7 @@ def test_calls_may_be_cut_anywhere(kind):
     one.advance(9, 2.5)
     for n in (2, 3, 4):
         two.advance(n, 2.5)
-    np.testing.assert_array_equal(one.configurations(), two.configurations())
+    np.testing.assert_array_equal(one.states(), two.states())
 
 
 @pytest.mark.parametrize("kind", GROUPS)
@@ -335,7 +335,7 @@ def test_calls_may_be_cut_anywhere(kind):
 def test_states_pass_through_a_group_unchanged(kind, n_chains):
     s = np.random.default_rng(0).choice(np.array([-1, 1], dtype=np.int8), (n_chains, 6))
     group = GROUPS[kind](s, SYSTEM, np.random.SeedSequence(0))
-    np.testing.assert_array_equal(group.configurations(), s)
+    np.testing.assert_array_equal(group.states(), s)
 
 
 @pytest.mark.parametrize("kind", GROUPS)
@@ -345,7 +345,7 @@ def test_chains_of_a_group_are_uncorrelated(kind):
     overlap = np.zeros((128, 128))
     for _ in range(400):
         group.advance(1, math.inf)
-        s = group.configurations().astype(float)
+        s = group.states().astype(float)
         overlap += s @ s.T
     z = overlap[np.triu_indices(128, 1)] / math.sqrt(400 * 6)
     assert abs(z.mean()) < 5 / math.sqrt(len(z))

@@ -68,7 +68,7 @@ def test_draws_are_all_but_independent_by_default(method):
 @pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
 def test_chains_that_do_not_decorrelate_are_reported(monkeypatch):
     """Pure plaquettes at low temperature have 2^15 ground states, between which single spins hardly move."""
-    monkeypatch.setattr("skhamiltonian._ising.planning._NANOSECONDS_PER_TRIAL", 1e8)
+    monkeypatch.setattr("skhamiltonian._ising.planning.NANOSECONDS_PER_TRIAL", 1e8)
     frozen = IsingSampler((8, 8), 0.2, coupling=0.0, plaquette_coupling=1.0, method="heat-bath", random_state=0)
     with pytest.raises(ConvergenceWarning, match=r"sweeps at temperature 0.2"):
         frozen.sample(n_samples=10)

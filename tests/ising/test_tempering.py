@@ -188,7 +188,7 @@ def g_test():
     counts = np.zeros(64)
     for _ in range(300):
         group.advance(30, T)
-        counts += np.bincount((group.configurations() > 0) @ (1 << np.arange(6)[::-1]), minlength=64)
+        counts += np.bincount((group.states() > 0) @ (1 << np.arange(6)[::-1]), minlength=64)
     expected = boltzmann(energies(all_states(6), system), 1 / T) * counts.sum()
     common = expected > 10
     seen, wanted = (np.append(x[common], x[~common].sum()) for x in (counts, expected))

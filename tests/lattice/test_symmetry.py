@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import chisquare
 
 from skhamiltonian import IsingSampler
-from skhamiltonian._lattice.symmetry import SYMMETRIES, images, order, symmetry_sampler
+from skhamiltonian._lattice.symmetry import SYMMETRIES, group_size, symmetric_copies, symmetry_sampler
 
 SHAPES = [(5,), (3, 4), (2, 3, 2), (2, 2), (1, 3)]
 NAMES = [names for n in range(4) for names in itertools.combinations(SYMMETRIES, n)]
@@ -41,7 +41,7 @@ def brute_force(shape, names):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_drawn_elements_are_the_group_all_equally_often(shape, names):
     group = brute_force(shape, names)
-    assert order(shape, names) == len(group)
+    assert group_size(shape, names) == len(group)
     draw, rng, counts = symmetry_sampler(shape, names), np.random.default_rng(0), dict.fromkeys(group, 0)
     for _ in range(40 * len(group)):
         sites, flip = draw(rng)
@@ -64,7 +64,7 @@ def energy(X, shape):
 def test_copies_have_the_energy_of_their_row(shape, n_states):
     rng, symmetry = np.random.default_rng(1), symmetry_sampler(shape, SYMMETRIES)
     codes = rng.integers(n_states, size=(200, math.prod(shape))).astype(np.int8)
-    copies = images(codes, n_states, symmetry, rng, 1)
+    copies = symmetric_copies(codes, n_states, symmetry, rng, 1)
     values = np.arange(n_states) - (n_states - 1) / 2
     np.testing.assert_allclose(energy(values[copies], shape), energy(values[codes], shape), atol=1e-9)
     assert np.mean((copies != codes).any(axis=1)) > 0.8
@@ -76,7 +76,7 @@ def test_copies_have_the_energy_of_the_ising_sampler(shape):
     ising = IsingSampler(shape, 2.0, next_nearest_coupling=0.3, plaquette_coupling=0.7 * (len(shape) > 1))
     rng = np.random.default_rng(2)
     spins = rng.choice(np.array([-1, 1], np.int8), (100, math.prod(shape)))
-    copies = images((spins > 0).astype(np.int8), 2, symmetry_sampler(shape, SYMMETRIES), rng, 1)
+    copies = symmetric_copies((spins > 0).astype(np.int8), 2, symmetry_sampler(shape, SYMMETRIES), rng, 1)
     np.testing.assert_allclose(ising.energy(2 * copies - 1), ising.energy(spins), atol=1e-9)
 
 
@@ -87,17 +87,19 @@ def test_two_flips_are_none(n_states):
     def flip(_):
         return np.arange(6), True
 
-    once = images(codes, n_states, flip, None, 4)
+    once = symmetric_copies(codes, n_states, flip, None, 4)
     values = np.arange(n_states) - (n_states - 1) / 2
     np.testing.assert_array_equal(values[once], -values[codes])
-    np.testing.assert_array_equal(images(once, n_states, flip, None, 3), codes)
+    np.testing.assert_array_equal(symmetric_copies(once, n_states, flip, None, 3), codes)
 
 
 @pytest.mark.parametrize("group", [1, 3, 7, 20])
 def test_rows_of_a_group_share_an_element_and_none_is_left_out(group):
     shape, rng = (3, 4), np.random.default_rng(4)
     row = rng.permutation(12).astype(np.int8)  # all sites differ, so that a copy tells its element
-    copies = images(np.tile(row, (20, 1)), 12, symmetry_sampler(shape, ("translation", "point-group")), rng, group)
+    copies = symmetric_copies(
+        np.tile(row, (20, 1)), 12, symmetry_sampler(shape, ("translation", "point-group")), rng, group
+    )
     elements = {tuple(row[list(sites)].tolist()) for sites, _ in brute_force(shape, ("translation", "point-group"))}
     assert set(map(tuple, copies.tolist())) <= elements
     for start in range(0, 20, group):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from skhamiltonian._local.energy import LocalEnergy, energies, windows_of
-from skhamiltonian._local.kernels import lane_energies, pattern_numbers
+from skhamiltonian._local.kernels import lane_energies, new_lanes
 from skhamiltonian._local.system import LocalSystem, ordered_states
 
 
@@ -88,7 +88,7 @@ def test_strips_have_the_energy_of_their_lattice(periodic, n_strips):
     lanes = codes.reshape(n_chains, n_strips, -1).transpose(2, 1, 0).reshape(-1, n_strips * n_chains)
     lanes = np.ascontiguousarray(lanes)
     terms = LocalSystem(energy, (8, 3), periodic, field=0.3).terms
-    H = lane_energies(lanes, pattern_numbers(lanes, windows), windows, terms).reshape(n_strips, n_chains).sum(axis=0)
+    H = lane_energies(new_lanes(lanes, windows), windows, terms).reshape(n_strips, n_chains).sum(axis=0)
     expected = brute_force(codes, (8, 3), periodic, energy) - 0.3 * codes.sum(axis=1)
     np.testing.assert_allclose(H, expected, rtol=1e-12)
 

@@ -156,14 +156,14 @@ def test_free_spins_have_no_couplings():
         ({"window_shape": (9, 1)}, "longer than an axis"),
         ({"window_shape": 0}, "window_shape must be"),
         ({"symmetries": "rotation"}, "each of symmetries"),
-        ({"batch_size": 10}, "for training with hidden layers"),
-        ({"learning_rate_init": 0.1}, "for training with hidden layers"),
+        ({"batch_size": 10}, "has no effect without hidden layers"),
+        ({"learning_rate_init": 0.1}, "has no effect without hidden layers"),
         ({"sparsity": -1}, "sparsity must be"),
         ({"max_iter": 0}, "max_iter must be"),
         ({"hidden_layer_sizes": "none"}, "hidden_layer_sizes must be"),
         ({"validation_fraction": 1.0}, "validation_fraction must be"),
         ({"lattice_shape": (8, 9)}, "72 sites"),
-        ({"window_shape": 5, "boundary": "periodic", "hidden_layer_sizes": ()}, "patterns; without hidden layers"),
+        ({"window_shape": 5, "boundary": "periodic", "hidden_layer_sizes": ()}, "patterns, but without hidden layers"),
     ],
 )
 def test_bad_parameters_are_named(parameters, message, windows, local):
@@ -296,9 +296,9 @@ def test_a_network_goes_on_and_needs_its_own_shape(windows, by_network):
     again.partial_fit(windows[200:400])
     assert again.n_iter_ == 2
     assert again.n_samples_seen_ == 400
-    with pytest.raises(ValueError, match="can't go on"):
+    with pytest.raises(ValueError, match="cannot continue"):
         again.set_params(hidden_layer_sizes=(7,)).fit(windows[:200])
-    with pytest.raises(ValueError, match="can't go on"):
+    with pytest.raises(ValueError, match="cannot continue"):
         again.set_params(hidden_layer_sizes=(), batch_size="auto").fit(windows[:200])
 
 

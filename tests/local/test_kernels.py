@@ -17,10 +17,12 @@ from skhamiltonian._local import swendsen_wang as _clusters
 from skhamiltonian._local.chains import ClusterGroup, HeatBathGroup, MetropolisGroup
 from skhamiltonian._local.energy import LocalEnergy, windows_of
 from skhamiltonian._local.kernels import (
+    Lanes,
     accept,
     draw_step,
     energy_change,
     lane_energies,
+    new_lanes,
     pattern_numbers,
     propose,
     single_site_sweeps,
@@ -143,10 +145,10 @@ def test_a_zero_temperature_moves_downhill_only():
     system = random_system((4, 4), 2, (2, 2))
     for group_class in (HeatBathGroup, MetropolisGroup, ClusterGroup):
         group = group_class(np.ones((3, 16), np.int8), system, np.random.SeedSequence(0))
-        H = system.energies(np.ascontiguousarray(group.codes()))
+        H = system.energies(np.ascontiguousarray(group.states()))
         for _ in range(50):
             group.advance(1, 5e-324)
-            H, before = system.energies(np.ascontiguousarray(group.codes())), H
+            H, before = system.energies(np.ascontiguousarray(group.states())), H
             assert group_class is ClusterGroup or np.all(before + 1e-12 >= H)
 
 
@@ -174,7 +176,7 @@ def test_kept_patterns_are_those_of_the_configuration(shape, periodic, window, n
     number = pattern_numbers(codes, windows)
     streams, beta = new_streams(np.random.SeedSequence(0), n_lanes), np.full(n_lanes, 0.3)
     for metropolis in (False, True):
-        single_site_sweeps(codes, number, 200_000 // codes.size, windows, terms, beta, metropolis, streams)
+        single_site_sweeps(Lanes(codes, number), 200_000 // codes.size, windows, terms, beta, metropolis, streams)
         np.testing.assert_array_equal(number, pattern_numbers(codes, windows))
     for i in range(len(codes)):
         step = np.where(codes[i] == n_states - 1, -codes[i], 1).astype(np.int32)
@@ -183,7 +185,7 @@ def test_kept_patterns_are_those_of_the_configuration(shape, periodic, window, n
         for lane in range(n_lanes):  # strips one at a time: all of them together are not independent of each other
             new = codes.copy()
             new[i, lane] += step[lane]
-            H = [lane_energies(c, pattern_numbers(c, windows), windows, terms).sum() for c in (codes, new)]
+            H = [lane_energies(new_lanes(c, windows), windows, terms).sum() for c in (codes, new)]
             assert x[lane] == pytest.approx(H[1] - H[0], abs=1e-11)
 
 
@@ -204,7 +206,9 @@ def test_clusters_keep_patterns_and_ratios(shape):
 
         def turned(u, codes=codes, number=number, sites=sites, n=n):
             s, m, step = codes.copy(), number.copy(), np.zeros(n, np.int32)
-            _clusters._turn_over(sites, u, s, m, step, np.empty(n + 1, np.int32), windows, rest, 0.7)
+            touched = _clusters.Touched(np.empty(n + 1, np.int32), step)
+            n_touched, x = _clusters._rest_change(sites, s, m, touched, windows, rest)
+            _clusters._flip(u * (1 + math.exp(0.7 * x)) < 1, sites, s, m, touched, n_touched)
             np.testing.assert_array_equal(m, pattern_numbers(s[:, None], windows)[:, 0])
             assert not step.any()
             return not np.array_equal(s, codes)
@@ -263,7 +267,7 @@ def g_test(group_class, system, temperature, *, true_temperature=None):
     place = system.n_states ** np.arange(system.n_sites)[::-1]
     for _ in range(N_DRAWS):
         group.advance(THINNING[group_class], temperature)
-        counts += np.bincount(group.codes() @ place, minlength=len(counts))
+        counts += np.bincount(group.states() @ place, minlength=len(counts))
     expected = boltzmann(system, true_temperature or temperature) * counts.sum()
     assert expected.min() > 5
     seen = counts > 0
@@ -322,7 +326,7 @@ def test_states_pass_through_a_group_unchanged(kind, n_chains):
     system = random_system((4, 16), window=(2, 2))
     codes = np.random.default_rng(0).integers(0, 2, (n_chains, 64)).astype(np.int8)
     group = GROUPS[kind](codes, system, np.random.SeedSequence(0))
-    np.testing.assert_array_equal(group.codes(), codes)
+    np.testing.assert_array_equal(group.states(), codes)
 
 
 @pytest.mark.parametrize("kind", ["heat-bath", "metropolis"])  # cluster chains take turns with the words
@@ -331,4 +335,4 @@ def test_calls_may_be_cut_anywhere(kind):
     one.advance(9, 2.5)
     for n in (2, 3, 4):
         two.advance(n, 2.5)
-    np.testing.assert_array_equal(one.codes(), two.codes())
+    np.testing.assert_array_equal(one.states(), two.states())

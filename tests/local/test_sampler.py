@@ -182,7 +182,7 @@ def test_wrong_methods_and_rows_are_named():
         LocalSampler(as_network(ising_energy()), (4, 4)).sample(method="cluster")
     with pytest.raises(ValueError, match="wolff"):
         LocalSampler(ising_energy(), (4, 4)).sample(method="wolff")
-    with pytest.raises(ValueError, match="none of the states"):
+    with pytest.raises(ValueError, match="not one of the states"):
         LocalSampler(ising_energy(), (2, 2)).energy([[1, 1, 0, 1]])
 
 

@@ -1,0 +1,65 @@
+"""Trial runs, which measure the autocorrelation time of chains in sweeps."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .chains import ChainGroup
+
+NANOSECONDS_PER_TRIAL = 1e10
+_RECORDS = 256  # states recorded in a trial run, however long it is
+
+
+class Trial(NamedTuple):
+    """The result of a trial run, in sweeps."""
+
+    tau: float  # integrated autocorrelation time of the slowest observable
+    n_forget: float  # tau, or the mean time between arrivals from the hottest rung
+    n_run: int  # length of the run that was recorded, after a burn-in as long
+    converged: bool  # n_run >= 10 n_forget, and the chains move freely
+
+    def schedule(self, n_draws: int) -> tuple[int, int]:
+        """Return the sweeps before the first draw, and those between two of `n_draws` draws.
+
+        Draws are 2 tau apart: with one time scale, consecutive ones have the correlation exp(-4). If tau is unknown,
+        all draws together take as many sweeps as the burn-in.
+        """
+        if self.converged:
+            return math.ceil(8 * self.n_forget), math.ceil(2 * self.tau)
+        return self.n_run, max(1, self.n_run // n_draws)
+
+
+class Records(NamedTuple):
+    """Observables of the chains in a trial run, (n_chains, n_records) each."""
+
+    energy: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    overlap: NDArray[np.float64]  # with a state of low energy
+    overlap_of_two: NDArray[np.float64]  # with the chain before
+    stride: int  # sweeps between two records
+    change_rate: float  # changes of a site in a sweep, as far as the records show them
+
+
+def record(chains: ChainGroup, n_sweeps: int, temperature: float, low: NDArray[Any]) -> Records:
+    """Move chains by `n_sweeps` and return their observables; `low` has the values of a state of low energy.
+
+    If H(-s) = H(s), all observables but the energy are taken without their sign.
+    """
+    stride = max(1, n_sweeps // _RECORDS)
+    E, m, q, r = np.empty((4, chains.n_chains, n_sweeps // stride))
+    last, n_changes = np.array(chains.states(), order="C"), 0
+    for t in range(n_sweeps // stride):
+        chains.advance(stride, temperature)
+        states = np.array(chains.states(), order="C")
+        s = chains.values(states)
+        E[:, t], m[:, t], q[:, t] = chains.energies(states), s.mean(axis=1), (s * low).mean(axis=1)
+        r[:, t] = (s * np.roll(s, 1, axis=0)).mean(axis=1)
+        n_changes += int(np.count_nonzero(states != last))
+        last = states
+    if chains.system.is_even:
+        m, q, r = np.abs(m), np.abs(q), np.abs(r)
+    return Records(E, m, q, r, stride, n_changes / (n_sweeps * last.size))
