@@ -11,6 +11,7 @@ import numpy as np
 
 from .._utils.checks import check_choice, check_integer, check_number, check_temperature, seed_sequence
 from .._utils.memory import check_memory
+from .._utils.names import without_names
 from .._utils.warn import warn
 from .draws import Draws
 from .statistics import normalised_weights
@@ -176,5 +177,5 @@ class ForeignSampler(ThermalSampler):
             options["field"] = field
         X = np.asarray(self.sampler.sample(temperature, n_samples=n_samples, **options))
         known = hasattr(self.sampler, "energy")
-        energy = np.asarray(self.sampler.energy(X))[None] - field * X.sum(axis=1) if known else None
+        energy = np.asarray(without_names(self.sampler).energy(X))[None] - field * X.sum(axis=1) if known else None
         return Draws(X[None], energy)
