@@ -20,7 +20,7 @@ from .._utils.configurations import check_counts, validate_configurations
 from .._utils.mapped import release_pages
 from .._utils.memory import check_memory
 
-_N_BLOCKS = 16  # independent parts of the draws, for an error bar
+_N_BLOCKS = 16  # independent chains of draws, which give an error bar
 
 
 class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):

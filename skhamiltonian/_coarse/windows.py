@@ -96,7 +96,7 @@ def is_series(images: Any) -> bool:
 
 
 def grey_images(images: Any, convert: bool = True) -> list[np.ma.MaskedArray]:
-    """Return a list of 2-D masked arrays, NaN masked, as float64 if `convert`."""
+    """Return a list of 2-D masked arrays; NaN is masked. `convert` makes them float64."""
     if not is_series(images):
         images = unwrap_tensor(images)
         images = np.ma.asarray(images) if np.ma.isMA(images) else np.asarray(images)

@@ -189,7 +189,7 @@ def _rising_misfit(y: Floats, sigma: Floats) -> Floats:
 
 
 def _contrast(d: Floats, sigma: Floats) -> tuple[float, float]:
-    """Return how many errors the mean of the first points of d lies above and below zero, for the best number."""
+    """Return by how many errors the sum of the first 1, 2, ... points lies above and below zero, at most."""
     z = np.cumsum(d) / np.sqrt(np.cumsum(sigma**2))
     return float(z.max()), float(-z.min())
 

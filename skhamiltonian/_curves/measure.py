@@ -63,7 +63,7 @@ class Point:
 
 
 def check_observables(observables: Any) -> dict[str, Callable]:
-    """Return the functions by name; raise TypeError or ValueError if they are not that, or a name is taken."""
+    """Return the functions by name; raise TypeError for anything else, and ValueError for a built-in name."""
     if observables is None:
         return {}
     if not isinstance(observables, Mapping):

@@ -318,8 +318,8 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the states are other than -1 and 1, no temperature is known, or the couplings are not defined on the
-            lattice asked for.
+            If the states are other than -1 and 1, no temperature is known, or the couplings are not defined on
+            `lattice_shape`.
         """
         check_is_fitted(self)
         if not np.isin(self.states_, (-1, 1)).all():

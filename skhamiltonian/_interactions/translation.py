@@ -82,7 +82,7 @@ def translated(
         raise ValueError(f"operator {operator.name!r} is not translation-invariant: it has no terms on {new_shape}")
     for pattern in operator.patterns:
         if (pattern.max(axis=0) >= np.array(new_shape)).any():
-            wanted = tuple((pattern.max(axis=0) + 1).tolist())
-            raise ValueError(f"lattice_shape must be at least {wanted} for {operator.name!r}, got {new_shape}")
+            least = tuple((pattern.max(axis=0) + 1).tolist())
+            raise ValueError(f"lattice_shape must be at least {least} for {operator.name!r}, got {new_shape}")
     wraps = np.array(periodic) | windows
     return np.concatenate([translates(new_shape, wraps, list(pattern)) for pattern in operator.patterns])
