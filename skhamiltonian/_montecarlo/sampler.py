@@ -117,10 +117,10 @@ class ThermalSampler(ABC):
         """Return `n_samples` rows of equal weight: the chains one after the other, or resampled by their weights."""
         draws = self._draw(temperature, n_samples, field, method, seed, **options)
         X = draws.configurations.reshape(-1, draws.configurations.shape[2])
-        if draws.log_weight is None and draws.log_partition is None:
+        weight = normalised_weights(draws).ravel()
+        if np.ptp(weight) <= 1e-12 * weight.max():  # resampling would repeat rows
             return X[:n_samples]
-        rng = np.random.default_rng(seed.spawn(1)[0])
-        return X[rng.choice(len(X), n_samples, p=normalised_weights(draws).ravel())]
+        return X[np.random.default_rng(seed.spawn(1)[0]).choice(len(X), n_samples, p=weight)]
 
     def _prepare(self, **options: Any) -> int | None:
         """Raise unless parameters, options and fitted state are right; return the number of sites if it is known."""
