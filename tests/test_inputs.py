@@ -245,7 +245,7 @@ BAD_PICTURES = {
     "dates": (X.astype("datetime64[s]"), r"image 0 .*dtype datetime64\[s\]"),
     "objects": (X.astype(object), "image 0 .*dtype object"),
     "sparse": (sp.csr_array(X), r"image 0 .*got shape \(\) of dtype object"),
-    "infinity": (with_value(np.inf), "image 0 holds infinite intensities: mask them"),
+    "infinity": (with_value(np.inf), "image 0 must have finite intensities, got infinity: mask these"),
     "no pixels": (X[:0], r"image 0 .*got shape \(0, 6\)"),
     "colours": (np.ones((9, 9, 3)), "use skimage.color.rgb2gray"),
     "none": ([], "at least one image"),

@@ -1,1 +1,1 @@
-"""Models to compare with: independent sites, pairs."""
+"""Models to compare with: independent sites, and pairs."""

@@ -1,6 +1,11 @@
 """Sites without any interaction: the baseline of all models."""
 
+from __future__ import annotations
+
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import gen_batches
@@ -15,21 +20,21 @@ from .._utils.configurations import check_counts, validate_configurations
 from .._utils.mapped import release_pages
 from .._utils.memory import check_memory
 
-_N_BLOCKS = 16  # independent parts of the draws, for an error bar
+_N_BLOCKS = 16  # independent chains of draws, which give an error bar
 
 
 class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
-    r"""Sites without any interaction: :math:`p(s) = \prod_i p_i(s_i)`, the least that a model has to beat.
+    r"""Sites without any interaction: :math:`p(s) = \prod_i p_i(s_i)`, a baseline that every model should beat.
 
     Parameters
     ----------
     temperature : float, default=1.0
         Temperature T0 of the training configurations.
     smoothing : float, default=0.5
-        Configurations added to the count of every state at every site, so that no state is impossible.
+        Number added to the count of every state at every site, so that no state has probability zero.
     states : "auto" or array-like, default="auto"
-        The values a site may take. "auto" learns the integers that occur in X.
-    random_state : int, RandomState instance or None, default=None
+        Values of a site. "auto" finds the integers that occur in X.
+    random_state : int, RandomState, Generator or None, default=None
         Seed of the draws.
 
     Attributes
@@ -37,13 +42,13 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
     log_prob_ : ndarray of shape (n_sites, n_states)
         ln p_i of every state.
     states_ : ndarray of shape (n_states,)
-        The alphabet, ascending.
+        Values of a site, in ascending order.
     temperature_ : float
         The temperature T0 at which the model was fitted.
     n_features_in_ : int
         Number of sites.
     feature_names_in_ : ndarray of shape (n_sites,)
-        Names of the sites, where X has names that are strings.
+        Names of the sites, if X has names that are strings.
 
     Examples
     --------
@@ -55,13 +60,20 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
 
     _SITE_FIELDS = True
 
-    def __init__(self, temperature=1.0, *, smoothing=0.5, states="auto", random_state=None):
+    def __init__(
+        self,
+        temperature: float = 1.0,
+        *,
+        smoothing: float = 0.5,
+        states: str | ArrayLike = "auto",
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
+    ) -> None:
         self.temperature = temperature
         self.smoothing = smoothing
         self.states = states
         self.random_state = random_state
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Count the states of every site.
 
         Parameters
@@ -86,12 +98,12 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
             X, weight = X[weight > 0], weight[weight > 0]
         states = learn_states(X, self.states)
         counts = _counts(X, states, np.ones(len(X), np.intp) if weight is None else weight) + smoothing
-        counts /= counts.max()  # whose sum is finite, however large the smoothing
+        counts /= counts.max()  # so that sums do not overflow if the smoothing is huge
         self.log_prob_ = np.log(counts / counts.sum(axis=1, keepdims=True))
         self.states_, self.temperature_ = states, T0
         return self
 
-    def energy(self, X):
+    def energy(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return -T0 ln p(s) of every row.
 
         Parameters
@@ -106,7 +118,7 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
         """
         return -self.score_samples(X) * self.temperature_
 
-    def score_samples(self, X):
+    def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the log-likelihood of each configuration.
 
         Parameters
@@ -123,7 +135,7 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
         codes = encode_states(validate_configurations(self, X, reset=False), self.states_)
         return self.log_prob_[np.arange(codes.shape[1]), codes].sum(axis=1)
 
-    def score(self, X, y=None):
+    def score(self, X: ArrayLike, y: Any = None) -> float:
         """Return the mean log-likelihood per configuration, in nats.
 
         Parameters
@@ -140,12 +152,21 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
         """
         return float(np.mean(self.score_samples(X)))
 
-    def _prepare(self):
+    def _prepare(self, **options: Any) -> int | None:
+        super()._prepare(**options)
         check_is_fitted(self)
         check_memory((1, self.n_features_in_, len(self.states_)), np.float64, "the table of probabilities")
         return self.n_features_in_
 
-    def _draw(self, temperature, n_samples, field, method, seed):
+    def _draw(
+        self,
+        temperature: float,
+        n_samples: int,
+        field: float,
+        method: str,
+        seed: np.random.SeedSequence,
+        **options: Any,
+    ) -> Draws:
         log_weight = (self.temperature_ * self.log_prob_ + np.multiply.outer(field, self.states_)) / temperature
         p = softmax(log_weight)
         shape = (_N_BLOCKS, -(-n_samples // _N_BLOCKS), self.n_features_in_)
@@ -156,16 +177,16 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
         log_z = np.full(_N_BLOCKS, logsumexp(log_weight, axis=1).sum())
         return Draws(X, energy - (X * np.float64(field)).sum(axis=2), log_partition=log_z)
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "temperature_")
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = True
         return tags
 
 
-def _counts(X, states, weight):
+def _counts(X: NDArray, states: NDArray, weight: NDArray) -> NDArray[np.float64]:
     """Return how often each site is in each state, (n_sites, n_states)."""
     counts = np.zeros((X.shape[1], len(states)))
     for rows in gen_batches(len(X), 4096):

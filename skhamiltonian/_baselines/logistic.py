@@ -13,15 +13,15 @@ from sklearn.utils.parallel import Parallel, delayed
 from .._interactions.regression import pseudo_inverse
 
 _BLOCK = 2**22  # influences on all couplings in one block of rows: 32 MB
-_FALLBACK = 1.0  # inverse strength of the penalty where columns cannot be told apart
-_WIDE = 0.75  # standard error of a coefficient, in log odds, beyond which rows hardly tell it
+_FALLBACK = 1.0  # inverse strength of the penalty if columns are linearly dependent
+_WIDE = 0.75  # a larger standard error of a coefficient, in log odds, is wide
 _MAX_NEWTON = 200
 
 Floats = NDArray[np.float64]
 
 
 class PairFit(NamedTuple):
-    """Couplings and fields over the temperature, their standard errors, and whether the rows hardly tell them."""
+    """Couplings and fields over the temperature, their standard errors, and which errors of couplings are wide."""
 
     coupling: Floats  # (n_sites, n_sites)
     coupling_error: Floats
@@ -31,31 +31,31 @@ class PairFit(NamedTuple):
 
 
 class _Site(NamedTuple):
-    """Coefficients of all columns for one site, and the inverse of their information; 0 for itself."""
+    """Coefficients of all columns for one site (0 for its own), the inverse of their information, and bias."""
 
     u: Floats
     inverse: Floats
     bias: Floats  # of the penalty
-    known: NDArray[np.bool_]
+    known: NDArray[np.bool_]  # whether the rows determine the coefficient
 
 
 def logistic_couplings(X: NDArray, weight: Floats, C: float, with_field: bool, n_jobs: int | None) -> PairFit:
     r"""Return couplings and fields in units of the temperature, from a logistic regression for every site.
 
-    With z the other spins and a 1, u_i = 2 (J_i, h_i) / T, p_i = 1 / (1 + exp(-u_i z)) and
-    H_i = sum_n p_i (1 - p_i) z z', the likelihood times Jeffreys' prior, det H_i^(1/2), is at its maximum
-    (D. Firth, Biometrika 80, 27 (1993)): that removes the bias of few rows, and is finite for separable ones. Of the
-    two ends of a pair the mean is taken, and
+    z holds the other spins and a 1, u_i = 2 (J_i, h_i) / T, p_i = 1 / (1 + exp(-u_i z)) and
+    H_i = sum_n p_i (1 - p_i) z z'. The coefficients u_i maximise the likelihood times Jeffreys' prior, det H_i^(1/2)
+    (D. Firth, Biometrika 80, 27 (1993)). The prior removes the bias of few rows, and keeps coefficients finite if the
+    rows are separable. J_ij is the mean of the estimates from its two ends, with the variance
 
     .. math:: \psi_i = H_i^{-1} z \frac{[s_i = 1] - p_i}{\sqrt{1 - h_i}}, \qquad
               \sigma^2(J_{ij} / T) = \frac{1}{16} \max\Big(\sum_n (\psi_{ij} + \psi_{ji})^2,\;
               \sigma_{ij}^2 + \sigma_{ji}^2 + 2 \rho \sigma_{ij} \sigma_{ji}\Big)
 
-    with the leverages h, the information's own \sigma_{ij}^2 = (H_i^{-1})_{jj} and \rho the correlation of \psi_ij and
-    \psi_ji: the first holds if the law is no pair model, the second if few rows decide. A finite `C` is a quadratic
-    penalty in place of the prior, and the difference of the two results is part of the error.
+    h are the leverages, \sigma_{ij}^2 = (H_i^{-1})_{jj}, and \rho the correlation of \psi_ij and \psi_ji. The first
+    expression also holds if the true law is no pair model, the second also if few rows determine the coupling. A finite
+    `C` replaces the prior by a quadratic penalty; the difference of the two results is part of the error.
 
-    A spin that never changes has no couplings, and the field that half a configuration more of each sign gives it.
+    A spin that never changes has no couplings. Its field is that of the rows plus half a configuration of each sign.
     """
     n_sites = X.shape[1]
     varies = np.flatnonzero(X.min(axis=0) != X.max(axis=0))
@@ -63,12 +63,9 @@ def logistic_couplings(X: NDArray, weight: Floats, C: float, with_field: bool, n
     Z[:, : len(varies)] = X[:, varies]
     separate = not np.isnan(pseudo_inverse((Z.T * weight) @ Z)[1]).any() and weight.sum() > Z.shape[1]
     sites = Parallel(n_jobs=n_jobs)(delayed(_site)(Z, weight, k, C, separate) for k in range(len(varies)))
-    J, J_std, wide = (
-        np.zeros((n_sites, n_sites)),
-        np.full((n_sites, n_sites), np.inf),
-        np.ones((n_sites, n_sites), bool),
-    )
-    np.fill_diagonal(J_std, 0), np.fill_diagonal(wide, False)
+    J, J_std = np.zeros((n_sites, n_sites)), np.full((n_sites, n_sites), np.inf)
+    wide = ~np.eye(n_sites, dtype=bool)
+    np.fill_diagonal(J_std, 0)
     h, h_std = np.zeros(n_sites), np.full(n_sites, np.inf if with_field else 0.0)
     if with_field:
         up = weight @ (X > 0)
@@ -81,8 +78,8 @@ def logistic_couplings(X: NDArray, weight: Floats, C: float, with_field: bool, n
     return PairFit(J, J_std, h, h_std, wide)
 
 
-def _combined(Z: Floats, weight: Floats, sites: list[_Site]):
-    """Return couplings, errors, whether they are wide, and (fields, errors) of the sites that vary."""
+def _combined(Z: Floats, weight: Floats, sites: list[_Site]) -> tuple[Floats, Floats, NDArray[np.bool_], Floats]:
+    """Return couplings, errors, which errors are wide, and (fields, errors) of the sites that vary."""
     n = len(sites)
     u, bias, known = (np.stack([getattr(site, name) for site in sites]) for name in ("u", "bias", "known"))
     square, cross = _influences(Z, weight, sites)
@@ -91,11 +88,11 @@ def _combined(Z: Floats, weight: Floats, sites: list[_Site]):
     with np.errstate(divide="ignore", invalid="ignore"):
         rho = np.nan_to_num(cross / np.sqrt(S * S.T)).clip(-1, 1)
     variance = np.maximum(S + S.T + 2 * cross, M + M.T + 2 * rho * np.sqrt(M * M.T)) / 16
-    told = known[:, :n] & known[:, :n].T
-    np.fill_diagonal(told, True)
+    determined = known[:, :n] & known[:, :n].T
+    np.fill_diagonal(determined, True)
     np.fill_diagonal(variance, 0)
-    wide = ~(told & (2 * np.sqrt(variance) <= _WIDE))
-    error = np.where(told, np.sqrt(variance + ((bias[:, :n] + bias[:, :n].T) / 4) ** 2), np.inf)
+    wide = ~(determined & (2 * np.sqrt(variance) <= _WIDE))
+    error = np.where(determined, np.sqrt(variance + ((bias[:, :n] + bias[:, :n].T) / 4) ** 2), np.inf)
     field = np.empty((2, n))
     if u.shape[1] > n:
         field[0] = u[:, -1] / 2
@@ -125,13 +122,13 @@ def _influences(Z: Floats, weight: Floats, sites: list[_Site]) -> tuple[Floats, 
 
 
 def _site(Z: Floats, weight: Floats, k: int, C: float, separate: bool) -> _Site:
-    """Return the regression of the sign of column k on all other columns of Z, the last of which may be a 1."""
+    """Return the regression of the sign of column k on all other columns of Z; the last column may be all 1."""
     others = np.delete(np.arange(Z.shape[1]), k)
     known = np.ones(Z.shape[1], dtype=bool)
     if not separate:
         gram = (Z[:, others].T * weight) @ Z[:, others]
         known[others] = ~np.isnan(pseudo_inverse(gram)[1]) & (weight.sum() > len(others))
-        separate = known.all()
+        separate = bool(known.all())
     start = np.zeros(Z.shape[1])
     step = len(Z) // (20 * Z.shape[1])
     if step > 1:
@@ -143,15 +140,15 @@ def _site(Z: Floats, weight: Floats, k: int, C: float, separate: bool) -> _Site:
     return _Site(penalised, inverse, penalised - u, known)
 
 
-def _maximum(Z, weight, k, others, u, C) -> tuple[Floats, Floats]:
-    """Return the coefficients of highest (penalised) likelihood and the inverse of their information, by Newton."""
+def _maximum(Z: Floats, weight: Floats, k: int, others: NDArray[np.intp], u: Floats, C: float) -> tuple[Floats, Floats]:
+    """Return the coefficients of highest (penalised) likelihood and their inverse information, by Newton's method."""
     y, couplings = Z[:, k] > 0, others[others < Z.shape[1] - (Z[:, -1] == 1).all()]
     ridge = np.zeros(Z.shape[1])
     ridge[couplings] = 1 / C
     sub = np.ix_(others, others)
 
-    def at(u):
-        """Return the logarithm of what is maximised, its gradient and the inverse information."""
+    def at(u: Floats) -> tuple[float, Floats, Floats]:
+        """Return the logarithm of the penalised likelihood, its gradient and the inverse information."""
         odds = Z @ u
         p = expit(odds)
         w = p * (1 - p)

@@ -1,66 +1,68 @@
 """Pseudo-likelihood: pair couplings of spins by logistic regression, and a score for any energy."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._interactions.estimator import InteractionExpansion
 from .._interactions.operators import coupling_matrix
-from .._interactions.problem import weighted_rows
+from .._interactions.problem import temperature_of, weighted_rows
 from .._ising.sampler import IsingSampler
 from .._lattice.symmetry import SYMMETRIES
+from .._montecarlo.draws import Draws
 from .._montecarlo.sampler import ThermalSampler
-from .._utils.checks import (
-    check_lattice_shape,
-    check_names,
-    check_number,
-    check_temperature,
-)
+from .._utils.checks import check_lattice_shape, check_names, check_number, check_temperature
 from .._utils.configurations import first_stray, validate_configurations
 from .._utils.memory import check_memory
 from .._utils.names import without_names
 from .._utils.warn import warn
-from .logistic import logistic_couplings
+from .logistic import Floats, logistic_couplings
 
-_COPIES_OF_A_COUPLING = 6  # coefficients, their variance, couplings and errors, and what makes them
+_COPIES_OF_A_COUPLING = 6  # coefficients, their variance, couplings and errors, and intermediate results
 
 
 class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
     r"""Fields and pair couplings of +-1 spins, by maximum pseudo-likelihood.
 
-    In an Ising model with pair couplings on any graph, the law of a spin given all others is a logistic regression,
+    In an Ising model with pair couplings on any graph, the law of a spin given all others is a logistic function,
 
     .. math:: H(s) = -\sum_{i<j} J_{ij} s_i s_j - \sum_i h_i s_i, \qquad
               p(s_i = 1 \mid s_{\setminus i}) = \frac{1}{1 + e^{-2 (h_i + \sum_j J_{ij} s_j) / T_0}}
 
-    and one is fitted for every site [1]_, with Jeffreys' prior, which removes the bias of few rows and keeps the
-    couplings finite if spins are never seen to disagree [2]_. Of the two estimates of a coupling, from its two ends,
-    the mean is taken. Or all sites of a lattice share their couplings, see `symmetries`. No partition function is
-    needed, and none is learned: the energy is not normalised. Interactions of more than two spins are not in it.
+    One logistic regression is fitted for every site [1]_. Jeffreys' prior removes the bias of few rows, and keeps the
+    couplings finite if two spins never disagree in the data [2]_. Each coupling is the mean of the estimates from its
+    two ends. With `symmetries`, sites of a lattice share their couplings. The partition function is neither needed nor
+    learned, so the energy is not normalised. The model has no interactions of more than two spins.
 
     Parameters
     ----------
     temperature : float, default=1.0
         Temperature T0 of the training configurations, in units of the couplings.
     C : float, default=inf
-        Inverse strength of a quadratic penalty on the couplings of every logistic regression; ``inf`` is none. What
-        a finite C takes off a coupling is part of its error.
+        Inverse strength of a quadratic penalty on the couplings of every logistic regression; ``inf`` is no penalty.
+        The bias that a finite C causes is part of the error of a coupling.
     lattice_shape : tuple of int, default=None
-        Shape of the lattice, sites in C order; None knows no lattice.
+        Shape of the lattice, sites in C order; None means that there is no lattice.
     boundary : {"periodic", "open"} or a tuple of these, one per axis, default="periodic"
-        What is beyond the last site of an axis of a lattice: the first one, or sites that were not measured. The
-        latter needs a finite `max_distance`, and only sites with all of their pairs in the window are learned from.
+        Neighbour of the last site of an axis: the first site ("periodic"), or a site that was not measured ("open").
+        "open" needs a finite `max_distance`, and uses only sites that have all of their pairs inside the window.
     max_distance : float, default=inf
         Largest distance of a pair on a lattice with "translation", in lattice spacings.
     symmetries : tuple of {"translation", "point-group", "spin-flip"}, default=()
-        "translation": pairs that translations carry into each other share one coupling, and all sites one field.
-        "point-group": pairs that turns and reflections carry into each other, too. "spin-flip": no fields.
+        "translation": pairs that are translates of each other share one coupling, and all sites share one field.
+        "point-group": pairs that turns and reflections map onto each other share one coupling, too. "spin-flip": no
+        fields.
     n_jobs : int, default=None
         Processes over the sites, as in scikit-learn.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState, Generator or None, default=None
         Seed of the draws.
 
     Attributes
@@ -68,21 +70,21 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
     coupling_ : ndarray of shape (n_sites, n_sites)
         J_ij, symmetric, with zeros on the diagonal.
     coupling_std_ : ndarray of shape (n_sites, n_sites)
-        Standard errors of the couplings, for rows that are independent; ``inf`` if the rows do not tell.
+        Standard errors of the couplings, for independent rows; ``inf`` if the rows do not determine a coupling.
     field_ : ndarray of shape (n_sites,)
         h_i.
     field_std_ : ndarray of shape (n_sites,)
         Standard errors of the fields.
     expansion_ : InteractionExpansion or None
-        With "translation", the couplings that are shared, by operator; None without.
+        With "translation", the expansion with the shared couplings; otherwise None.
     temperature_ : float
         The temperature T0 at which the model was fitted.
     states_ : ndarray of shape (2,)
-        The values of a spin, -1 and 1.
+        Values of a spin, -1 and 1.
     n_features_in_ : int
         Number of sites.
     feature_names_in_ : ndarray of shape (n_sites,)
-        Names of the sites, where X has names that are strings.
+        Names of the sites, if X has names that are strings.
 
     References
     ----------
@@ -105,16 +107,16 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
 
     def __init__(
         self,
-        temperature=1.0,
+        temperature: float = 1.0,
         *,
-        C=math.inf,
-        lattice_shape=None,
-        boundary="periodic",
-        max_distance=math.inf,
-        symmetries=(),
-        n_jobs=None,
-        random_state=None,
-    ):
+        C: float = math.inf,
+        lattice_shape: tuple[int, ...] | None = None,
+        boundary: str | tuple[str, ...] = "periodic",
+        max_distance: float = math.inf,
+        symmetries: tuple[str, ...] = (),
+        n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
+    ) -> None:
         self.temperature = temperature
         self.C = C
         self.lattice_shape = lattice_shape
@@ -124,7 +126,7 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Learn fields and couplings.
 
         Parameters
@@ -134,7 +136,7 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts; None is once.
+            How often each row counts; None counts each row once.
 
         Returns
         -------
@@ -149,7 +151,7 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If the rows hardly tell some couplings, whose errors then are wide; or if they refute a symmetry.
+            If the rows hardly determine some couplings, whose errors are then wide; or if they refute a symmetry.
         """
         T0 = check_temperature(self.temperature, allow_infinite=False)
         check_number(self.C, "C", low=0, include_low=False)
@@ -172,7 +174,7 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
         self.field_, self.field_std_ = field, field_std
         return self
 
-    def energy(self, X):
+    def energy(self, X: ArrayLike) -> Floats:
         """Return H(s) of every row.
 
         Parameters
@@ -189,10 +191,10 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
         s = _spins(self, X, reset=False).astype(np.float64)
         return -((s @ self.coupling_) * s).sum(axis=1) / 2 - s @ self.field_
 
-    def score(self, X, y=None):
+    def score(self, X: ArrayLike, y: Any = None) -> float:
         r"""Return the mean log *pseudo*-likelihood, :math:`\sum_i \ln p(s_i | s_{\setminus i})`, in nats.
 
-        It is no log-likelihood and cannot be compared with one. :func:`pseudo_log_likelihood` is the same score for
+        A pseudo-likelihood cannot be compared with a likelihood. :func:`pseudo_log_likelihood` is the same score for
         any model that has an energy.
 
         Parameters
@@ -212,7 +214,14 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
         local_field = s @ self.coupling_ + self.field_
         return float(-np.logaddexp(0, -2 * s * local_field / self.temperature_).sum(axis=1).mean())
 
-    def to_sampler(self, lattice_shape=None, temperature=None, *, n_jobs=None, random_state=None):
+    def to_sampler(
+        self,
+        lattice_shape: tuple[int, ...] | None = None,
+        temperature: float | None = None,
+        *,
+        n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
+    ) -> IsingSampler:
         """Return the Ising system that has these fields and couplings.
 
         Parameters
@@ -234,7 +243,7 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If another lattice is asked for and couplings are not the same everywhere.
+            If `lattice_shape` is not that of the rows, and couplings are not the same everywhere.
         """
         check_is_fitted(self)
         seed = self.random_state if random_state is None else random_state
@@ -243,8 +252,8 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
         shape = (self.n_features_in_,) if self.lattice_shape is None else self.lattice_shape
         if lattice_shape is not None and check_lattice_shape(lattice_shape) != tuple(shape):
             raise ValueError(
-                f"lattice_shape must be {tuple(shape)}, for only couplings with the symmetry 'translation' have a "
-                f"meaning on another lattice, got {lattice_shape!r}"
+                f"lattice_shape must be {tuple(shape)}, because only couplings with the symmetry 'translation' are "
+                f"defined on another lattice, got {lattice_shape!r}"
             )
         pairs = np.transpose(np.nonzero(np.triu(self.coupling_)))
         terms = [(float(self.coupling_[i, j]), [int(i), int(j)]) for i, j in pairs]
@@ -252,28 +261,37 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
         T = self.temperature_ if temperature is None else temperature
         return IsingSampler(shape, T, coupling=0.0, couplings=terms, n_jobs=n_jobs, random_state=seed)
 
-    def _prepare(self):
+    def _prepare(self, **options: Any) -> int | None:
+        super()._prepare(**options)
         check_is_fitted(self)
         return self.n_features_in_
 
-    def _draw(self, temperature, n_samples, field, method, seed):
+    def _draw(
+        self,
+        temperature: float,
+        n_samples: int,
+        field: float,
+        method: str,
+        seed: np.random.SeedSequence,
+        **options: Any,
+    ) -> Draws:
         return self.to_sampler()._draw(temperature, n_samples, field, method, seed)
 
     @property
-    def states_(self):
+    def states_(self) -> NDArray[np.int8]:
         """The values of a spin."""
         return np.array([-1, 1], dtype=np.int8)
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "field_std_")
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = True
         return tags
 
-    def _shared(self, symmetries):
-        """Return the expansion that fits shared couplings, None if every pair has its own."""
+    def _shared(self, symmetries: Sequence[str]) -> InteractionExpansion | None:
+        """Return the expansion that fits shared couplings; None if every pair has its own coupling."""
         if "translation" not in symmetries:
             if "point-group" in symmetries:
                 raise ValueError(f"symmetries with 'point-group' need 'translation', too, got {self.symmetries!r}")
@@ -284,34 +302,34 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
             raise ValueError(f"symmetries={self.symmetries!r} need lattice_shape, such as (16, 16), got None")
         if math.inf != self.C:
             raise ValueError(
-                f"C must be inf with 'translation', whose shared couplings need no penalty, got {self.C!r}"
+                f"C must be inf with 'translation', because shared couplings have no penalty, got {self.C!r}"
             )
         return InteractionExpansion(
             ["field", "pairs"],
             lattice_shape=self.lattice_shape,
             boundary=self.boundary,
             max_distance=check_number(self.max_distance, "max_distance", low=0),
-            symmetries=symmetries,
+            symmetries=tuple(symmetries),
             method="pseudolikelihood",
             sparse=False,
             temperature=self.temperature,
         )
 
-    def _by_site(self, X, weight, with_field):
-        """Return couplings and fields of every pair and site, with errors, in units of T0."""
+    def _by_site(self, X: NDArray, weight: Floats, with_field: bool) -> tuple[Floats, ...]:
+        """Return couplings, their errors, fields and their errors, in units of T0."""
         found = logistic_couplings(X, weight, self.C, with_field, self.n_jobs)
         if found.coupling_is_wide.any():
             n_wide, n_pairs = np.triu(found.coupling_is_wide).sum(), X.shape[1] * (X.shape[1] - 1) // 2
             warn(
-                f"these rows hardly tell {n_wide} of {n_pairs} couplings: they are too few, or leave no doubt about a "
-                "site given all others. The errors are wide; more rows, rows at a higher temperature, or symmetries "
-                "that share couplings make them smaller"
+                f"these rows hardly determine {n_wide} of {n_pairs} couplings, and the errors of these are wide: the "
+                "rows are too few, or a site nearly always follows from all others. Use more rows, rows at a higher "
+                "temperature, or symmetries, which share couplings"
             )
-        return found[:4]
+        return found.coupling, found.coupling_error, found.field, found.field_error
 
 
-def _of_pairs(expansion, n_sites):
-    """Return couplings and fields of all sites, with their errors, of an expansion in pairs and one field."""
+def _of_pairs(expansion: InteractionExpansion, n_sites: int) -> tuple[Floats, ...]:
+    """Return couplings, their errors, fields and their errors, from an expansion in pairs and one field."""
     matrices = [coupling_matrix(one, expansion.operators_, n_sites) for one in (expansion.coef_, expansion.coef_std_)]
     fields = [np.zeros(n_sites), np.zeros(n_sites)]
     for k, operator in enumerate(expansion.operators_):
@@ -321,7 +339,7 @@ def _of_pairs(expansion, n_sites):
     return *matrices, *fields
 
 
-def _spins(estimator, X, reset):
+def _spins(estimator: BaseEstimator, X: ArrayLike, reset: bool) -> NDArray:
     X = validate_configurations(estimator, X, reset=reset)
     if (stray := first_stray(X)) is not None:
         row, column = stray
@@ -329,14 +347,14 @@ def _spins(estimator, X, reset):
     return X
 
 
-def pseudo_log_likelihood(estimator, X, y=None):
-    r"""Score any model that has an energy by how well it predicts a site from all others.
+def pseudo_log_likelihood(estimator: Any, X: ArrayLike, y: Any = None) -> float:
+    r"""Score any model that has an energy by how well it predicts each site from all others.
 
     .. math:: \frac1n \sum_{s \in X} \sum_i \ln p(s_i | s_{\setminus i}), \qquad
               p(s_i | s_{\setminus i}) = \frac{e^{-H(s)/T_0}}{\sum_a e^{-H(s, s_i \to a)/T_0}}
 
-    No normalisation of the energy enters, so it is the score on which learned, fitted and true systems can be
-    compared, as ``scoring=`` of :class:`~sklearn.model_selection.GridSearchCV` too. It is no likelihood.
+    The score does not depend on the normalisation of the energy, so it can compare learned, fitted and true systems,
+    also as ``scoring=`` of :class:`~sklearn.model_selection.GridSearchCV`. It cannot be compared with a likelihood.
 
     Parameters
     ----------
@@ -344,8 +362,8 @@ def pseudo_log_likelihood(estimator, X, y=None):
         Fitted model with ``energy(X)``, ``temperature_`` (or ``temperature``) and ``states_``, or a Pipeline that ends
         in one.
     X : array-like of shape (n_samples, n_sites)
-        Configurations at the temperature of the model. The energy is computed for every one of them with every site
-        in every state: some hundred configurations will do.
+        Configurations at the temperature of the model. A few hundred are enough; the energy is computed for every
+        state of every site of each.
     y : None
         Ignored.
 
@@ -366,10 +384,9 @@ def pseudo_log_likelihood(estimator, X, y=None):
     if isinstance(estimator, Pipeline):
         X = estimator[:-1].transform(X) if len(estimator) > 1 else X
         estimator = estimator[-1]
-    T0 = getattr(estimator, "temperature_", getattr(estimator, "temperature", None))
-    if T0 is None or np.isnan(T0):
-        raise ValueError("estimator must have a temperature, for its energy alone gives no probabilities, got none")
-    T0 = float(T0)
+    T0 = temperature_of(estimator)
+    if math.isnan(T0):
+        raise ValueError("estimator must have a temperature, because probabilities need one, got none")
     named, X = X, validate_configurations(BaseEstimator(), X, reset=True)
     if hasattr(estimator, "feature_names_in_"):
         validate_data(estimator, named, reset=False, dtype=None, ensure_all_finite=False)

@@ -1,8 +1,12 @@
 """From micrographs to configurations: a background and a threshold."""
 
+from __future__ import annotations
+
 import math
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.signal import find_peaks
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -10,14 +14,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils.checks import check_choice, check_integer, check_number
 from .._utils.warn import warn
-from .levels import domain_range, site_levels
+from .levels import Array, Level, domain_range, site_levels
 from .windows import grey_images, is_series
 
 _THRESHOLDS = ("otsu", "li", "local", "quantile")
 _N_BINS, _MOST_BINS = 512, 2**16
-# Width of a kernel, in distances of grey levels, in which their comb keeps 2 exp(-2 pi^2 0.6^2) = 0.2 % of its height.
+# Width of a kernel in distances of grey levels. It reduces their comb to 2 exp(-2 pi^2 0.6^2) = 0.2 % of its height.
 _COMB = 0.6
-# Between two classes of normal noise this far apart, in standard deviations, 2.3 % of either are misread.
+# Distance of two classes in standard deviations of their normal noise: 2.3 % of both are misread at 4, 0.6 % at 5.
 _SEPARATE, _WELL_SEPARATE = 4.0, 5.0
 _MOST_PIXELS = 16
 
@@ -25,49 +29,50 @@ _MOST_PIXELS = 16
 class DomainBinarizer(TransformerMixin, BaseEstimator):
     """Turn images of domains into spins: +1 above a threshold, -1 elsewhere.
 
-    The threshold is found in the intensities of all images together, so that the magnetization may differ between
-    them; a threshold of its own for every image would take out what is to be measured.
+    All images have the same threshold, found in their intensities together, so the magnetization may differ between
+    images. Separate thresholds would remove these differences.
 
     Parameters
     ----------
     threshold : {"otsu", "li", "local", "quantile"} or float, default="otsu"
-        "otsu" and "li" are those of scikit-image, "local" is its Gaussian-weighted mean around every site,
-        "quantile" leaves the share `quantile` below, and a number is the threshold itself.
+        "otsu" and "li" are the thresholds of scikit-image, "local" is its Gaussian-weighted mean around every site,
+        "quantile" has the share `quantile` of the intensities below it, and a number is the threshold itself.
     quantile : float, default=0.5
-        Share of the intensities below the threshold "quantile", which so *prescribes* the magnetization.
+        Share of the intensities below the threshold "quantile". It *prescribes* the magnetization.
     block_size : int, default=35
         Width in sites of the neighbourhood of the threshold "local", odd.
     background : {"plane", "gaussian"} or None, default=None
-        Illumination to take out of every image, up to its mean: a plane by least squares, or the image blurred by
-        `background_sigma`. Whatever in the domains is as smooth as that goes with it.
+        Illumination to subtract from every image, without its mean: a plane by least squares, or the image blurred by
+        `background_sigma`. Equally smooth structures of the domains are subtracted with it.
     background_sigma : float, default=50.0
-        Standard deviation of the "gaussian" background in sites, large against the domains.
+        Standard deviation of the "gaussian" background in sites, much larger than the domains.
     pixels_per_site : "auto" or int, default="auto"
-        Edge of the square of pixels whose mean intensity is one site; rows and columns that fill none are dropped.
-        "auto" is 1 where that keeps up and down apart (`separation_` of 4), else the smallest that keeps them well
-        apart (5) or best, up to 16 and an eighth of the image; it is 1, with a warning, if none keeps them apart.
+        Edge of the square of pixels whose mean intensity is one site; incomplete squares at the edge are dropped.
+        "auto" is 1 if `separation_` is then at least 4. Otherwise it is the smallest edge with a separation of at
+        least 5, or the edge with the largest separation, up to 16 and an eighth of the image. It is 1, with a
+        warning, if no edge reaches a separation of 4.
 
     Attributes
     ----------
     pixels_per_site_ : int
         Edge of the square of pixels that is one site.
     separation_ : float
-        Distance of the mean intensities of up and down, in units of the standard deviation within them. Normal noise
-        makes 2.3 % of the sites misread at 4, and 0.6 % at 5; an image without domains has 2.7.
+        Distance of the mean intensities of up and down, in units of the standard deviation within them. With normal
+        noise, 2.3 % of the sites are misread at 4, and 0.6 % at 5; an image without domains has 2.7.
     intensity_range_ : ndarray of shape (2,)
-        Lowest and highest intensity of pixels that count in threshold and background. Others stand alone, far from
-        all these, and belong to no domain: a scale bar, a dark strip, hot pixels.
+        Lowest and highest intensity of the pixels that determine threshold and background. Pixels outside are far from
+        all others, and belong to no domain: a scale bar, a dark strip, hot pixels.
     threshold_ : float
         The threshold, in the unit of the intensities; nan for "local".
     up_fraction_ : ndarray of shape (n_images,)
         Share of sites that are +1 in each image given to `fit`.
     n_modes_ : int
-        Maxima of the smoothed histogram of the levels of all sites, background taken out.
+        Number of maxima of the smoothed histogram of all sites, after the background is subtracted.
 
     Notes
     -----
-    Pixels that are masked or NaN belong to no site: sites that hold one are masked in the result, and
-    :func:`extract_windows` refuses or skips them. The threshold "local" wants images without gaps.
+    Sites that contain a masked or NaN pixel are masked in the result, and :func:`extract_windows` refuses or skips
+    them. The threshold "local" requires images without masked pixels.
 
     References
     ----------
@@ -88,14 +93,14 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        threshold="otsu",
+        threshold: str | float = "otsu",
         *,
-        quantile=0.5,
-        block_size=35,
-        background=None,
-        background_sigma=50.0,
-        pixels_per_site="auto",
-    ):
+        quantile: float = 0.5,
+        block_size: int = 35,
+        background: str | None = None,
+        background_sigma: float = 50.0,
+        pixels_per_site: str | int = "auto",
+    ) -> None:
         self.threshold = threshold
         self.quantile = quantile
         self.block_size = block_size
@@ -103,7 +108,7 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
         self.background_sigma = background_sigma
         self.pixels_per_site = pixels_per_site
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Find the threshold.
 
         Parameters
@@ -121,36 +126,37 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            If a parameter is out of range, or there are no grey images with at least two intensities.
+            If a parameter is out of range, or X does not hold grey images with at least two intensities.
         ImportError
             If scikit-image is needed and not installed.
 
         Warns
         -----
         UserWarning
-            If up and down are not kept apart; if some pixels stand alone and ought to be masked; or if the histogram
-            has more than two modes, so that something else than up and down is in the images.
+            If up and down are not well separated, if the intensities of some pixels are far from all others, or if
+            the histogram has more than two modes.
         """
         self._check_parameters()
         images = grey_images(X)
         pixels = np.concatenate([image.compressed() for image in images])
         if len(pixels) == 0 or np.ptp(pixels) == 0:
-            raise ValueError(f"images hold {'one intensity only' if len(pixels) else 'masked pixels only'}: no domains")
+            only = "one intensity" if len(pixels) else "masked pixels"
+            raise ValueError(f"X must hold images of domains, got {only} only")
         limits, everything = domain_range(pixels), np.array([pixels.min(), pixels.max()])
         found = self._best(images, limits)
         if found["separation_"] < _SEPARATE and not np.array_equal(limits, everything):
-            found = self._best(
-                images, everything
-            )  # what is far from all others may be a domain: no two others are left
+            # The remaining pixels hold no two domains, so the pixels far from them may be one.
+            found = self._best(images, everything)
         if "threshold_" not in found:
-            raise ValueError(f"sites of pixels_per_site={self.pixels_per_site} hold one intensity only: no domains")
-        vars(self).update(found)
+            raise ValueError(f"pixels_per_site={self.pixels_per_site!r} must leave domains, got one intensity only")
+        for name, value in found.items():
+            setattr(self, name, value)
         self._warn(np.mean((pixels < self.intensity_range_[0]) | (pixels > self.intensity_range_[1])))
         return self
 
-    def _best(self, images, limits):
-        """Return the fitted attributes for the smallest sites that keep up and down apart."""
-        if self.pixels_per_site != "auto":
+    def _best(self, images: list[np.ma.MaskedArray], limits: Array) -> dict[str, Any]:
+        """Return the fitted attributes for the smallest sites that separate up and down."""
+        if not isinstance(self.pixels_per_site, str):
             return self._fitted(images, self.pixels_per_site, limits)
         as_it_is = best = self._fitted(images, 1, limits)
         if best["separation_"] >= _SEPARATE:
@@ -161,7 +167,7 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
                 return best
         return best if best["separation_"] >= _SEPARATE else as_it_is
 
-    def _fitted(self, images, n, limits):
+    def _fitted(self, images: list[np.ma.MaskedArray], n: int, limits: Array) -> dict[str, Any]:
         levels = self._levels(images, n, limits)
         values = np.concatenate([level.counted() for level in levels])
         if len(values) == 0 or np.ptp(values) == 0:
@@ -178,27 +184,27 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
             "up_fraction_": np.array([float(np.mean(margin.compressed() > 0)) for margin in margins]),
         }
 
-    def _warn(self, stray_share):
+    def _warn(self, stray_share: float) -> None:
         if self.separation_ < _SEPARATE:
             warn(
-                f"up and down are not kept apart: their mean intensities differ by {self.separation_:.1f} times the "
-                f"noise within them (limit {_SEPARATE:g}), and the result hangs on the threshold; average more pixels "
-                "(pixels_per_site), remove the background, or denoise the images"
+                f"up and down are not well separated: their mean intensities differ by {self.separation_:.1f} times "
+                f"the noise within them (limit {_SEPARATE:g}), so the result depends on the threshold; average more "
+                "pixels (pixels_per_site), remove the background, or denoise the images"
             )
         if stray_share > 0:
             low, high = self.intensity_range_
             warn(
-                f"{100 * stray_share:.2g} % of the pixels are outside [{low:g}, {high:g}], far from all others, as "
-                "saturated pixels, a scale bar or a strip are: the threshold is that of the others; mask these pixels "
-                f"with numpy.ma.masked_outside(images, {low:g}, {high:g}), or crop the images"
+                f"{100 * stray_share:.2g} % of the pixels are outside [{low:g}, {high:g}], far from all others, "
+                "such as saturated pixels, a scale bar or a strip: the threshold ignores them; mask these pixels with "
+                f" numpy.ma.masked_outside(images, {low:g}, {high:g}), or crop the images"
             )
         if self.n_modes_ > 2:
             warn(
-                f"the histogram of the intensities has {self.n_modes_} modes, and up and down are two: mask what "
-                "belongs to no domain, or remove the background"
+                f"the histogram of the intensities has {self.n_modes_} modes instead of two, up and down: mask pixels "
+                "that belong to no domain, or remove the background"
             )
 
-    def transform(self, X):
+    def transform(self, X: Any) -> NDArray[np.int8] | list[NDArray[np.int8]]:
         """Return the spins.
 
         Parameters
@@ -208,8 +214,8 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        spins : ndarray of int8, masked where pixels are, or list of them
-            +1 and -1, in the form of X.
+        spins : ndarray of int8 or list of them
+            +1 and -1, in the form of X; a masked array if X has masked pixels.
         """
         check_is_fitted(self)
         levels = self._levels(grey_images(X), self.pixels_per_site_, self.intensity_range_)
@@ -220,7 +226,7 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
             return spins[0]
         return (np.ma.stack if any(np.ma.isMA(s) for s in spins) else np.stack)(spins)
 
-    def _check_parameters(self):
+    def _check_parameters(self) -> None:
         if isinstance(self.threshold, str):
             check_choice(self.threshold, "threshold", _THRESHOLDS)
         else:
@@ -236,32 +242,32 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
         elif self.pixels_per_site != "auto":
             raise ValueError(f"pixels_per_site must be 'auto' or an integer >= 1, got {self.pixels_per_site!r}")
 
-    def _levels(self, images, n, limits):
-        """Return the level of every site, the background taken out."""
+    def _levels(self, images: list[np.ma.MaskedArray], n: int, limits: Array) -> list[Level]:
+        """Return the level of every site, after the background is subtracted."""
         return [site_levels(image, n, limits, self.background, self.background_sigma) for image in images]
 
-    def _margin(self, level, threshold):
-        """Return by how much every site lies above its threshold."""
+    def _margin(self, level: np.ma.MaskedArray, threshold: float) -> np.ma.MaskedArray:
+        """Return the level of every site minus its threshold."""
         if not isinstance(self.threshold, str) or self.threshold != "local":
             return level - threshold
         if np.ma.getmaskarray(level).any():
-            raise ValueError("threshold='local' wants images without masked or NaN pixels: crop them, or use 'otsu'")
+            raise ValueError("threshold='local' requires images without masked or NaN pixels: crop them, or use 'otsu'")
         return level - _skimage_filters().threshold_local(level.data, self.block_size)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
         return tags
 
 
-def _spins(above):
+def _spins(above: np.ma.MaskedArray) -> NDArray[np.int8]:
     spins = np.where(np.ma.getdata(above), 1, -1).astype(np.int8)
     mask = np.ma.getmaskarray(above)
     return np.ma.array(spins, mask=mask) if mask.any() else spins
 
 
-def _find_threshold(values, threshold, quantile):
+def _find_threshold(values: Array, threshold: str | float, quantile: float) -> float:
     if not isinstance(threshold, str):
         return float(threshold)
     if threshold == "quantile":
@@ -272,11 +278,11 @@ def _find_threshold(values, threshold, quantile):
     found = float(getattr(_skimage_filters(), f"threshold_{threshold}")(values))
     if threshold == "li":
         return found
-    # A bin of a histogram has a width: between well-kept modes it would cut into one. Otsu's best is half-way.
+    # The middle between the class means, as in Otsu's criterion: the edge of a bin may lie inside a narrow mode.
     return float((values[values > found].mean() + values[values <= found].mean()) / 2)
 
 
-def _skimage_filters():
+def _skimage_filters() -> Any:
     try:
         from skimage import filters
     except ImportError as error:
@@ -284,8 +290,8 @@ def _skimage_filters():
     return filters
 
 
-def separation(margin):
-    """Return how far two classes lie apart, above and below zero, in units of the standard deviation within them."""
+def separation(margin: Array) -> float:
+    """Return the distance of the means above and below zero, in units of the standard deviation within both classes."""
     classes = [side for side in (margin[margin > 0], margin[margin <= 0]) if len(side)]
     if len(classes) < 2:
         return 0.0
@@ -294,10 +300,10 @@ def separation(margin):
     return float(distance / noise) if noise > 1e-12 * distance else math.inf
 
 
-def count_modes(values):
-    """Return the number of maxima of a density, smoothed by Silverman's rule, that stand out of its noise.
+def count_modes(values: Array) -> int:
+    """Return the number of significant maxima of a density that is smoothed by Silverman's rule.
 
-    The kernel is wide enough for the comb of equidistant grey levels to vanish in it.
+    The kernel is wide enough to remove the comb of equidistant grey levels.
     """
     distinct, counts = np.unique(values, return_counts=True)
     if len(distinct) == 2:
@@ -308,7 +314,7 @@ def count_modes(values):
     width = max(0.9 * spread * len(values) ** -0.2, _COMB * gap)
     low, high = distinct[0] - 4 * width, distinct[-1] + 4 * width
     n_bins = int(min(_MOST_BINS, max(_N_BINS, 8 * (high - low) / width)))
-    # Every value counts in the two bins around it, by its distance from them.
+    # Every value is shared by the two bins around it, weighted by its distance from them.
     place = (distinct - low) / (high - low) * (n_bins - 1)
     left = place.astype(int)
     density = np.bincount(left, counts * (1 - place + left), n_bins) + np.bincount(

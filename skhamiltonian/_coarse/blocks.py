@@ -1,19 +1,26 @@
 """Kadanoff blocks: coarse degrees of freedom of a lattice."""
 
+from __future__ import annotations
+
 import functools
 import itertools
 import math
 import operator
+from collections.abc import Callable, Iterator
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import gen_batches
 from sklearn.utils._chunking import get_chunk_n_rows
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from .._utils.checks import check_choice, check_integer, check_lattice_shape
+from .._utils.alphabet import smallest_integer
+from .._utils.checks import check_choice, check_lattice_shape, check_lengths
 from .._utils.configurations import validate_configurations
-from .._utils.repeatable import check_repeatable
+
+Geometry = tuple[tuple[int, int, int], ...]  # number, size and stride of the blocks along each axis
 
 
 class BlockSpinTransformer(TransformerMixin, BaseEstimator):
@@ -21,39 +28,38 @@ class BlockSpinTransformer(TransformerMixin, BaseEstimator):
 
     Block ``I`` covers the sites ``i`` with ``stride * I <= i < stride * I + block_size`` along
     each axis of the lattice. With ``rule="sum"`` its spin is that of the paper [1]_ (above
-    Fig. 4), in two dimensions with blocks of 2 x 2 and stride ``d``::
+    Fig. 4). In two dimensions, for blocks of 2 x 2 and stride ``d``::
 
         S_IJ = s_ij + s_{i+1,j} + s_{i,j+1} + s_{i+1,j+1},    i = d I,  j = d J.
 
-    Two of these transformers in a row are two steps of a renormalisation: hand the first one's
-    `lattice_shape_out_` to the second.
+    Two of these transformers in a row are two steps of a renormalisation: the `lattice_shape_out_`
+    of the first is the `lattice_shape` of the second.
 
     Parameters
     ----------
     block_size : int or tuple of int, default=2
-        Number of sites in a block along each axis; an int holds for all axes.
+        Number of sites in a block along each axis; one integer counts for all axes.
 
     stride : int or tuple of int, default=None
         Distance between neighbouring blocks along each axis. None means `block_size`: the
-        blocks tile the lattice. Blocks overlap where the stride is smaller, and leave sites out
-        where it is larger.
+        blocks tile the lattice. Blocks overlap if the stride is smaller, and leave sites out
+        if it is larger.
 
     lattice_shape : tuple of int, default=None
         Shape of the lattice, whose sites are the columns of X in C order. None is a chain.
 
     boundary : {"open", "periodic"}, default="open"
-        With "open", the blocks are those that fit: ``(length - block_size) // stride + 1`` along
-        an axis, and sites beyond the last block are dropped. With "periodic", a block starts at
+        With "open", all blocks lie inside the lattice: ``(length - block_size) // stride + 1``
+        along an axis. Sites beyond the last block are dropped. With "periodic", a block starts at
         every multiple of the stride, ``ceil(length / stride)`` along an axis, and the last
-        blocks continue at the other end of the lattice. (Where the stride does not divide the
-        length, the last blocks then lie closer to the first than the others lie to each other.)
+        blocks continue at the other end of the lattice. (If the stride does not divide the
+        length, the last block is closer to the first than other neighbours are to each other.)
 
     rule : {"sum", "mean", "majority", "decimation"}, default="sum"
-        What a block becomes: the sum or the mean of its sites, the value that most of its
-        sites have, or the value of its first site. A tie of the majority goes to that one of the
-        tied values which comes first in the block (C order), so for spins of +1 and -1 to the
-        block's first site. It is drawn by the configuration itself rather than by a random
-        number: the result is reproducible, turns over when all spins are flipped, and prefers
+        The coarse spin of a block: the sum or the mean of its sites, the value that most of its
+        sites have, or the value of its first site. In a tie of the majority, the tied value that
+        comes first in the block (C order) wins; for spins of +1 and -1 this is the value of the
+        first site. So the result needs no random numbers, flips if all spins flip, and prefers
         no state.
 
     Attributes
@@ -74,7 +80,7 @@ class BlockSpinTransformer(TransformerMixin, BaseEstimator):
         Number of sites.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the sites, where X has names that are strings.
+        Names of the sites, if X has names that are strings.
 
     References
     ----------
@@ -99,14 +105,22 @@ class BlockSpinTransformer(TransformerMixin, BaseEstimator):
            [ 0,  2,  4]], dtype=int8)
     """
 
-    def __init__(self, block_size=2, *, stride=None, lattice_shape=None, boundary="open", rule="sum"):
+    def __init__(
+        self,
+        block_size: int | tuple[int, ...] = 2,
+        *,
+        stride: int | tuple[int, ...] | None = None,
+        lattice_shape: tuple[int, ...] | None = None,
+        boundary: str = "open",
+        rule: str = "sum",
+    ) -> None:
         self.block_size = block_size
         self.stride = stride
         self.lattice_shape = lattice_shape
         self.boundary = boundary
         self.rule = rule
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Learn the geometry of the blocks.
 
         Parameters
@@ -127,8 +141,8 @@ class BlockSpinTransformer(TransformerMixin, BaseEstimator):
         X = validate_configurations(self, X, reset=True)
         n_sites = X.shape[1]
         lengths = (n_sites,) if self.lattice_shape is None else check_lattice_shape(self.lattice_shape, n_sites)
-        block_size = _check_per_axis(self.block_size, "block_size", len(lengths))
-        stride = block_size if self.stride is None else _check_per_axis(self.stride, "stride", len(lengths))
+        block_size = check_lengths(self.block_size, "block_size", len(lengths))
+        stride = block_size if self.stride is None else check_lengths(self.stride, "stride", len(lengths))
         if any(map(operator.gt, block_size, lengths)):
             raise ValueError(
                 f"block_size must not exceed lattice_shape={lengths} (n_features={n_sites}), got {self.block_size!r}"
@@ -140,7 +154,7 @@ class BlockSpinTransformer(TransformerMixin, BaseEstimator):
         )
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> NDArray:
         """Return the coarse spins of every configuration.
 
         Parameters
@@ -151,28 +165,28 @@ class BlockSpinTransformer(TransformerMixin, BaseEstimator):
         Returns
         -------
         S : ndarray of shape (n_samples, n_blocks)
-            Coarse configurations. Integers give the smallest signed integer type that is sure to
-            hold the result, given the smallest and the largest value in X; floats keep their
-            type (float16 becomes float32); the mean is float64.
+            Coarse configurations. Integers give the smallest signed integer type that can hold
+            any sum of the smallest or largest values in X; floats keep their type (float16
+            becomes float32); the mean is float64.
         """
         check_is_fitted(self)
         X = validate_configurations(self, X, reset=False)
         n_block = math.prod(self.block_size_) if self.rule in ("sum", "mean") else 1
-        dtype = np.result_type(X, np.float32) if X.dtype.kind == "f" else _smallest_integer(X, n_block)
+        dtype = np.result_type(X, np.float32) if X.dtype.kind == "f" else _type_of_sums(X, n_block)
         S = np.empty((len(X), math.prod(self.lattice_shape_out_)), np.float64 if self.rule == "mean" else dtype)
-        # The intermediates hold at most two numbers of at most 16 bytes for each site.
+        # Intermediate results hold at most two numbers of at most 16 bytes for each site.
         for rows in gen_batches(len(X), get_chunk_n_rows(32 * X.shape[1], max_n_rows=len(X))):
             lattices = self._wrap(X[rows].reshape(-1, *self.lattice_shape_))
             S[rows] = _RULES[self.rule](lattices, self._geometry(), dtype).reshape(-1, S.shape[1])
         return S
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[np.object_]:
         """Return the names of the blocks.
 
         Parameters
         ----------
         input_features : array-like of str, default=None
-            Checked against the names (or the number) of sites seen in `fit`.
+            Names of the sites; they must be those that `fit` saw.
 
         Returns
         -------
@@ -184,57 +198,48 @@ class BlockSpinTransformer(TransformerMixin, BaseEstimator):
         indices = itertools.product(*map(range, self.lattice_shape_out_))
         return np.array(["block_" + "_".join(map(str, index)) for index in indices], dtype=object)
 
-    def _geometry(self):
+    def _geometry(self) -> Geometry:
         return tuple(zip(self.lattice_shape_out_, self.block_size_, self.stride_, strict=True))
 
-    def _wrap(self, lattices):
-        """Continue the lattices at their upper ends, as far as the last blocks reach."""
+    def _wrap(self, lattices: NDArray) -> NDArray:
+        """Continue the lattices periodically, up to the ends of the last blocks."""
         reach = [(n_out - 1) * d + b for n_out, b, d in self._geometry()]
         beyond = np.maximum(np.subtract(reach, self.lattice_shape_), 0)
         return np.pad(lattices, [(0, 0), *((0, n) for n in beyond)], mode="wrap")
 
 
-def _check_per_axis(value, name, n_axes):
-    check_repeatable(value, name)
-    if not np.iterable(value) or isinstance(value, (str, bytes, set, frozenset)):
-        return (check_integer(value, name, minimum=1),) * n_axes
-    sizes = tuple(check_integer(size, f"each length in {name}", minimum=1) for size in value)
-    if len(sizes) != n_axes:
-        raise ValueError(f"{name} must be an integer or have one for each of the {n_axes} axes, got {value!r}")
-    return sizes
-
-
-def _smallest_integer(X, n_block):
-    """Return the smallest signed integer type that holds a sum of `n_block` values out of X."""
+def _type_of_sums(X: NDArray, n_block: int) -> np.dtype:
+    """Return the smallest signed integer type that holds every sum of `n_block` values of X."""
     low, high = int(X.min()), int(X.max())
-    for dtype in (np.int8, np.int16, np.int32, np.int64):
-        if np.iinfo(dtype).min <= n_block * low and n_block * high <= np.iinfo(dtype).max:
-            return np.dtype(dtype)
-    raise ValueError(f"X must hold integers of which {n_block} can be summed in 64 bits, got values {low} to {high}")
+    if (dtype := smallest_integer(n_block * low, n_block * high)) is None:
+        raise ValueError(
+            f"X must hold integers of which {n_block} can be summed in 64 bits, got values {low} to {high}"
+        )
+    return dtype
 
 
-def _shifts(x, axis, geometry):
-    """Yield, for every offset inside a block along `axis`, a view of what lies there in each block."""
+def _shifts(x: NDArray, axis: int, geometry: Geometry) -> Iterator[NDArray]:
+    """Yield, for every offset inside a block along `axis`, a view of the sites at that offset."""
     n_out, b, d = geometry[axis]
     for offset in range(b):
         yield x[(slice(None),) * (axis + 1) + (slice(offset, offset + (n_out - 1) * d + 1, d),)]
 
 
-def _block_sum(lattices, geometry, dtype):
-    """Sum one axis after the other: as many additions as a block has sites along its edges."""
+def _block_sum(lattices: NDArray, geometry: Geometry, dtype: DTypeLike) -> NDArray:
+    """Sum one axis after the other: b_1 + b_2 + ... additions for a block of b_1 x b_2 x ... sites."""
     total = lattices.astype(dtype)
     for axis in range(len(geometry)):
         total = functools.reduce(np.add, _shifts(total, axis, geometry))
     return total
 
 
-def _block_mean(lattices, geometry, dtype):
+def _block_mean(lattices: NDArray, geometry: Geometry, dtype: DTypeLike) -> NDArray:
     n_block = math.prod(b for _, b, _ in geometry)
     return np.true_divide(_block_sum(lattices, geometry, dtype), n_block, dtype=np.float64)
 
 
-def _block_majority(lattices, geometry, dtype):
-    """Rank the values by votes * n_block - first, where `first` is their first place in the block."""
+def _block_majority(lattices: NDArray, geometry: Geometry, dtype: DTypeLike) -> NDArray:
+    """Rank the values by votes * n_block - first; `first` is their first place in the block."""
     n_block = math.prod(b for _, b, _ in geometry)
     best = np.zeros((len(lattices), *(n_out for n_out, _, _ in geometry)), dtype=np.int64)
     winner = np.empty(best.shape, dtype)
@@ -246,18 +251,18 @@ def _block_majority(lattices, geometry, dtype):
     return winner
 
 
-def _few_values(lattices):
+def _few_values(lattices: NDArray) -> NDArray:
     values = np.unique(lattices)
     if len(values) > _MOST_VALUES:
         raise ValueError(
-            f"rule='majority' must have at most {_MOST_VALUES} different values to choose from, got {len(values)}: "
-            "make the values discrete first (sklearn.preprocessing.KBinsDiscretizer), or take rule='mean'"
+            f"X must hold at most {_MOST_VALUES} different values for rule='majority', got {len(values)}: "
+            "make the values discrete first (sklearn.preprocessing.KBinsDiscretizer), or use rule='mean'"
         )
     return values
 
 
-def _first_place(here, geometry):
-    """Return the place (C order) of the first True in every block; not below the block's size where there is none."""
+def _first_place(here: NDArray[np.bool_], geometry: Geometry) -> NDArray:
+    """Return the place (C order) of the first True in every block; at least the size of the block without a True."""
     n_block = weight = math.prod(b for _, b, _ in geometry)
     place = np.where(here, 0, n_block)
     for axis, (_, b, _) in enumerate(geometry):
@@ -266,14 +271,14 @@ def _first_place(here, geometry):
     return place
 
 
-def _block_decimation(lattices, geometry, dtype):
+def _block_decimation(lattices: NDArray, geometry: Geometry, dtype: DTypeLike) -> NDArray:
     for axis in range(len(geometry)):
         lattices = next(_shifts(lattices, axis, geometry))
     return lattices
 
 
 _MOST_VALUES = 1024
-_RULES = {
+_RULES: dict[str, Callable[[NDArray, Geometry, DTypeLike], NDArray]] = {
     "sum": _block_sum,
     "mean": _block_mean,
     "majority": _block_majority,

@@ -1,4 +1,4 @@
-"""From pixels to the levels of sites: averages over pixels, illumination, and pixels that belong to no domain."""
+"""From pixels to levels of sites: averages over pixels, backgrounds, and pixels that belong to no domain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONELY = 0.5
 
 @dataclass(frozen=True)
 class Level:
-    """The mean intensity of every site, and which sites count: those that are neither masked nor strays alone."""
+    """The mean intensity of every site, and which sites count: unmasked ones with a pixel inside the limits."""
 
     values: np.ma.MaskedArray
     counts: Mask
@@ -30,7 +30,7 @@ class Level:
 
 
 def site_levels(image: np.ma.MaskedArray, n: int, limits: Array, background: str | None, sigma: float) -> Level:
-    """Return the levels of sites of n x n pixels, the background and pixels outside the limits left out."""
+    """Return the levels of sites of n x n pixels, without the background and pixels outside the limits."""
     level = _average(image, n, limits)
     if background == "plane":
         return level - _plane(level)
@@ -40,11 +40,11 @@ def site_levels(image: np.ma.MaskedArray, n: int, limits: Array, background: str
 
 
 def domain_range(values: Array) -> Array:
-    """Return the lowest and the highest intensity that are not far from all others, as those of an overlay are.
+    """Return the lowest and the highest intensity of the domains, without pixels far from all others.
 
-    From either end a value is dropped if its distance to the next is more than half the range of all others, without
-    a half per cent at both ends: saturated pixels, a scale bar, a strip. Domains have noise, so that their values
-    have no such gap. Then the rest is dropped that is farther from this range than it is wide, such as hot pixels.
+    At either end a value is dropped if its distance to the next value is more than half the range of all others
+    (without half a per cent of the pixels at both ends): saturated pixels, a scale bar, a strip. The values of domains
+    have noise, and no such gap. Then values are dropped that are farther from this range than its width: hot pixels.
     """
     distinct, counts = np.unique(values, return_counts=True)
     first, last = 0, len(distinct)
@@ -62,15 +62,16 @@ def domain_range(values: Array) -> Array:
 
 
 def _bulk(distinct: Array, counts: NDArray[np.int_]) -> Array:
-    """Return the intensities below and above which half a per cent of the pixels are."""
+    """Return the quantiles 0.005 and 0.995 of the intensities."""
     share = np.cumsum(counts) / counts.sum()
     return distinct[np.minimum(np.searchsorted(share, [0.005, 0.995]), len(distinct) - 1)]
 
 
 def _average(image: np.ma.MaskedArray, n: int, limits: Array) -> Level:
-    """Return the means of n x n pixels, masked where one of them is, over those inside the limits if there are any."""
+    """Return means of n x n pixels over those inside the limits, or over all; masked if any of the pixels is."""
     if min(image.shape) < n:
-        raise ValueError(f"pixels_per_site={n} exceeds an image of shape {image.shape}")
+        largest = min(image.shape)
+        raise ValueError(f"pixels_per_site must be at most {largest} for an image of shape {image.shape}, got {n}")
     height, width = (length // n for length in image.shape)
     blocks = image[: height * n, : width * n].reshape(height, n, width, n)
     mask = np.ma.getmaskarray(blocks).any(axis=(1, 3))
@@ -82,7 +83,7 @@ def _average(image: np.ma.MaskedArray, n: int, limits: Array) -> Level:
 
 
 def _plane(level: Level) -> Array:
-    """Return the least-squares plane of an image, without its mean over the image."""
+    """Return the least-squares plane of an image, minus its mean."""
     axes = [x - x.mean() for x in np.indices(level.counts.shape).astype(float)]
     design = np.stack([np.ones(level.counts.shape), *axes], axis=-1)
     _, *slope = np.linalg.lstsq(design[level.counts], level.counted(), rcond=None)[0]
@@ -90,7 +91,7 @@ def _plane(level: Level) -> Array:
 
 
 def _blurred(level: Level, sigma: float) -> Array:
-    """Return an image blurred over the sites that count, without the mean."""
+    """Return an image blurred over the sites that count, minus the mean."""
     counts = level.counts.astype(float)
     weight = gaussian_filter(counts, sigma, mode="nearest")
     blurred = gaussian_filter(level.values.filled(0) * counts, sigma, mode="nearest") / np.maximum(weight, 1e-12)

@@ -1,16 +1,25 @@
 """From images of spins to the configurations of windows."""
 
+from __future__ import annotations
+
 import math
-import numbers
-import warnings
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .._utils.checks import check_choice, check_integer
+from .._utils.checks import check_choice, check_lengths
 from .._utils.configurations import unwrap_tensor
+from .._utils.warn import warn
 
 
-def extract_windows(images, window_shape, *, stride=None, masked="raise"):
+def extract_windows(
+    images: Any,
+    window_shape: int | tuple[int, int],
+    *,
+    stride: int | tuple[int, int] | None = None,
+    masked: str = "raise",
+) -> tuple[NDArray, NDArray[np.intp]]:
     """Cut images into windows, the configurations of a small lattice.
 
     Parameters
@@ -18,24 +27,24 @@ def extract_windows(images, window_shape, *, stride=None, masked="raise"):
     images : array-like of shape (n_images, height, width) or (height, width), or list of 2-D arrays
         Images of spins, such as those of :class:`DomainBinarizer`.
     window_shape : int or tuple of int
-        Height and width of a window in sites; an int for squares.
+        Height and width of a window in sites; an integer means a square.
     stride : int or tuple of int, default=None
-        Distance of neighbouring windows; None lets them tile the image. Windows that overlap are not independent.
+        Distance of neighbouring windows; with None they tile the image. Overlapping windows are not independent.
     masked : {"raise", "skip"}, default="raise"
-        What to do with windows that hold a masked or NaN site: refuse the images, or leave these windows out and
-        say how many in a warning.
+        What to do with windows that contain a masked or NaN site: raise ValueError, or leave them out and warn with
+        their number.
 
     Returns
     -------
     X : ndarray of shape (n_windows, n_sites)
-        Configurations, sites in C order; int8 where the images are.
+        Configurations, sites in C order, of the type of the images.
     groups : ndarray of shape (n_windows,)
-        Index of the image that a window is from, as :class:`~sklearn.model_selection.GroupKFold` wants it.
+        Index of the image of each window, for :class:`~sklearn.model_selection.GroupKFold`.
 
     Raises
     ------
     ValueError, TypeError
-        If a window is larger than an image, an argument is out of range, or there are masked sites to refuse.
+        If a window is larger than an image, an argument is out of range, or sites are masked and `masked` is "raise".
 
     Warns
     -----
@@ -56,13 +65,13 @@ def extract_windows(images, window_shape, *, stride=None, masked="raise"):
     >>> X.shape, groups
     ((12, 256), array([0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]))
     """
-    shape = _pair(window_shape, "window_shape")
-    steps = shape if stride is None else _pair(stride, "stride")
+    shape = check_lengths(window_shape, "window_shape", 2)
+    steps = shape if stride is None else check_lengths(stride, "stride", 2)
     check_choice(masked, "masked", ("raise", "skip"))
     windows, gaps, groups = [], [], []
     for index, image in enumerate(grey_images(images, convert=False)):
         if any(length < side for length, side in zip(image.shape, shape, strict=True)):
-            raise ValueError(f"window_shape={shape} does not fit into image {index} of shape {image.shape}")
+            raise ValueError(f"window_shape must fit into image {index} of shape {image.shape}, got {shape}")
         cut = (np.ma.getdata(image), np.ma.getmaskarray(image))
         data, mask = (
             np.lib.stride_tricks.sliding_window_view(part, shape)[:: steps[0], :: steps[1]].reshape(
@@ -70,38 +79,35 @@ def extract_windows(images, window_shape, *, stride=None, masked="raise"):
             )
             for part in cut
         )
-        windows.append(data), gaps.append(mask.any(axis=1)), groups.append(np.full(len(data), index))
-    X, gap, group = map(np.concatenate, (windows, gaps, groups))
+        windows.append(data)
+        gaps.append(mask.any(axis=1))
+        groups.append(np.full(len(data), index))
+    X, gap, group = np.concatenate(windows), np.concatenate(gaps), np.concatenate(groups)
     if gap.any():
         found = f"{gap.sum()} of {len(gap)} windows hold masked or NaN sites"
         if masked == "raise":
             raise ValueError(f"{found}: crop the images, or pass masked='skip' to leave these windows out")
-        warnings.warn(f"{found} and are skipped", UserWarning, stacklevel=2)
+        warn(f"{found} and are skipped")
     return X[~gap], group[~gap]
 
 
-def _pair(value, name):
-    pair = (value, value) if isinstance(value, numbers.Integral) else value
-    if not isinstance(pair, (list, tuple, np.ndarray)) or len(pair) != 2:
-        raise ValueError(f"{name} must be an integer or two of them, got {value!r}")
-    return tuple(check_integer(length, f"each length in {name}", minimum=1) for length in pair)
-
-
-def is_series(images):
-    """Return whether `images` is a list of images and no array, nor a nested list that is one image."""
+def is_series(images: Any) -> bool:
+    """Return whether `images` is a list of images, rather than an array or the nested list of one image."""
     return isinstance(images, (list, tuple)) and (len(images) == 0 or np.ndim(images[0]) > 1)
 
 
-def grey_images(images, convert=True):
-    """Return a list of 2-D masked arrays, NaN masked, as float64 if `convert`."""
+def grey_images(images: Any, convert: bool = True) -> list[np.ma.MaskedArray]:
+    """Return a list of 2-D masked arrays; NaN is masked. `convert` makes them float64."""
     if not is_series(images):
         images = unwrap_tensor(images)
         images = np.ma.asarray(images) if np.ma.isMA(images) else np.asarray(images)
         if images.ndim == 3 and images.shape[-1] in (3, 4) and images.shape[-2] > 4:
-            raise ValueError(f"images of shape {images.shape} seem to have colours: use skimage.color.rgb2gray")
+            raise ValueError(
+                f"images must be grey, got shape {images.shape}, which has colours: use skimage.color.rgb2gray"
+            )
         images = [images] if images.ndim == 2 else list(images) if images.ndim == 3 else [images]
     if not len(images):
-        raise ValueError("there must be at least one image, got none")
+        raise ValueError("images must hold at least one image, got none")
     found = []
     for index, image in enumerate(images):
         image = np.ma.asarray(unwrap_tensor(image))
@@ -110,7 +116,7 @@ def grey_images(images, convert=True):
                 f"image {index} must be a 2-D array of grey levels, got shape {image.shape} of dtype {image.dtype}"
             )
         if np.isinf(image.compressed()).any():
-            raise ValueError(f"image {index} holds infinite intensities: mask them")
+            raise ValueError(f"image {index} must have finite intensities, got infinity: mask these pixels")
         if image.dtype.kind == "f":
             image = np.ma.masked_invalid(image)
         found.append(image.astype(np.float64) if convert else image)

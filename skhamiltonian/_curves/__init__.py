@@ -1,1 +1,1 @@
-"""Thermal averages at many temperatures, and what is read off them."""
+"""Thermal averages at many temperatures, and the critical temperatures that follow."""

@@ -1,31 +1,37 @@
-"""Where a phase curve peaks, and where those of two sizes cross: estimates of the critical temperature."""
+"""Peaks of a phase curve, and crossings of two curves: estimates of the critical temperature."""
+
+from __future__ import annotations
 
 import math
 
 import numpy as np
 from numpy.polynomial import polynomial
+from numpy.typing import NDArray
 
 from .._montecarlo.draws import Estimate
+from .result import PhaseCurve
 
 _N_POINTS = 6
 _SIGNIFICANT = 3.0  # standard errors by which two curves differ on either side of a crossing
 _PEAK_HEIGHT = 0.8  # the part of a peak above this fraction of its height is a quartic to about 1e-3 in T
 
+Floats = NDArray[np.float64]
 
-def peak_temperature(curve, observable="heat_capacity"):
+
+def peak_temperature(curve: PhaseCurve, observable: str = "heat_capacity") -> Estimate:
     r"""Find the temperature at which an observable is largest.
 
-    A quartic p(T), weighted by the errors, is fitted to the points around the largest one. With
-    :math:`p'(T^*) = 0` the error of T* is that of :math:`p'(T^*) / p''(T^*)`, to which half the distance to
-    the maximum of a cubic is added in quadrature, for the shape that no polynomial has, and a tenth of the
-    spacing of the temperatures where fewer than 6 of them are above 80 % of the peak.
+    A quartic p(T), weighted by the errors, is fitted to the points around the largest one; :math:`p'(T^*) = 0`. The
+    error of T* is that of :math:`p'(T^*) / p''(T^*)`. Two terms are added in quadrature: half the distance to the
+    maximum of a cubic, because the peak is no polynomial; and a tenth of the spacing of the temperatures if fewer
+    than 6 points are above 80 % of the peak.
 
     Parameters
     ----------
     curve : PhaseCurve
         At least 6 temperatures, closely spaced around the peak.
     observable : str, default="heat_capacity"
-        Also ``"susceptibility"`` or an observable of your own.
+        An observable of the curve, such as ``"susceptibility"``.
 
     Returns
     -------
@@ -35,8 +41,8 @@ def peak_temperature(curve, observable="heat_capacity"):
     Raises
     ------
     ValueError
-        If the curve has fewer than 6 points with error bars, its largest value at one of its ends, or no peak that
-        stands out of its errors.
+        If the curve has fewer than 6 points with error bars, has its largest value at one of its ends, or has no peak
+        that is significant compared with its errors.
 
     Examples
     --------
@@ -53,16 +59,16 @@ def peak_temperature(curve, observable="heat_capacity"):
     if len(T) < _N_POINTS or top in (0, len(T) - 1):
         raise ValueError(f"{observable} must have a peak inside at least {_N_POINTS} temperatures, got {_text(T, y)}")
     gain = _peak_gain(y, _floored(sigma, y))
-    # 99 % of flat curves gain less, of 6 to 41 points, with errors known to 20 degrees of freedom.
+    # 99 % of flat curves of 6 to 41 points gain less if the errors have 20 degrees of freedom.
     if not gain > (limit := 8 + len(T) / 2):
         raise ValueError(
-            f"{observable} has no significant peak, got {_text(T, y)}: a rise and a fall fit it better than either "
-            f"alone by chi^2 = {gain:.1f} only (limit {limit:.1f}): draw more configurations"
+            f"{observable} has no significant peak, got {_text(T, y)}: a rise followed by a fall improves chi^2 by "
+            f"{gain:.1f} only (limit {limit:.1f}): draw more configurations"
         )
     low = np.flatnonzero(y < _PEAK_HEIGHT * y[top])
     start, stop = np.max(low[low < top], initial=-1) + 1, np.min(low[low > top], initial=len(T))
     spacing = (T[top + 1] - T[top - 1]) / 2 if stop - start < _N_POINTS else 0
-    while stop - start < _N_POINTS:  # too far apart for the peak: the higher neighbour comes in
+    while stop - start < _N_POINTS:  # too few points are above the limit: add the higher neighbour
         if start > 0 and (stop == len(T) or y[start - 1] > y[stop]):
             start -= 1
         else:
@@ -73,20 +79,20 @@ def peak_temperature(curve, observable="heat_capacity"):
     return Estimate(float(T[top] + quartic.value), error)
 
 
-def crossing_temperature(curve, other, observable="binder_cumulant"):
-    r"""Find the temperature at which an observable of two systems, as of two lattice sizes, is the same.
+def crossing_temperature(curve: PhaseCurve, other: PhaseCurve, observable: str = "binder_cumulant") -> Estimate:
+    r"""Find the temperature at which two systems, such as two lattice sizes, have the same value of an observable.
 
-    Cubics, weighted by the errors, are fitted to the 6 points of each curve nearest to the crossing. With
-    d(T) the difference of the cubics and :math:`d(T^*) = 0` the error of T* is that of :math:`d(T^*) / d'(T^*)`,
-    to which half the distance to the crossing of two parabolas is added in quadrature. The crossing of the
-    Binder cumulant hardly depends on the sizes (K. Binder, Z. Phys. B 43, 119 (1981)).
+    Cubics, weighted by the errors, are fitted to the 6 points of each curve nearest to the crossing. Their difference
+    d(T) has the root :math:`d(T^*) = 0`. The error of T* is that of :math:`d(T^*) / d'(T^*)`; half the distance to the
+    crossing of two parabolas is added in quadrature. The crossing of the Binder cumulant hardly depends on the sizes
+    (K. Binder, Z. Phys. B 43, 119 (1981)).
 
     Parameters
     ----------
     curve, other : PhaseCurve
-        At least 6 temperatures each, over a common range around the crossing.
+        Curves of at least 6 temperatures each, over a common range around the crossing.
     observable : str, default="binder_cumulant"
-        What is compared.
+        Name of the observable.
 
     Returns
     -------
@@ -96,8 +102,8 @@ def crossing_temperature(curve, other, observable="binder_cumulant"):
     Raises
     ------
     ValueError
-        If a curve has fewer than 6 points with error bars, or the curves do not cross: on both sides of the
-        crossing they must differ by 3 standard errors and more.
+        If a curve has fewer than 6 points with error bars, or the curves do not cross significantly: they must differ
+        by at least 3 standard errors on both sides of the crossing.
 
     Examples
     --------
@@ -114,7 +120,7 @@ def crossing_temperature(curve, other, observable="binder_cumulant"):
     low, high = np.min(T_other, initial=np.inf), np.max(T_other, initial=-np.inf)
     common = np.clip(T, low, high) == T
     d = y[common] - np.interp(T[common], T_other, y_other) if common.any() else np.zeros(1)
-    contrast = 2 * np.cumsum(d) - d.sum()  # largest where d has one sign before, the other after
+    contrast = 2 * np.cumsum(d) - d.sum()  # largest if d has one sign before and the other after
     k = int(np.argmax(np.abs(contrast)))
     if min(len(T), len(T_other)) < _N_POINTS or k == len(d) - 1:
         raise ValueError(
@@ -127,46 +133,50 @@ def crossing_temperature(curve, other, observable="binder_cumulant"):
     z = max(min(before, after) for before, after in zip(sides[0], sides[1][::-1], strict=True))
     if z < _SIGNIFICANT:
         raise ValueError(
-            f"{observable} has no significant crossing, got {_text(T, y)} and {_text(T_other, y_other)}: before or "
-            f"after it the curves differ by {max(z, 0):.1f} standard errors (limit {_SIGNIFICANT:g}): "
+            f"{observable} has no significant crossing, got {_text(T, y)} and {_text(T_other, y_other)}: on one side "
+            f"the curves differ by {max(z, 0):.1f} standard errors only (limit {_SIGNIFICANT:g}): "
             "draw more configurations, or measure farther from the crossing"
         )
     center = T[common][k : k + 2].mean()
-    near = [
-        tuple(a[np.sort(np.argsort(np.abs(T - center))[:_N_POINTS])] for a in (T - center, *rest))
-        for T, *rest in points
-    ]
-    cubic, parabola = (_crossing(*near, degree) for degree in (3, 2))
+    near = [_nearest(center, *one) for one in points]
+    cubic, parabola = (_crossing(near[0], near[1], degree) for degree in (3, 2))
     return Estimate(float(center + cubic.value), math.hypot(cubic.error, (cubic.value - parabola.value) / 2))
 
 
-def _points(curve, observable):
-    """Return temperatures in order, values and errors, of the points that have an error."""
-    value, error = curve[observable]
+def _points(curve: PhaseCurve, observable: str) -> tuple[Floats, Floats, Floats]:
+    """Return ascending temperatures, values and errors of the points that have an error."""
+    value, error = map(np.asarray, curve[observable])
     order = np.argsort(curve.temperatures)
     order = order[np.isfinite(value[order]) & np.isfinite(error[order])]
     return curve.temperatures[order], value[order], error[order]
 
 
-def _floored(sigma, y):
-    """Return errors for a test of significance: a point at which nothing was seen to vary has the least of the others.
+def _nearest(center: float, T: Floats, y: Floats, sigma: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the points nearest to a temperature, which is subtracted."""
+    near = np.sort(np.argsort(np.abs(T - center))[:_N_POINTS])
+    return T[near] - center, y[near], sigma[near]
 
-    Its own error, zero up to rounding, only says that a rare event has not happened yet.
+
+def _floored(sigma: Floats, y: Floats) -> Floats:
+    """Return errors for a test of significance, with the smallest nonzero error in place of an error of zero.
+
+    An error of zero, up to rounding, only means that a rare event has not been drawn yet.
     """
     rounding = 1e-12 * np.max(np.abs(y))
     return np.maximum(sigma, np.min(sigma[sigma > rounding], initial=np.max(np.abs(y)) or 1.0))
 
 
-def _peak_gain(y, sigma):
-    """Return by how much chi^2 falls where a rise and then a fall are fitted to points instead of either alone."""
+def _peak_gain(y: Floats, sigma: Floats) -> float:
+    """Return by how much a rise followed by a fall has a smaller chi^2 than either alone."""
     rise = _rising_misfit(y, sigma)
     fall = _rising_misfit(y[::-1], sigma[::-1])[::-1]
-    return min(rise[-1], fall[0]) - np.min(rise + fall)
+    return float(min(rise[-1], fall[0]) - np.min(rise + fall))
 
 
-def _rising_misfit(y, sigma):
+def _rising_misfit(y: Floats, sigma: Floats) -> Floats:
     """Return chi^2 of the best non-decreasing fit to the first 0, 1, ... n points, by pooling adjacent violators."""
-    blocks, misfit = [], [0.0]
+    blocks: list[tuple[float, float, float]] = []
+    misfit = [0.0]
     for value, weight in zip(y.tolist(), (1 / sigma**2).tolist(), strict=True):
         cost = 0.0
         while blocks and blocks[-1][0] > value:
@@ -178,27 +188,27 @@ def _rising_misfit(y, sigma):
     return np.array(misfit)
 
 
-def _contrast(d, sigma):
-    """Return by how many errors d lies above and below zero, each over the next points that show it best."""
+def _contrast(d: Floats, sigma: Floats) -> tuple[float, float]:
+    """Return by how many errors the sum of the first 1, 2, ... points lies above and below zero, at most."""
     z = np.cumsum(d) / np.sqrt(np.cumsum(sigma**2))
-    return z.max(), -z.min()
+    return float(z.max()), float(-z.min())
 
 
-def _text(T, y):
-    """Return what a curve looks like, for an error message."""
+def _text(T: Floats, y: Floats) -> str:
+    """Describe a curve in an error message."""
     if not len(T):
         return "no points with error bars"
     return f"{len(T)} from T = {T[0]:g} to {T[-1]:g}, the largest value at {T[np.argmax(y)]:g}"
 
 
-def _fit(x, y, sigma, degree):
+def _fit(x: Floats, y: Floats, sigma: Floats, degree: int) -> Floats:
     """Return the linear map G from `y` to the coefficients of the weighted least-squares polynomial."""
     sigma = np.maximum(sigma, 1e-9 * np.max(np.abs(y)))
-    return np.linalg.pinv(polynomial.polyvander(x, degree) / sigma[:, None]) / sigma
+    return np.asarray(np.linalg.pinv(polynomial.polyvander(x, degree) / sigma[:, None]) / sigma, dtype=np.float64)
 
 
-def _maximum(x, y, sigma, degree):
-    """Return where p(x) is largest inside the points, p'(x) = 0, with the error of p' / p''."""
+def _maximum(x: Floats, y: Floats, sigma: Floats, degree: int) -> Estimate:
+    """Return the maximum of p inside the points, p'(x) = 0, with the error of p' / p''."""
     G = _fit(x, y, sigma, degree)
     slope = polynomial.polyder(G)
     x_top = _root(slope @ y, x, f"a polynomial of degree {degree} has no maximum there", downward=True)
@@ -206,8 +216,8 @@ def _maximum(x, y, sigma, degree):
     return Estimate(x_top, float(np.linalg.norm(polynomial.polyval(x_top, slope) * sigma) / abs(curvature)))
 
 
-def _crossing(first, second, degree):
-    """Return where the polynomials of both curves meet, d(x) = 0, with the error of d / d'."""
+def _crossing(first: tuple[Floats, Floats, Floats], second: tuple[Floats, Floats, Floats], degree: int) -> Estimate:
+    """Return the crossing of the polynomials of both curves, d(x) = 0, with the error of d / d'."""
     G, H = _fit(*first, degree), _fit(*second, degree)
     d = G @ first[1] - H @ second[1]
     x_cross = _root(d, first[0], "the fitted polynomials do not meet there")
@@ -217,7 +227,7 @@ def _crossing(first, second, degree):
     return Estimate(x_cross, float(sigma / abs(polynomial.polyval(x_cross, polynomial.polyder(d)))))
 
 
-def _root(c, x, problem, downward=False):
+def _root(c: Floats, x: Floats, problem: str, downward: bool = False) -> float:
     """Return the root of a polynomial that is inside the points `x` and nearest to 0."""
     roots = polynomial.polyroots(c)
     roots, dc = roots[np.abs(roots.imag) < 1e-9].real, polynomial.polyder(c)
@@ -227,6 +237,6 @@ def _root(c, x, problem, downward=False):
     if not len(roots):
         raise ValueError(f"the points are too noisy or too far apart between x = {x[0]:g} and {x[-1]:g}: {problem}")
     root = roots[np.argmin(np.abs(roots))]
-    for _ in range(3):  # eigenvalues lose digits where the leading coefficient is next to nothing: Newton restores them
+    for _ in range(3):  # Newton: eigenvalues lose digits if the leading coefficient is nearly zero
         root -= polynomial.polyval(root, c) / polynomial.polyval(root, dc)
     return float(root)

@@ -15,8 +15,8 @@ from .._montecarlo.sampler import ThermalSampler
 from .._montecarlo.statistics import autocorrelation_time, jackknife, leave_one_out, normalised_weights, unit_starts
 from .measure import Point, Request
 
-_TOLERANCE = 1e-3  # nats per site that the rule may be uncertain by in one interval
-_MOST_NODES = 64  # temperatures that may be added
+_TOLERANCE = 1e-3  # largest uncertainty of the rule in one interval, in nats per site
+_MOST_NODES = 64  # largest number of added temperatures
 
 
 class Estimates(NamedTuple):
@@ -42,15 +42,15 @@ def with_entropy(
 ) -> list[Point]:
     """Return the points of one sampler with `free_energy` and `entropy` per site added to their observables.
 
-    Further temperatures are measured where the integral needs them, and T = infinity. A sampler needs `states_`: at
-    T = infinity ln Z is the number of sites times the logarithm of their number.
+    T = infinity is measured too, and further temperatures if the integral needs them. The sampler needs `states_`: at
+    T = infinity ln Z is the number of sites times the logarithm of the number of states.
     """
     N, states = points[0].n_sites, getattr(sampler, "states_", None)
     if states is None or "energy" not in points[0].observables:
         raise TypeError(f"entropy=True needs a sampler with `states_` and energies, got {sampler!r}")
 
     def energy_at(beta: float) -> EnergyPoint:
-        key = int(np.float64(beta).view(np.uint64))  # the stream belongs to the temperature, not to its turn
+        key = int(np.float64(beta).view(np.uint64))  # the stream depends on the temperature, not on the order
         child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, key >> 32, key & 0xFFFFFFFF))
         T = math.inf if beta == 0 else 1 / beta
         n_samples, field, method = request.n_samples, request.field, request.method
@@ -94,9 +94,9 @@ def integrate_energy(
     .. math:: \ln Z(\beta) = \ln Z(0) - \int_0^\beta U d\beta', \quad
        \int_a^b U d\beta = \frac{h}{2} (U_a + U_b) + \frac{h^2}{12} (V_b - V_a) + ...
 
-    with h = b - a, because :math:`dU/d\beta = -V`, the variance of the energy. An interval is halved while what
-    separates this rule from simpler ones, :func:`_corrections`, is larger than 0.001 nats a site; half and a tenth of
-    these count as the errors of the rule. Energies at different temperatures are independent.
+    with h = b - a, because :math:`dU/d\beta = -V`, the variance of the energy. An interval is halved while one of its
+    two :func:`_corrections` is larger than 0.001 nats per site. A tenth of the first and a quarter of the second count
+    as the error of the rule. Energies at different temperatures are independent.
     """
     nodes = dict(known)
     for beta in {0.0, *np.asarray(betas, dtype=float)} - set(nodes):
@@ -113,9 +113,9 @@ def integrate_energy(
 
 
 def _corrections(h: float, a: EnergyPoint, b: EnergyPoint) -> tuple[float, float]:
-    """Return how far the rule is from the trapezoidal one, and what the variances miss of the change of the energy.
+    """Return the difference to the trapezoidal rule, and the change of the energy that the variances do not explain.
 
-    The second sees a peak of the variance inside the interval, which the first may not.
+    A peak of the variance inside the interval shows in the second, but not always in the first.
     """
     missed = b.energy.value - a.energy.value + h / 2 * (a.variance.value + b.variance.value)
     return abs(h**2 / 12 * (b.variance.value - a.variance.value)), abs(h / 6 * missed)
@@ -135,11 +135,11 @@ def _integrals(
     rule = [_corrections(h[k], nodes[x[k]], nodes[x[k + 1]]) for k in range(n - 1)]
     squared = np.array([(0.1 * first) ** 2 + (0.25 * second) ** 2 for first, second in rule])
     of_rule = np.append(0.0, np.cumsum(squared))
-    wanted = np.searchsorted(x, betas)
+    place = np.searchsorted(x, betas)
     log_z = log_n_configurations - of_U @ U - of_V @ V
 
     def error(coefficients: np.ndarray) -> np.ndarray:
-        return np.sqrt(coefficients**2 @ dU**2 + of_V**2 @ dV**2 + of_rule)[wanted]
+        return np.sqrt(coefficients**2 @ dU**2 + of_V**2 @ dV**2 + of_rule)[place]
 
     entropy = log_z + x * U
-    return Estimates(log_z[wanted], error(-of_U)), Estimates(entropy[wanted], error(np.diag(x) - of_U))
+    return Estimates(log_z[place], error(-of_U)), Estimates(entropy[place], error(np.diag(x) - of_U))

@@ -1,12 +1,14 @@
-"""Estimates and diagnostics of one temperature, and how they become a curve."""
+"""Estimates and diagnostics of one temperature, and their assembly to a curve."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._montecarlo.draws import Draws, Estimate
 from .._montecarlo.sampler import ThermalSampler
@@ -22,7 +24,8 @@ from .._montecarlo.statistics import (
 )
 from .._utils.memory import check_memory
 
-_TOO_FEW_DRAWS = 10  # below, there is no error bar at all
+_TOO_FEW_DRAWS = 10  # fewer have no error bar
+Floats = NDArray[np.float64]
 BUILT_IN = (
     "magnetization",
     "abs_magnetization",
@@ -37,7 +40,7 @@ BUILT_IN = (
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be measured at every temperature."""
+    """The measurement to make at every temperature."""
 
     n_samples: int
     field: float | np.ndarray
@@ -47,7 +50,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Point:
-    """What is known at one temperature."""
+    """Averages and diagnostics at one temperature."""
 
     observables: dict[str, Estimate]
     n_sites: int
@@ -56,10 +59,11 @@ class Point:
     support: float = math.nan
     acceptance: float = math.nan
     frozen: bool = False
-    spread: dict | None = None
+    spread: dict[str, Any] | None = None
 
 
-def check_observables(observables):
+def check_observables(observables: Any) -> dict[str, Callable]:
+    """Return the functions by name; raise TypeError for anything else, and ValueError for a built-in name."""
     if observables is None:
         return {}
     if not isinstance(observables, Mapping):
@@ -68,12 +72,12 @@ def check_observables(observables):
         if not isinstance(name, str) or not callable(function):
             raise TypeError(f"observables must map names to functions of X, got {name!r}: {function!r}")
         if name in BUILT_IN:
-            raise ValueError(f"observables has {name!r}, which is measured already: choose another name")
+            raise ValueError(f"observables has {name!r}, which is a built-in observable: choose another name")
     return dict(observables)
 
 
 def measure(sampler: ThermalSampler, T: float, request: Request, seed: np.random.SeedSequence) -> Point:
-    """Return what is known of a sampler at one temperature."""
+    """Return averages and diagnostics of a sampler at one temperature."""
     draws = sampler.draws(T, n_samples=request.n_samples, field=request.field, method=request.method, random_state=seed)
     support = sampler._support(T, request.field, seed.spawn(1)[0])
     return replace(estimate(draws, request.functions, T, getattr(sampler, "states_", None)), support=support)
@@ -86,7 +90,7 @@ def estimate(draws: Draws, functions: Mapping[str, Callable], T: float, states: 
     series = _built_in_series(draws, weight, _largest_state(states, draws.configurations))
     vectors = {name: _values(name, function, draws) for name, function in functions.items()}
     scalars = {(name, i): x for name, values in vectors.items() for i, x in enumerate(_columns(values))}
-    # <m> = 0 needs no chain to flip its sign.
+    # The sign of m is left out: by symmetry, <m> = 0 although no chain flips its sign.
     slow = [series[name] for name in ("abs_m", "E") if name in series] + list(scalars.values())
     starts = _starts(draws, slow)
     mean = {name: leave_one_out(x, weight, starts) for name, x in (series | scalars).items()}
@@ -104,19 +108,19 @@ def estimate(draws: Draws, functions: Mapping[str, Callable], T: float, states: 
     return Point(estimates, n_sites, ess, disagreement, acceptance=draws.acceptance, frozen=draws.frozen)
 
 
-def _starts(draws, slow):
-    """Return where independent units begin: chains, or blocks of chains; populations stay whole."""
+def _starts(draws: Draws, slow: list[Floats]) -> NDArray[np.intp]:
+    """Return the first draws of the independent units: chains, blocks of chains, or populations."""
     n_chains, n_draws = draws.configurations.shape[:2]
     tau = math.inf if draws.log_partition is not None else max(autocorrelation_time(x) for x in slow)
     return unit_starts(n_chains, n_draws, tau)
 
 
-def _largest_state(states, configurations):
+def _largest_state(states: np.ndarray | None, configurations: np.ndarray) -> float:
     return np.max(np.abs(configurations if states is None else np.asarray(states, dtype=float))) or 1
 
 
 def _built_in_series(draws: Draws, weight: np.ndarray, largest_state: float) -> dict[str, np.ndarray]:
-    """Return what is averaged, each (n_chains, n_draws)."""
+    """Return the series that built-in observables average, each (n_chains, n_draws)."""
     m = draws.configurations.mean(axis=2, dtype=float) / largest_state
     series = {"m": m, "abs_m": np.abs(m), "m2": m**2, "m4": m**4}
     if draws.energy is not None:
@@ -129,31 +133,31 @@ def _values(name: str, function: Callable, draws: Draws) -> np.ndarray:
     """Return an observable of every configuration, (n_chains, n_draws, ...)."""
     n_chains, n_draws, n_sites = draws.configurations.shape
     X = draws.configurations.reshape(-1, n_sites)
-    if X.dtype.kind in "iu":  # products of narrow integers overflow in silence
+    if X.dtype.kind in "iu":  # products of narrow integers would overflow without a warning
         check_memory(X.shape, np.int64, "the configurations of an observable")
         X = X.astype(np.int64)
     values = np.asarray(function(X), dtype=float)
     if values.ndim == 0 or len(values) != len(X):
         raise ValueError(
-            f"observable {name!r} must return one number or array a configuration, "
+            f"observable {name!r} must return one number or array per configuration, "
             f"shape ({len(X)}, ...), got {values.shape}"
         )
     return _finite(name, values.reshape(n_chains, n_draws, *values.shape[1:]))
 
 
-def _finite(name, values):
+def _finite(name: str, values: Floats) -> Floats:
     if not np.isfinite(values).all():
-        raise ValueError(f"observable {name!r} is not finite: {values[~np.isfinite(values)][0]} for some configuration")
+        raise ValueError(f"observable {name!r} must be finite, got {values[~np.isfinite(values)][0]}")
     return values
 
 
-def _columns(values):
-    """Return the numbers of an observable, each (n_chains, n_draws)."""
+def _columns(values: Floats) -> Floats:
+    """Return the components of an observable, each (n_chains, n_draws)."""
     return np.moveaxis(values.reshape(*values.shape[:2], -1), 2, 0)
 
 
-def _observables(mean, T, N):
-    """Return the built-in observables as functions of the averages that are known."""
+def _observables(mean: Mapping[Any, Floats], T: float, N: int) -> dict[str, Floats]:
+    """Return the built-in observables, computed from the averages."""
     m, abs_m, m2, m4 = (mean[name] for name in ("m", "abs_m", "m2", "m4"))
     values = {
         "magnetization": m,
@@ -171,7 +175,7 @@ def _observables(mean, T, N):
 
 
 def merge(points: list[Point]) -> Point:
-    """Return the point of the mean over models that were fitted independently: they are the units of its error."""
+    """Return the mean over models that were fitted independently, with an error from their differences."""
     if len(points) == 1:
         return points[0]
     n_sites = {point.n_sites for point in points}
@@ -199,8 +203,8 @@ def merge(points: list[Point]) -> Point:
     )
 
 
-def assemble(points: list[Point], temperatures, field: float | np.ndarray, data_temperature: float | None) -> dict:
-    """Turn the points into the fields of a PhaseCurve; what is not known at a temperature is nan."""
+def assemble(points: list[Point], temperatures: Floats, field: Any, data_temperature: float | None) -> dict[str, Any]:
+    """Return the fields of a PhaseCurve; an observable that is unknown at a temperature is nan there."""
     known = {name: value for point in points for name, (value, _) in point.observables.items()}
     names = sorted(known, key=lambda name: BUILT_IN.index(name) if name in BUILT_IN else len(BUILT_IN))
 

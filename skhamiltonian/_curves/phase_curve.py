@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
+from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
@@ -16,22 +19,22 @@ from .integration import with_entropy
 from .measure import Request, assemble, check_observables, measure, merge
 from .result import PhaseCurve
 
-_ENOUGH_DRAWS = 50  # below, the error of the error bar is more than about 10 %
+_ENOUGH_DRAWS = 50  # fewer make the error of the error bar larger than about 10 %
 _R_HAT_LIMIT = 1.05
 
 
 def phase_curve(
-    sampler,
-    temperatures,
+    sampler: Any,
+    temperatures: ArrayLike,
     *,
-    field=0.0,
-    observables=None,
-    n_samples=10_000,
-    method="auto",
-    entropy="auto",
-    n_jobs=None,
-    random_state=None,
-):
+    field: float = 0.0,
+    observables: Mapping[str, Callable[[NDArray], ArrayLike]] | None = None,
+    n_samples: int = 10_000,
+    method: str = "auto",
+    entropy: str | bool = "auto",
+    n_jobs: int | None = None,
+    random_state: int | np.random.RandomState | np.random.Generator | None = None,
+) -> PhaseCurve:
     r"""Measure thermal averages of a sampler at a list of temperatures, with standard errors.
 
     Parameters
@@ -39,25 +42,25 @@ def phase_curve(
     sampler : object
         A :class:`ThermalSampler`, such as :class:`IsingSampler` or a fitted :class:`MADEHamiltonian`; a fitted
         Pipeline that ends in one; or any object with ``sample(temperature, n_samples=...)``. The draws of such an
-        object are taken as one Markov chain in the order given; ``energy(X)``, ``states_`` and the arguments
-        ``field`` and ``random_state`` of its ``sample`` are used if they exist. A list of models that were fitted
-        independently gives the mean over them, with an error that counts their disagreement.
+        object count as one Markov chain in their order; ``energy(X)``, ``states_`` and the arguments ``field`` and
+        ``random_state`` of its ``sample`` are used if they exist. A list of models that were fitted independently
+        gives their mean, with an error that includes their differences.
     temperatures : array-like of shape (n_temperatures,)
         Positive temperatures, in any order.
     field : float or array-like of shape (n_sites,), default=0.0
         External field h added to the system, the same on every site or one for each: weight exp(sum_i h_i s_i / T).
     observables : dict of str to callable, default=None
-        Further quantities to average: functions of configurations X (n, n_sites) that return (n,) numbers, or
-        (n, ...) arrays, whose averages then have the shape (n_temperatures, ...). X holds 64-bit integers where
-        the states are integers, so products do not overflow.
+        Further quantities to average: functions of configurations X (n, n_sites) that return numbers (n,) or
+        arrays (n, ...). Averages of arrays have the shape (n_temperatures, ...). If the states are integers, X holds
+        64-bit integers, so products do not overflow.
     n_samples : int, default=10_000
         Configurations drawn at each temperature.
     method : str, default="auto"
-        How a learned model is sampled; see :meth:`MADEHamiltonian.sample`.
+        Method of the sampler, such as those of :meth:`MADEHamiltonian.sample`.
     entropy : "auto" or bool, default="auto"
-        Whether to add the free energy and the entropy of samplers that do not estimate ln Z, by integration of the
-        energy from T = infinity. Further temperatures are measured if the integral needs them. "auto" is True for
-        local energies.
+        Whether to add free energy and entropy if the sampler does not estimate ln Z. They follow from an integral of
+        the energy from T = infinity; further temperatures are measured if the integral needs them. "auto" is True
+        for local energies.
     n_jobs : int, default=None
         Processes over the temperatures, as in scikit-learn. Results do not depend on it.
     random_state : int, RandomState, Generator or None, default=None
@@ -73,26 +76,26 @@ def phase_curve(
           temperature of its data;
         - ``susceptibility`` N (<m^2> - <\|m\|>^2) / T, ``heat_capacity`` var(H) / (N T^2);
         - ``binder_cumulant`` 1 - <m^4> / (3 <m^2>^2);
-        - ``free_energy`` F / N = -T ln Z / N and ``entropy`` (ln Z + <H> / T) / N, where the sampler estimates
-          ln Z = ln sum_s exp(-H(s) / T). A learned free energy is relative to F(T0) too, so the entropy is
-          absolute, in nats.
+        - ``free_energy`` F / N = -T ln Z / N and ``entropy`` (ln Z + <H> / T) / N, if the sampler estimates
+          ln Z = ln sum_s exp(-H(s) / T) or `entropy` is True. A learned free energy is relative to F(T0), like the
+          energy, so the entropy is absolute, in nats.
 
-        Errors are standard errors by jackknife over independent chains, populations or long blocks and, for a
-        list of models, at least that of the mean over the models. The errors do not include bias that is common
-        to all models, such as that of too small a network.
+        Errors are standard errors by jackknife over independent chains, populations or long blocks. For a list of
+        models, they are at least the error of the mean over the models. The errors do not include bias common to all
+        models, such as that of too small a network.
 
     Raises
     ------
     TypeError
         If `sampler` cannot sample, or an observable is not callable.
     ValueError
-        If a temperature is not positive, an observable does not return one finite number a configuration, or
-        models of a list differ in size or in the temperature of their data.
+        If a temperature is not positive, an observable is not finite or not given per configuration, or models of a
+        list differ in size or in the temperature of their data.
 
     Warns
     -----
     ConvergenceWarning
-        If the draws at some temperatures are too few, or their chains disagree or are frozen. Below 10
+        If there are too few draws at some temperatures, or chains disagree or are frozen. With fewer than 10
         independent draws the error bars are nan.
 
     Examples
@@ -113,8 +116,9 @@ def phase_curve(
     request = Request(n_samples, field, method, check_observables(observables))
     for one in samplers:
         one._prepare()
-    for doubt in {one._doubt(temperatures) for one in samplers} - {None}:
-        warn(doubt)
+    for doubt in {one._doubt(temperatures) for one in samplers}:
+        if doubt is not None:
+            warn(doubt)
     data_temperature = _data_temperature(samplers)
     if not isinstance(entropy, str) or entropy != "auto":
         check_flag(entropy, "entropy")
@@ -127,8 +131,8 @@ def phase_curve(
     )
     each = [points[i :: len(samplers)] for i in range(len(samplers))]
     for i, (one, child) in enumerate(zip(samplers, root.spawn(len(samplers)), strict=True)):
-        wanted = one._integrates_entropy if isinstance(entropy, str) else entropy
-        if wanted and "entropy" not in each[i][0].observables:
+        integrate = one._integrates_entropy if isinstance(entropy, str) else entropy
+        if integrate and "entropy" not in each[i][0].observables:
             each[i] = with_entropy(one, temperatures, each[i], request, child)
     points = [merge(list(point)) for point in zip(*each, strict=True)]
     curve = PhaseCurve(**assemble(points, temperatures, field, data_temperature))
@@ -138,7 +142,7 @@ def phase_curve(
     return curve
 
 
-def as_sampler(sampler):
+def as_sampler(sampler: Any) -> ThermalSampler:
     """Return a ThermalSampler: the object itself, the last step of a Pipeline, or an adapter of a foreign object."""
     last = sampler.steps[-1][1] if isinstance(sampler, Pipeline) else sampler
     if isinstance(last, ThermalSampler):
@@ -148,37 +152,37 @@ def as_sampler(sampler):
     return ForeignSampler(last, set(inspect.signature(last.sample).parameters))
 
 
-def _data_temperature(samplers):
-    """Return the temperature of the data behind learned models; None without data."""
+def _data_temperature(samplers: Sequence[ThermalSampler]) -> float | None:
+    """Return the temperature of the data of learned models; None without data."""
     T0 = {sampler._data_temperature for sampler in samplers}
     if len(T0) > 1:
         raise ValueError(f"models of one curve must be learned at the same temperature, got {T0}")
     return T0.pop()
 
 
-def _warn_if_frozen(curve, frozen, method):
+def _warn_if_frozen(curve: PhaseCurve, frozen: NDArray[np.bool_], method: str) -> None:
     if frozen.any():
         warn(
             f"The chains at {_list(curve.temperatures[frozen], len(frozen))}) are frozen, with an acceptance down to "
-            f"{100 * np.min(curve.acceptance[frozen]):.2g} %: method={method!r} adds nothing to where they start; "
+            f"{100 * np.min(curve.acceptance[frozen]):.2g} %: with method={method!r} they stay near their start; "
             f"method='window' moves several sites at once, 'tempered' needs no chains",
             ConvergenceWarning,
         )
 
 
-def _warn_if_too_short(curve, unfrozen, n_samples):
+def _warn_if_too_short(curve: PhaseCurve, unfrozen: NDArray[np.bool_], n_samples: int) -> None:
     ess, rhat = curve.effective_sample_size, curve.r_hat
     short = unfrozen & (~(ess >= _ENOUGH_DRAWS) | (rhat > _R_HAT_LIMIT))
     if short.any():
         warn(
             f"The error bars at {_list(curve.temperatures[short], len(short))}; "
             f"effective sample size down to {np.min(ess[short]):.0f} (limit {_ENOUGH_DRAWS}); "
-            f"r_hat up to {np.fmax.reduce(rhat[short]):.2f} (limit {_R_HAT_LIMIT})) are not to be trusted: "
+            f"r_hat up to {np.fmax.reduce(rhat[short]):.2f} (limit {_R_HAT_LIMIT})) are not reliable: "
             f"draw more than n_samples={n_samples}, or choose another method",
             ConvergenceWarning,
         )
 
 
-def _list(temperatures, n):
+def _list(temperatures: NDArray[np.float64], n: int) -> str:
     some = ", ".join(f"{T:g}" for T in temperatures[:8]) + (", ..." if len(temperatures) > 8 else "")
     return f"{len(temperatures)} of {n} temperatures (T = {some}"

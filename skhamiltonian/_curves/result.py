@@ -1,12 +1,16 @@
 """PhaseCurve: thermal averages and their errors over temperatures; table, data frame and file."""
 
+from __future__ import annotations
+
 import contextlib
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import IO, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
 from .._montecarlo.draws import Draws, Estimate, with_error
@@ -32,21 +36,22 @@ class PhaseCurve:
     observables : dict of str to Estimate
         For every observable a named tuple ``(value, error)`` of arrays of shape (n_temperatures,).
     effective_sample_size : ndarray of shape (n_temperatures,)
-        Independent draws that would know the slowest of \\|m\\|, energy and user-defined observables as well.
+        Number of independent draws that would give the same error; the smallest of \\|m\\|, the energy and your own
+        observables.
     r_hat : ndarray of shape (n_temperatures,)
-        Disagreement of independent chains or populations; 1 where there is none.
+        Disagreement of independent chains or populations; 1 if they agree.
     support : ndarray of shape (n_temperatures,)
-        For a learned model, how many of its training configurations stand behind the point; nan otherwise.
+        For a learned model, the number of its training configurations that stand behind the point; nan otherwise.
     acceptance : ndarray of shape (n_temperatures,)
-        Accepted fraction of Monte Carlo proposals; nan where nothing was proposed.
+        Accepted fraction of Monte Carlo proposals; nan without proposals.
     n_sites : int
         Number of sites N.
     field : float or ndarray of shape (n_sites,), default=0.0
         External field that was added, the same on every site or one for each.
     data_temperature : float or None, default=None
-        Temperature T0 of the data behind a learned model.
+        Temperature T0 of the data of a learned model.
     spread : dict of str to ndarray, or None, default=None
-        For a curve of several models, the standard deviation of every observable between them.
+        For a curve of several models, the standard deviation of every observable over the models.
 
     Examples
     --------
@@ -59,26 +64,32 @@ class PhaseCurve:
     ((3,), (3,))
     """
 
-    temperatures: np.ndarray
-    observables: dict
-    effective_sample_size: np.ndarray
-    r_hat: np.ndarray
-    support: np.ndarray
-    acceptance: np.ndarray
+    temperatures: NDArray[np.float64]
+    observables: dict[str, Estimate]
+    effective_sample_size: NDArray[np.float64]
+    r_hat: NDArray[np.float64]
+    support: NDArray[np.float64]
+    acceptance: NDArray[np.float64]
     n_sites: int
     field: float | np.ndarray = 0.0
     data_temperature: float | None = None
-    spread: dict | None = None
+    spread: dict[str, NDArray[np.float64]] | None = None
 
     @classmethod
-    def from_samples(cls, samples, *, energy=None, observables=None):
-        """Return the averages of measured configurations, to be laid over a prediction.
+    def from_samples(
+        cls,
+        samples: Mapping[float, ArrayLike],
+        *,
+        energy: Callable[[NDArray], ArrayLike] | None = None,
+        observables: Mapping[str, Callable[[NDArray], ArrayLike]] | None = None,
+    ) -> Self:
+        """Return the averages of measured configurations, to compare with a prediction.
 
         Parameters
         ----------
         samples : dict of float to array-like of shape (n_samples, n_sites)
-            Configurations by temperature. The rows of each are taken as one Markov chain in their order, so that
-            errors count the correlation of neighbouring rows.
+            Configurations by temperature. The rows of each count as one Markov chain in their order, so errors include
+            the correlation of neighbouring rows.
         energy : callable, default=None
             Function of X (n_samples, n_sites) that returns total energies (n_samples,), such as the method `energy`
             of a model or a sampler.
@@ -88,7 +99,7 @@ class PhaseCurve:
         Returns
         -------
         PhaseCurve
-            The averages, with the errors of the rows.
+            The averages with their standard errors.
 
         Raises
         ------
@@ -110,18 +121,18 @@ class PhaseCurve:
         points = [estimate(_rows(samples[T], energy), functions, float(T)) for T in sorted(samples)]
         return cls(**assemble(points, temperatures, 0.0, None))
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Estimate:
         if name not in self.observables:
             raise KeyError(f"{name!r} was not measured; there are {', '.join(self.observables)}")
         return self.observables[name]
 
-    def __repr__(self):
-        """Return a table with errors in the last digits: 0.6713(23) is 0.6713 +- 0.0023."""
-        names = [name for name in _TABLE if name in self.observables]
+    def __repr__(self) -> str:
+        """Return a table with errors in units of the last digit: 0.6713(23) is 0.6713 +- 0.0023."""
+        names, arrays = [name for name in _TABLE if name in self.observables], self._arrays()
         header = ["T", *names, "ESS", "r_hat", *(["support"] if np.isfinite(self.support).any() else [])]
         rows = [header] + [
             [f"{T:.4g}"]
-            + [with_error(self[name].value[i], self[name].error[i]) for name in names]
+            + [with_error(arrays[name][i], arrays[f"{name}_error"][i]) for name in names]
             + [f"{self.effective_sample_size[i]:.0f}", f"{self.r_hat[i]:.3f}", f"{self.support[i]:.3g}"]
             for i, T in enumerate(self.temperatures)
         ]
@@ -131,15 +142,15 @@ class PhaseCurve:
         field = f"field {self.field:g}" if np.ndim(self.field) == 0 else "a field on each site"
         return "\n".join([f"PhaseCurve: {self.n_sites} sites, {field}{origin}", *lines])
 
-    def to_frame(self):
-        """Return a pandas DataFrame: a row for each temperature, for each observable a value and an error.
+    def to_frame(self) -> Any:
+        """Return a pandas DataFrame with a row for each temperature.
 
         Returns
         -------
         pandas.DataFrame
-            Columns ``temperature``, for an observable ``energy`` the columns ``energy``, ``energy_error`` and, for
-            several models, ``energy_spread``; then the diagnostics. An observable ``a`` that is an array has the
-            columns ``a[0]``, ``a[1]`` and so on.
+            Columns ``temperature``, the observables, and the diagnostics. An observable ``energy`` has the columns
+            ``energy``, ``energy_error`` and, for several models, ``energy_spread``. An observable ``a`` that is an
+            array has the columns ``a[0]``, ``a[1]`` and so on.
 
         Raises
         ------
@@ -157,15 +168,15 @@ class PhaseCurve:
                 columns[name + suffix] = values[(slice(None), *index)]
         return pd.DataFrame(columns | {name: getattr(self, name) for name in _DIAGNOSTICS})
 
-    def to_xarray(self):
+    def to_xarray(self) -> Any:
         """Return an xarray Dataset over the temperature.
 
         Returns
         -------
         xarray.Dataset
-            For an observable ``energy`` the variables ``energy``, ``energy_error`` and, for several models,
-            ``energy_spread``, and the diagnostics, all along ``temperature``; what holds for the whole curve is in
-            ``attrs``.
+            Observables and diagnostics along ``temperature``. An observable ``energy`` has the variables ``energy``,
+            ``energy_error`` and, for several models, ``energy_spread``. ``attrs`` holds the properties of the whole
+            curve, such as `n_sites`.
 
         Raises
         ------
@@ -177,7 +188,7 @@ class PhaseCurve:
         except ImportError as error:
             raise ImportError("PhaseCurve.to_xarray needs xarray: pip install xarray") from error
         columns = {name: getattr(self, name) for name in _DIAGNOSTICS} | self._arrays()
-        attrs = {"n_sites": self.n_sites, "field": self.field}
+        attrs: dict[str, float] = {"n_sites": self.n_sites, "field": self.field}
         if self.data_temperature is not None:
             attrs["data_temperature"] = self.data_temperature
         variables = {
@@ -186,22 +197,22 @@ class PhaseCurve:
         }
         return xr.Dataset(variables, {"temperature": self.temperatures}, attrs)
 
-    def _arrays(self):
+    def _arrays(self) -> dict[str, NDArray[np.float64]]:
         """Return value, error and spread of every observable by name."""
-        arrays = {}
+        arrays: dict[str, NDArray[np.float64]] = {}
         for name, (value, error) in self.observables.items():
-            arrays |= {name: value, f"{name}_error": error}
+            arrays |= {name: np.asarray(value), f"{name}_error": np.asarray(error)}
             if self.spread is not None:
                 arrays[f"{name}_spread"] = self.spread[name]
         return arrays
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the curve to `path`, a NumPy ``.npz`` file without pickled objects.
 
         Parameters
         ----------
         path : str or path-like
-            File to write. An existing file is replaced once all is written, and stays where that fails.
+            File to write. An existing file is replaced after the new one is complete, and stays if writing fails.
         """
         T0 = math.nan if self.data_temperature is None else self.data_temperature
         arrays = {name: getattr(self, name) for name in ("temperatures", *_DIAGNOSTICS)}
@@ -214,10 +225,10 @@ class PhaseCurve:
             uniform = np.ndim(self.field) == 0
             fields = {} if uniform else {"site_fields": np.asarray(self.field, dtype=float)}
             scalars = np.array([self.n_sites, self.field if uniform else 0.0, T0])
-            np.savez(file, **arrays, **fields, names=names, scalars=scalars)
+            np.savez(file, **arrays, **fields, names=names, scalars=scalars)  # type: ignore[arg-type]
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a curve that :meth:`save` wrote.
 
         Parameters
@@ -239,36 +250,36 @@ class PhaseCurve:
             try:
                 with np.load(file, allow_pickle=False) as stored:
                     return cls(**_checked({name: stored[name] for name in stored.files}))
-            except Exception as error:  # damage shows as one of a dozen types, from zipfile, zlib, struct and numpy
+            except Exception as error:  # damage raises a dozen types of zipfile, zlib, struct and numpy
                 raise ValueError(f"{os.fspath(path)!r} is not a PhaseCurve file, or is damaged: {error}") from error
 
 
-def _rows(X, energy):
+def _rows(X: ArrayLike, energy: Callable | None) -> Draws:
     """Return measured configurations as Draws of one chain."""
     X = validate_configurations(BaseEstimator(), X, reset=True)
     return Draws(X[None], None if energy is None else np.reshape(energy(X), (1, -1)))
 
 
 @contextlib.contextmanager
-def _replacing(path):
-    """Open a file that takes the name `path` when it is complete, so that a full disk or Ctrl-C leave the old one."""
-    path = os.path.realpath(os.fspath(path))
-    if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe is written to
-        with open(path, "wb") as file:
+def _replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Open a file that replaces `path` when it is complete: a full disk or Ctrl-C leaves the old file."""
+    place = os.path.realpath(os.fspath(path))
+    if os.path.exists(place) and not os.path.isfile(place):  # a device or a pipe cannot be replaced
+        with open(place, "wb") as file:
             yield file
         return
-    part = f"{os.fsdecode(path)}.{os.getpid()}.part"
+    part = f"{os.fsdecode(place)}.{os.getpid()}.part"
     try:
         with open(part, "wb") as file:
             yield file
-        os.replace(part, path)
+        os.replace(part, place)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(part)
 
 
-def _checked(arrays):
-    """Return the fields of a PhaseCurve from the arrays of a file, or raise ValueError for what cannot be one."""
+def _checked(arrays: dict[str, NDArray]) -> dict[str, Any]:
+    """Return the fields of a PhaseCurve from the arrays of a file; raise ValueError if they cannot be a curve."""
     T = check_temperatures(arrays["temperatures"], ndim=1)
     names = arrays["names"]
     if names.dtype.kind != "U" or names.ndim != 1 or len(set(names.tolist())) != len(names):
@@ -295,11 +306,11 @@ def _checked(arrays):
     }
 
 
-def _site_fields(arrays, n_sites):
+def _site_fields(arrays: dict[str, NDArray], n_sites: int) -> NDArray:
     _expect_floats(arrays, "site_fields", (n_sites,))
     return arrays["site_fields"]
 
 
-def _expect_floats(arrays, name, shape):
+def _expect_floats(arrays: dict[str, NDArray], name: str, shape: tuple[int, ...]) -> None:
     if arrays[name].dtype != np.float64 or arrays[name].shape != shape:
         raise ValueError(f"{name} must be float64 of shape {shape}, got {arrays[name].dtype} {arrays[name].shape}")

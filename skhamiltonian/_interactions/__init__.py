@@ -1,1 +1,1 @@
-"""Couplings, with errors, out of any energy."""
+"""Couplings with errors, from any energy or from data."""

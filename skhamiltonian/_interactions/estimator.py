@@ -1,21 +1,38 @@
 """InteractionExpansion: the couplings behind an energy, as a scikit-learn regressor."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from .._ising.sampler import IsingSampler
 from .._lattice.checks import periodic_axes
-from .._utils.checks import check_lattice_shape, check_temperatures, seed_sequence
+from .._lattice.symmetry import SYMMETRIES
+from .._utils.checks import (
+    check_choice,
+    check_flag,
+    check_lattice_shape,
+    check_names,
+    check_number,
+    check_temperature,
+    check_temperatures,
+    seed_sequence,
+)
 from .._utils.configurations import validate_configurations
 from .._utils.repeatable import check_repeatable
 from .._utils.warn import warn
-from .fitting import Task, by_energy, by_pseudolikelihood, refuted, single, site_score, states_of
-from .operators import operator_sums
+from .fitting import Couplings, Task, by_energy, by_pseudolikelihood, refuted, single, site_score, states_of
+from .operators import Geometry, Operator, Sites, operator_sums
 from .problem import (
     LARGEST_POWER,
-    check_parameters,
+    METHODS,
+    Asked,
     check_states,
     energies_of,
     operators_of,
@@ -32,83 +49,83 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
 
     .. math:: H(s) = c - \sum_k J_k O_k(s), \qquad O_k(s) = \sum_{t \in k} \prod_{i \in t} s_i,
 
-    where an operator k is a list of terms t that share one coupling, and the sign of :math:`J_k` is that of
-    :class:`IsingSampler`. The constant c (for a learned energy minus the free energy) is fitted too, so only
-    energy differences count. The spins are the values in X as they are: couplings of states 0 and 1 are those of a
-    lattice gas, and where a site has K > 2 states its powers :math:`s, s^2, \dots, s^{K-1}` (at most the fourth) are
-    operators as well, which together are any function of one site.
+    An operator k is a list of terms t that share one coupling. The sign of :math:`J_k` is that of
+    :class:`IsingSampler`. The constant c (minus the free energy, for a learned energy) is fitted too, so only
+    energy differences count. The spins are the values in X, unchanged: couplings of states 0 and 1 are those of a
+    lattice gas. If a site has K > 2 states, its powers :math:`s, s^2, \dots, s^{K-1}` (at most the fourth) are
+    operators as well; together they make any function of one site.
 
     Parameters
     ----------
     operators : "auto" or list of str or (str, array-like of int), default="auto"
-        Names of families, and own operators: a name, and a table with the sites of a term in each row. Families are
-        "field", "pairs" up to `max_distance`, "triples" (three corners of a unit square; three in a row on a chain)
-        and "plaquettes" (four corners of a unit square). "auto" is all of them on a lattice, "field" and "pairs"
-        without.
+        Names of families, and your own operators: a name, and a table with the sites of one term in each row. The
+        families are "field", "pairs" up to `max_distance`, "triples" (three corners of a unit square; three in a row
+        on a chain) and "plaquettes" (four corners of a unit square). "auto" takes all families on a lattice, and
+        "field" and "pairs" without a lattice.
     lattice_shape : tuple of int, default=None
-        Shape of the lattice, sites in C order. None knows no lattice: every pair of sites may interact.
+        Shape of the lattice, sites in C order. None means that there is no lattice: every pair of sites may interact.
     boundary : {"periodic", "open"} or a tuple of these, one per axis, default="periodic"
-        What is beyond the last site of an axis: the first one, or nothing.
+        Neighbour of the last site of an axis: the first site ("periodic") or none ("open").
     max_distance : float, default=3.0
         Largest distance of a pair on the lattice, in lattice spacings.
     symmetries : "auto" or tuple of {"translation", "point-group", "spin-flip"}, default="auto"
-        "translation": what translations carry into each other has one coupling. "point-group": what turns and
-        reflections carry into each other, too, so that pair couplings depend on the distance. "spin-flip": there
-        are no products of an odd number of spins. "auto" is translation and point group on a lattice, and none
-        without. An empty tuple gives every site and every bond a coupling of its own.
+        "translation": terms that are translates of each other share one coupling. "point-group": terms that turns and
+        reflections map onto each other share one coupling, too, so pair couplings depend on the distance.
+        "spin-flip": products of an odd number of spins are left out. "auto" is translation and point group on a
+        lattice, and no symmetry without a lattice. An empty tuple gives every site and every bond its own coupling.
     method : {"projection", "contrastive", "pseudolikelihood"}, default="projection"
-        "projection" is least squares on the energy `y`: what the network says. "contrastive" asks the data again: X are
-        the configurations that the model `y` was fitted to, or better new ones at the same temperature, and the
-        couplings are those that tell them best from as many draws of the model [2]_. That removes the errors of
-        the model, leaves the statistical error of the data, and normalises the energy. It needs a model that
-        can be drawn from and has ``score_samples``, and operators that describe the energy well (see `score`).
-        "pseudolikelihood" needs no model: the couplings are those that best predict each site of X from all others
-        [3]_. X are configurations in equilibrium at `temperature`, or each at a temperature of its own, `y`. With
-        ``boundary="open"`` rows are windows of something larger: only sites with all of their operators inside
-        the window are predicted, and nothing is assumed about what is outside.
+        "projection" is least squares on the energy `y`, the energy of a network for example. "contrastive" compares
+        the data with draws of the model `y`: its couplings best separate the rows X from as many draws [2]_. X are
+        the configurations that the model was fitted to, or, better, new ones at the same temperature. This removes
+        the errors of the model, leaves the statistical error of the data, and normalises the energy. It needs a model
+        with ``sample`` and ``score_samples``, and operators that describe the energy well (see `score`).
+        "pseudolikelihood" needs no model: its couplings best predict each site of X from all other sites [3]_. The
+        rows are in equilibrium, all at `temperature` or each at its own temperature `y`. With ``boundary="open"`` the
+        rows are windows of a larger lattice: only sites that have all of their operators inside the window are
+        predicted, and nothing is assumed about the sites outside.
     sparse : bool, default=True
-        Whether couplings that vanish within their errors are left out and exactly zero: the adaptive lasso [1]_ puts
-        the operators in order, Schwarz's criterion, extended for the number of operators that were tried, says how
-        many are needed, and the method gives their couplings.
+        Whether couplings that vanish within their errors are set to exactly zero. The adaptive lasso [1]_ ranks the
+        operators; Schwarz's criterion, extended for the number of operators tried, selects how many to keep; and the
+        method fits the couplings of the selected operators again.
     temperature : float, default=None
-        Temperature T0 of the rows, in the unit of the couplings. None takes it from the model `y`; the method
-        "pseudolikelihood" then needs one temperature for each row as `y`.
+        Temperature T0 of the rows, in the unit of the couplings. None takes it from the model `y`; for the method
+        "pseudolikelihood" `y` must then hold one temperature per row.
     random_state : int, RandomState, Generator or None, default=None
-        Seed of the draws of "contrastive"; None leaves the seed to the models. The other methods are not random.
+        Seed of the draws of "contrastive"; None uses the seeds of the models. The other methods are not random.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_operators,)
         The couplings J_k.
     coef_std_ : ndarray of shape (n_operators,)
-        Their standard errors: those of a bootstrap over configurations, to first order in the weights of the
-        configurations and without drawing replicates, so not random; together with the spread over models where `y`
-        is a list of several. An operator that was left out has the error with which its coupling was found to vanish.
-        nan where the configurations do not tell: too few, or an operator that is constant or the sum of others;
-        with "pseudolikelihood" the error is then infinite, or wide, and a warning says so.
+        Standard errors of the couplings. They equal those of a bootstrap over configurations to first order, but need
+        no random replicates. If `y` is a list of models, they include the spread over the models. An operator that
+        was left out has the error with which its coupling was found to vanish. An error is nan if the configurations
+        do not determine the coupling: there are too few, or the operator is constant or a sum of others. With
+        "pseudolikelihood" such an error is infinite or wide, and `fit` warns.
     intercept_ : float
         The constant c; the mean over several models.
     operators_ : list of Operator
-        Named tuples (name, sites, distance), the last in lattice spacings and nan where no lattice is known.
+        Named tuples (name, sites, distance); the distance is in lattice spacings, and nan without a lattice.
     states_ : ndarray
         Values that occur in X.
     temperature_ : float
-        Temperature T0 of the rows; nan if none is known, or several are.
+        Temperature T0 of the rows; nan if it is unknown or not the same for all rows.
     lattice_shape_ : tuple of int
-        Shape of the lattice; a chain where none is known.
+        Shape of the lattice; without a lattice, that of a chain.
     n_features_in_ : int
         Number of sites.
     feature_names_in_ : ndarray of shape (n_sites,)
-        Names of the sites, where X has names that are strings.
+        Names of the sites, if X has names that are strings.
 
     Notes
     -----
-    What the errors mean depends on the method. With "projection", the energy of *one* network is a function without
-    noise, and `coef_std_` says how well its projection is known: the network's own error is not in it. A list of
-    networks that were fitted to independent data shows that error, except for what all of them share, such as too
-    small a network. With "contrastive", the errors are those of the data and of the draws, and cover the true
-    couplings if the operators are all that there are. The same holds for "pseudolikelihood", whose errors are clustered
-    by rows; rows count as independent.
+    The meaning of the errors depends on the method. With "projection", the energy of *one* network is a function
+    without noise, and `coef_std_` is the error of its projection; the error of the network is not included. A list of
+    networks that were fitted to independent data includes it, except for bias common to all of them. With
+    "contrastive", the errors are those of the data and of the draws; they cover the true couplings if the operators
+    include all that interact. The same holds for "pseudolikelihood", whose errors are clustered by rows; rows count
+    as independent.
 
     References
     ----------
@@ -137,17 +154,17 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
 
     def __init__(
         self,
-        operators="auto",
+        operators: str | Sequence[str | tuple[str, ArrayLike]] = "auto",
         *,
-        lattice_shape=None,
-        boundary="periodic",
-        max_distance=3.0,
-        symmetries="auto",
-        method="projection",
-        sparse=True,
-        temperature=None,
-        random_state=None,
-    ):
+        lattice_shape: tuple[int, ...] | None = None,
+        boundary: str | tuple[str, ...] = "periodic",
+        max_distance: float = 3.0,
+        symmetries: str | tuple[str, ...] = "auto",
+        method: str = "projection",
+        sparse: bool = True,
+        temperature: float | None = None,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
+    ) -> None:
         self.operators = operators
         self.lattice_shape = lattice_shape
         self.boundary = boundary
@@ -158,21 +175,21 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
         self.temperature = temperature
         self.random_state = random_state
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Find the couplings.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_sites)
-            Configurations on which the energy is to be met: data, draws of the model, or both. For "pseudolikelihood"
+            Configurations on which the energy is fitted: data, draws of the model, or both. For "pseudolikelihood"
             and "contrastive" they are data in equilibrium. Rows count as independent.
         y : array-like of shape (n_samples,), callable, object with a method energy, or a list of the latter two
-            Energies of X, or what computes them, such as ``IsingSampler.energy`` or a fitted
-            :class:`MADEHamiltonian`. Of a list of models the mean energy is expanded. The method "contrastive"
-            takes fitted models alone, and draws from all that are in a list. For "pseudolikelihood" y is None, or the
+            Energies of X, or an object that computes them, such as ``IsingSampler.energy`` or a fitted
+            :class:`MADEHamiltonian`. For a list of models the mean energy is expanded. The method "contrastive"
+            accepts fitted models only, and draws from every model of a list. For "pseudolikelihood" y is None, or the
             temperature of each row.
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts; None is once.
+            How often each row counts; None counts each row once.
 
         Returns
         -------
@@ -182,16 +199,17 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            If a parameter is out of range, or X and y are not configurations and their energies or temperatures.
+            If a parameter is out of range, X does not hold configurations, or y does not hold their energies or
+            temperatures.
         MemoryError
-            If so many couplings have a covariance that does not fit into the machine.
+            If the covariance of the couplings does not fit into memory.
 
         Warns
         -----
         UserWarning
-            If the rows hardly tell some couplings, whose errors then are wide; or if they refute a symmetry.
+            If the rows hardly determine some couplings, whose errors are then wide; or if they refute a symmetry.
         """
-        symmetries = check_parameters(self)
+        symmetries = self._check_parameters()
         check_repeatable(y, "y")
         rows, X = X, validate_configurations(self, X, reset=True)
         shape = (X.shape[1],) if self.lattice_shape is None else check_lattice_shape(self.lattice_shape, X.shape[1])
@@ -203,14 +221,14 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
             found = by_pseudolikelihood(operators, task, self.sparse)
         else:
             seed = None if self.random_state is None else seed_sequence(self.random_state, "InteractionExpansion.fit")
-            found = by_energy(operators, task, (y, rows, seed), self.method, self.sparse)
-        self._warn(found, operators, task, (y, rows), symmetries)
+            found = by_energy(operators, task, Asked(y, rows, seed), self.method, self.sparse)
+        self._warn(found, operators, task, Asked(y, rows), symmetries)
         self.lattice_shape_, self.states_, self.operators_ = shape, task.states, operators
         self.coef_, self.intercept_, self.coef_std_ = found.coupling, found.constant, found.error
         self.temperature_ = single(task.temperatures)
         return self
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the energy c - sum_k J_k O_k(s) of every row.
 
         Parameters
@@ -226,7 +244,7 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         return self._predict(validate_configurations(self, X, reset=False))
 
-    def energy(self, X):
+    def energy(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the energy of every row; the same as `predict`.
 
         Parameters
@@ -241,11 +259,11 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
         """
         return self.predict(X)
 
-    def score(self, X, y=None, sample_weight=None):
-        r"""Return R^2, the part of the variance of the energy that the operators explain.
+    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        r"""Return R^2, the share of the variance of the energy that the operators explain.
 
-        For the method "pseudolikelihood" it is the mean log pseudo-likelihood of an inner site in nats, which is at
-        most 0, and comparable on the same X only.
+        For the method "pseudolikelihood" the score is the mean log pseudo-likelihood of an inner site in nats. It is
+        at most 0, and can be compared on the same X only.
 
         Parameters
         ----------
@@ -254,12 +272,12 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
         y : array-like of shape (n_samples,), callable, object with a method energy, or a list of the latter two
             Energies, as in `fit`; for "pseudolikelihood" None, or the temperature of each row.
         sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts; None is once.
+            How often each row counts; None counts each row once.
 
         Returns
         -------
         score : float
-            R^2; 1 - R^2 is left unexplained. Or nats of a site.
+            R^2, or for "pseudolikelihood" nats per site.
         """
         check_is_fitted(self)
         rows, X = X, validate_configurations(self, X, reset=False)
@@ -269,15 +287,22 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
             return site_score(self.operators_, self.coef_, task)
         return float(r2_score(energies_of(y, X, rows).mean(axis=1), self._predict(X), sample_weight=weight))
 
-    def to_sampler(self, lattice_shape=None, temperature=None, *, n_jobs=None, random_state=None):
+    def to_sampler(
+        self,
+        lattice_shape: tuple[int, ...] | None = None,
+        temperature: float | None = None,
+        *,
+        n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
+    ) -> IsingSampler:
         """Return the Ising system that has these couplings.
 
         Parameters
         ----------
         lattice_shape : tuple of int, default=None
             Shape of its lattice, of any size if every coupling is the same everywhere; None is that of the rows. The
-            boundary is that of this expansion. But what was learned by "pseudolikelihood" from windows, with
-            ``boundary="open"``, is given to a periodic lattice.
+            boundary is that of this expansion, with one exception: couplings that "pseudolikelihood" learned from
+            windows, with ``boundary="open"``, belong to a periodic lattice.
         temperature : float, default=None
             Temperature of the sampler, in the unit of the couplings; None is `temperature_`.
         n_jobs : int, default=None
@@ -293,15 +318,15 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the states are other than -1 and 1, no temperature is known, or the couplings have no meaning on the
-            lattice asked for.
+            If the states are other than -1 and 1, no temperature is known, or the couplings are not defined on
+            `lattice_shape`.
         """
         check_is_fitted(self)
         if not np.isin(self.states_, (-1, 1)).all():
             raise ValueError(f"an IsingSampler has the states -1 and 1, got {self.states_[:8].tolist()}")
         shape = self.lattice_shape_ if lattice_shape is None else check_lattice_shape(lattice_shape)
         if temperature is None and np.isnan(self.temperature_):
-            raise ValueError("temperature must be given, for the rows have none or several, got None")
+            raise ValueError("temperature must be given, because the rows have none or several, got None")
         needed = np.flatnonzero(self.coef_)
         tables = self._tables([self.operators_[k] for k in needed], shape)
         return IsingSampler(
@@ -313,7 +338,7 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
             random_state=random_state,
         )
 
-    def to_frame(self):
+    def to_frame(self) -> Any:
         """Return a pandas DataFrame: a row for each operator.
 
         Returns
@@ -339,19 +364,36 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
         }
         return pd.DataFrame(columns | {"coupling": self.coef_, "error": self.coef_std_})
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coef_std_")
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = self.method != "pseudolikelihood"
         return tags
 
-    def _predict(self, X):
+    def _check_parameters(self) -> tuple[str, ...]:
+        """Check all parameters that can be checked without data; return the symmetries."""
+        check_number(self.max_distance, "max_distance", low=0)
+        check_choice(self.method, "method", METHODS)
+        check_flag(self.sparse, "sparse")
+        if self.temperature is not None:
+            check_temperature(self.temperature, allow_infinite=False)
+        on_lattice, wanted = self.lattice_shape is not None, self.symmetries
+        if isinstance(wanted, str) and wanted == "auto":
+            wanted = SYMMETRIES[:2] if on_lattice else ()
+        names = check_names(wanted, "symmetries", SYMMETRIES)
+        if {"translation", "point-group"} & set(names) and not on_lattice:
+            raise ValueError(f"symmetries={self.symmetries!r} need lattice_shape, such as (16, 16), got None")
+        if "point-group" in names and "translation" not in names:
+            raise ValueError(f"symmetries with 'point-group' need 'translation', too, got {self.symmetries!r}")
+        return names
+
+    def _predict(self, X: NDArray) -> NDArray[np.float64]:
         needed = np.flatnonzero(self.coef_)
         return self.intercept_ - operator_sums(X, [self.operators_[k] for k in needed]) @ self.coef_[needed]
 
-    def _task(self, X, y, weight, shape):
+    def _task(self, X: NDArray, y: Any, weight: NDArray[np.float64], shape: tuple[int, ...]) -> Task:
         """Return the rows with their weights and temperatures."""
         periodic = (True,) if self.lattice_shape is None else periodic_axes(self.boundary, len(shape))
         if self.method != "pseudolikelihood":
@@ -368,20 +410,30 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
             temperatures = np.full(len(X), float(self.temperature))
         return Task(X, weight, states_of(X), shape, periodic, temperatures)
 
-    def _operators(self, task, symmetries):
-        n_powers = min(max(len(task.states) - 1, 1), LARGEST_POWER)
-        return operators_of(self, task.shape, symmetries, n_powers)
+    def _operators(self, task: Task, symmetries: tuple[str, ...]) -> list[Operator]:
+        on_lattice, n_powers = self.lattice_shape is not None, min(max(len(task.states) - 1, 1), LARGEST_POWER)
+        periodic = periodic_axes(self.boundary, len(task.shape)) if on_lattice else (False,)
+        max_distance = self.max_distance if on_lattice else np.inf
+        geometry = Geometry(task.shape, periodic, max_distance, symmetries, n_powers)
+        return operators_of(self.operators, geometry, on_lattice)
 
-    def _warn(self, found, operators, task, asked, symmetries):
-        """Warn once of couplings that the rows hardly tell, and once of symmetries that they refute."""
+    def _warn(
+        self,
+        found: Couplings,
+        operators: Sequence[Operator],
+        task: Task,
+        asked: Asked,
+        symmetries: tuple[str, ...],
+    ) -> None:
+        """Warn once of couplings that the rows hardly determine, and once of symmetries that they refute."""
         if found.wide.any():
             warn(
-                f"these rows hardly tell {found.wide.sum()} of {len(operators)} couplings, such as "
-                f"{operators[np.argmax(found.wide)].name!r}: they are too few, or leave no doubt about a site given "
-                "all others. The errors are wide; more rows, rows at a higher temperature, fewer operators or more "
-                "symmetries make them smaller"
+                f"these rows hardly determine {found.wide.sum()} of {len(operators)} couplings, such as "
+                f"{operators[int(np.argmax(found.wide))].name!r}, and the errors of these are wide: the rows are too "
+                "few, or a site nearly always follows from all others. Use more rows, rows at a higher temperature, "
+                "fewer operators or more symmetries"
             )
-        fewer = {
+        fewer: dict[str, Sequence[Operator]] = {
             name: self._operators(task, tuple(one for one in symmetries if one != name))
             for name in symmetries
             if name != "translation"
@@ -391,11 +443,11 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
         names = [repr(name) for name in refuted(operators, fewer, task, asked, self.method)]
         if names:
             warn(
-                f"the rows refute the symmetry {' and '.join(names)} by more than five standard errors, so that "
+                f"the rows refute the symmetry {' and '.join(names)} by more than five standard errors, so the "
                 "couplings are wrong: leave it out of symmetries"
             )
 
-    def _tables(self, operators, shape):
+    def _tables(self, operators: Sequence[Operator], shape: tuple[int, ...]) -> list[Sites]:
         """Return the terms of operators on a lattice."""
         windows = self.method == "pseudolikelihood" and self.lattice_shape is not None and self.boundary != "periodic"
         if shape == self.lattice_shape_ and not windows:

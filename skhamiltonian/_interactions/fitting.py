@@ -1,9 +1,9 @@
-"""From checked configurations to couplings, by each method, and to the symmetries that they refute."""
+"""From checked configurations to couplings by each method, and to the symmetries that the rows refute."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils import gen_batches
 
 from .operators import FAMILIES, Geometry, Operator, lattice_operators, operator_sums
-from .problem import PROBLEMS, energies_of
+from .problem import PROBLEMS, Asked, energies_of
 from .pseudolikelihood import Rows, estimate, is_wide, site_groups, totals
 from .refutation import couplings_differ, energy_differs, magnetization_differs, positions_differ, split
 from .regression import Projection, expand, project, support
@@ -24,7 +24,7 @@ _LARGEST_TABLE = 2**24  # values of operators: 128 MB
 
 @dataclass(frozen=True)
 class Task:
-    """Configurations, what they are worth, and the lattice they live on."""
+    """Configurations, how often each counts, their temperatures, and their lattice."""
 
     X: NDArray
     weight: NDArray[np.float64]
@@ -36,7 +36,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Couplings:
-    """What a method found: couplings J_k, the constant, standard errors, and which of these are wide."""
+    """The result of a method: couplings J_k, the constant, standard errors, and which errors are wide."""
 
     coupling: NDArray[np.float64]
     constant: float
@@ -49,11 +49,8 @@ def states_of(X: NDArray) -> NDArray:
     return reduce(np.union1d, (X[rows] for rows in gen_batches(len(X), 4096)), np.empty(0, X.dtype))
 
 
-def by_energy(operators: Sequence[Operator], task: Task, asked, method: str, sparse: bool) -> Couplings:
-    """Fit couplings to energies, or to the difference between data and draws of models.
-
-    `asked` is what `fit` was given: y, and the rows with their names; and a seed.
-    """
+def by_energy(operators: Sequence[Operator], task: Task, asked: Asked, method: str, sparse: bool) -> Couplings:
+    """Fit couplings to energies, or to the difference between data and draws of models."""
     problem = PROBLEMS[method](operators, task.X, asked, task.weight)
     coupling, constant, error = expand(problem, sparse)
     return Couplings(coupling, constant, error, np.zeros(len(coupling), dtype=bool))
@@ -65,14 +62,14 @@ def by_pseudolikelihood(operators: Sequence[Operator], task: Task, sparse: bool)
     full = estimate(rows, site_groups(operators, sites, task.X.shape[1]), len(operators))
     coupling, error = full.projection.coupling.copy(), np.sqrt(np.diag(full.projection.covariance))
     wide = is_wide(full, error)
-    told = np.flatnonzero(full.known & np.isfinite(error))
-    if sparse and len(told):
-        found = Projection(coupling[told], 0.0, full.projection.covariance[np.ix_(told, told)])
-        size = 1e-9 / full.unit[told]
+    known = np.flatnonzero(full.known & np.isfinite(error))
+    if sparse and len(known):
+        found = Projection(coupling[known], 0.0, full.projection.covariance[np.ix_(known, known)])
+        size = 1e-9 / full.unit[known]
         needed = np.full(len(operators), False)
-        needed[told] = support(found, size, task.weight.sum() * len(sites), task.weight.sum() - 1)
+        needed[known] = support(found, size, task.weight.sum() * len(sites), task.weight.sum() - 1)
         kept = np.flatnonzero(needed | (~full.known & (full.unit > 0)))
-        groups = site_groups([operators[k] for k in kept], sites, task.X.shape[1])
+        groups = site_groups([operators[k] for k in kept.tolist()], sites, task.X.shape[1])
         again = estimate(rows, groups, len(kept)).projection
         coupling[:] = 0
         coupling[kept], error[kept] = again.coupling, np.sqrt(np.diag(again.covariance))
@@ -97,26 +94,28 @@ def _sites(operators: Sequence[Operator], task: Task) -> NDArray[np.int64]:
     inner = np.flatnonzero(inner_sites(operators, task.shape, task.periodic))
     if not len(inner):
         raise ValueError(
-            f"no site of windows of shape {task.shape} has all of its terms inside: take larger windows, or a smaller "
+            f"no site of windows of shape {task.shape} has all of its terms inside: use larger windows, or a smaller "
             "max_distance"
         )
     if not all(task.periodic):
         for operator in operators:
             if len(operator.sites) > 1 and not operator.patterns:
                 raise ValueError(
-                    f"operator {operator.name!r} is not translation-invariant, so that nobody knows which sites of a "
-                    "window have all of its terms inside: with boundary='open' give all translates of its terms"
+                    f"operator {operator.name!r} is not translation-invariant, so the sites of a window that have all "
+                    "of its terms inside are unknown: with boundary='open' give all translates of its terms"
                 )
     return inner
 
 
-def refuted(operators: Sequence[Operator], fewer: dict[str, Sequence[Operator]], task: Task, asked, method: str):
-    """Yield the assumed symmetries that the rows, or the energies of method="projection", refute.
+def refuted(
+    operators: Sequence[Operator], fewer: dict[str, Sequence[Operator]], task: Task, asked: Asked, method: str
+) -> Iterator[str]:
+    """Yield the assumed symmetries that the rows refute or, for method="projection", their energies.
 
-    `fewer` holds, for every symmetry, the operators of all others.
+    `fewer` holds, for every symmetry, the operators that the other symmetries allow.
     """
     if method == "projection":
-        yield from _refuted_by_energy(operators, fewer, task, energies_of(asked[0], task.X, asked[1]))
+        yield from _refuted_by_energy(operators, fewer, task, energies_of(asked.y, task.X, asked.rows))
         return
     windows = method == "pseudolikelihood" or all(task.periodic)
     if "translation" in fewer and windows:
@@ -134,9 +133,11 @@ def refuted(operators: Sequence[Operator], fewer: dict[str, Sequence[Operator]],
         yield "spin-flip"
 
 
-def _refuted_by_energy(operators, fewer, task, energies):
+def _refuted_by_energy(
+    operators: Sequence[Operator], fewer: dict[str, Sequence[Operator]], task: Task, energies: NDArray[np.float64]
+) -> Iterator[str]:
     energies = energies.mean(axis=1, keepdims=True)
-    variation = task.weight @ (energies[:, 0] - np.average(energies[:, 0], weights=task.weight)) ** 2
+    variation = float(task.weight @ (energies[:, 0] - np.average(energies[:, 0], weights=task.weight)) ** 2)
     less = _residual(operators, task, energies)
     for name, more in fewer.items():
         if name == "translation":
@@ -147,21 +148,21 @@ def _refuted_by_energy(operators, fewer, task, energies):
                 yield name
 
 
-def _neighbours_by_site(task):
+def _neighbours_by_site(task: Task) -> list[Operator]:
     """Return the field of every site and every bond of nearest neighbours as operators of their own."""
     geometry = Geometry(task.shape, task.periodic, 1.0, ())
     return [operator for family in FAMILIES[:2] for operator in lattice_operators(family, geometry)]
 
 
-def _residual(operators, task, energies):
-    """Return the sum of the squares of the residuals of a fit."""
+def _residual(operators: Sequence[Operator], task: Task, energies: NDArray[np.float64]) -> float:
+    """Return the sum of the squared residuals of a fit."""
     values = operator_sums(task.X, operators)
     varies = values.std(axis=0) > 1e-12 * np.abs(values.mean(axis=0))
     found = project(values[:, varies], energies, task.weight)
     residual = energies[:, 0] - found.constant + values[:, varies] @ found.coupling
-    return task.weight @ residual**2
+    return float(task.weight @ residual**2)
 
 
 def single(values: NDArray[np.float64]) -> float:
-    """Return the one value of an array, nan if there are several."""
+    """Return the only value of an array; nan if there are several."""
     return float(values[0]) if len(values) and (values == values[0]).all() else math.nan

@@ -19,33 +19,34 @@ Sites = NDArray[np.int64]
 
 
 class Operator(NamedTuple):
-    """A sum over the rows of `sites`, (n_terms, order), of the product of their spins; a site twice is its square."""
+    """A sum over the rows of `sites`, (n_terms, order), of the product of their spins; a repeated site is squared."""
 
     name: str
     sites: Sites
-    distance: float  # between the two sites of a term that are farthest apart
-    patterns: tuple[Sites, ...] = ()  # offsets >= 0, (order, n_axes), whose translates are its family; none: no lattice
+    distance: float  # largest distance of two sites of a term
+    patterns: tuple[Sites, ...] = ()  # offsets >= 0, (order, n_axes); the terms are all their translates
 
 
 class Geometry(NamedTuple):
     """Which products of spins there are, and which of them share one coupling.
 
-    `symmetries` may hold "translation" (all translates of a pattern share one), "point-group" besides (patterns that
-    turns and reflections carry into each other, too) and "spin-flip" (products of odd order are left out).
+    `symmetries` may hold "translation" (all translates of a pattern share one coupling), with it "point-group"
+    (patterns that turns and reflections map onto each other share one, too), and "spin-flip" (products of odd order
+    are left out).
     """
 
     shape: tuple[int, ...]
     periodic: tuple[bool, ...]
     max_distance: float
     symmetries: Collection[str]
-    n_powers: int = 1  # s, s^2, ... of one site that differ on the alphabet
+    n_powers: int = 1  # number of powers s, s^2, ... of one site
 
 
 def lattice_operators(family: str, geometry: Geometry) -> list[Operator]:
-    """Return the operators of one of FAMILIES, those that are the same on a small torus only once.
+    """Return the operators of one of FAMILIES. Operators that coincide on a small torus appear once.
 
-    With "translation" a periodic axis of two sites has each bond twice, as `nearest_neighbours` counts it. Without,
-    every term is an operator of its own and counts once.
+    With "translation" a periodic axis of two sites has each bond twice, as `nearest_neighbours` counts it. Without
+    "translation" every term is a separate operator and counts once.
     """
     distinct: dict[tuple[int, bytes], Operator] = {}
     for name, sites, distance, patterns in _classes(family, geometry):
@@ -66,12 +67,12 @@ def _sites_text(term: Sites) -> str:
 
 
 def _classes(family: str, geometry: Geometry) -> Iterator[tuple[str, Sites, float, tuple[Sites, ...]]]:
-    """Yield name, terms, distance and patterns of what one coupling stands for."""
+    """Yield the name, terms, distance and patterns of each operator."""
     if family == "field":
         sites = np.arange(math.prod(geometry.shape))[:, None]
         for power in range(1, geometry.n_powers + 1):
-            pattern = np.zeros((power, len(geometry.shape)), dtype=np.int64)
-            yield "field" if power == 1 else f"s^{power}", np.repeat(sites, power, axis=1), 0.0, (pattern,)
+            here = np.zeros((power, len(geometry.shape)), dtype=np.int64)
+            yield "field" if power == 1 else f"s^{power}", np.repeat(sites, power, axis=1), 0.0, (here,)
         return
     shape, wraps, steps = long_axes(geometry.shape, geometry.periodic)
     long = [axis for axis, length in enumerate(geometry.shape) if length > 1]
@@ -93,7 +94,7 @@ def _classes(family: str, geometry: Geometry) -> Iterator[tuple[str, Sites, floa
 def _patterns(
     family: str, shape: tuple[int, ...], wraps: NDArray[np.bool_], steps: list[Sites], max_distance: float
 ) -> Iterator[list[Sites]]:
-    """Yield the sites of one term each, as offsets >= 0, that translations carry to all its equals."""
+    """Yield patterns, the offsets >= 0 of the sites of one term; its translates are the other terms."""
     if family == "pairs":
         farthest = [min(n // 2 if wrap else n - 1, max_distance) for n, wrap in zip(shape, wraps, strict=True)]
         box = product(*(range(-int(c), int(c) + 1) for c in farthest))

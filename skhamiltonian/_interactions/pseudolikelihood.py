@@ -1,4 +1,4 @@
-"""Couplings out of rows by maximum pseudo-likelihood, and their covariance clustered by rows."""
+"""Couplings from rows by maximum pseudo-likelihood, and their covariance clustered by rows."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .._utils.mapped import release_pages
 from .operators import Operator
 from .regression import Projection, pseudo_inverse
 
-_BLOCK = 2**21  # entries of the design in one block of rows: 16 MB, and as much again twice over
+_BLOCK = 2**21  # entries of the design in one block of rows: 16 MB, three times
 _PRIOR = 0.04  # observations of information that keep the couplings of separable rows finite
-_WIDE = 1.0  # standard error, in units of a site's log odds, beyond which rows hardly tell a coupling
-_FEW = 10  # rows for each coupling below which the errors' correlations are those of the model
+_WIDE = 1.0  # a larger standard error, in units of a site's log odds, is wide
+_FEW = 10  # with fewer rows per coupling, the correlations of the errors are those of the model
 _MAX_NEWTON, _MAX_SERIES = 100, 64
 
 Floats = NDArray[np.float64]
@@ -32,10 +32,10 @@ class Rows(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Sites that the same operators hold.
+    """Sites that belong to the same operators.
 
-    Every slot, (columns, places, power, others), adds to the derivative of O_k by s_i^power, at most once for each pair
-    of an operator and a site: the product of the other spins of one term.
+    Every slot, (columns, places, power, others), adds the product of the other spins of one term to the derivative of
+    O_k by s_i^power, at most once for each pair of an operator and a site.
     """
 
     sites: NDArray[np.int64]
@@ -52,15 +52,15 @@ class Totals(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """Couplings with their covariance, and what is needed to judge them."""
+    """Couplings with their covariance, their units, and whether the rows determine them."""
 
     projection: Projection
-    unit: Floats  # of every coupling: what one unit of it adds to the log odds of a site, root mean square
-    known: NDArray[np.bool_]  # whether the rows tell the coupling at all
+    unit: Floats  # root mean square change of the log odds of a site per unit of each coupling
+    known: NDArray[np.bool_]  # whether the rows determine the coupling
 
 
 def site_groups(operators: Sequence[Operator], sites: NDArray[np.int64], n_sites: int) -> list[Group]:
-    """Return the given sites, grouped by the operators that hold them."""
+    """Return the given sites, grouped by their operators."""
     entries = [entry for k, operator in enumerate(operators) for entry in _entries(k, operator.sites)]
     holds = np.zeros((n_sites, len(operators)), dtype=bool)
     for k, site, _, _ in entries:
@@ -93,7 +93,7 @@ def site_groups(operators: Sequence[Operator], sites: NDArray[np.int64], n_sites
 
 
 def _entries(k: int, sites: NDArray[np.int64]) -> Iterator[tuple[int, NDArray, int, NDArray]]:
-    """Yield (k, sites, power, others): terms of operator k that hold a site `power` times, and their other sites."""
+    """Yield (k, sites, power, others): terms of operator k that contain a site `power` times, and their other sites."""
     sites = np.sort(sites, axis=1)
     order = sites.shape[1]
     for first in range(order):
@@ -109,7 +109,7 @@ def _entries(k: int, sites: NDArray[np.int64]) -> Iterator[tuple[int, NDArray, i
 
 
 def _rank(keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how many equal keys stand before each."""
+    """Return for each key the number of equal keys before it."""
     by_key = np.argsort(keys, kind="stable")
     ordered = keys[by_key]
     first = np.append(True, ordered[1:] != ordered[:-1])
@@ -130,7 +130,7 @@ class _Block(NamedTuple):
 
 
 def _blocks(rows: Rows, groups: list[Group], coupling: Floats) -> Iterator[tuple[slice, list[_Block]]]:
-    """Yield the rows of a block, and all groups there."""
+    """Yield blocks of rows: their slice, and the terms of every group."""
     small = np.isin(rows.states, (-1, 0, 1)).all()
     width = sum(len(group.sites) * len(group.columns) for group in groups) * (len(rows.states) - 1)
     step = max(1, _BLOCK // max(1, width))
@@ -193,7 +193,7 @@ def totals(rows: Rows, groups: list[Group], coupling: Floats) -> Totals:
 def maximum(rows: Rows, groups: list[Group], n_operators: int) -> tuple[Floats, Totals, Floats]:
     """Return the couplings of highest pseudo-likelihood, the totals there and the units of the couplings.
 
-    Newton's method, started on part of the rows. A weak prior keeps finite what separable rows would send to infinity.
+    Newton's method starts on part of the rows. A weak prior keeps the couplings finite if the rows are separable.
     """
     coupling = np.zeros(n_operators)
     free = totals(rows, groups, coupling)
@@ -235,15 +235,15 @@ def _newton(rows: Rows, groups: list[Group], coupling: Floats, prior: Floats) ->
 def estimate(rows: Rows, groups: list[Group], n_operators: int) -> Estimate:
     r"""Return the couplings of highest pseudo-likelihood with their covariance.
 
-    With g_n the gradient and H_n the Hessian of row n, H their sum
+    g_n is the gradient and H_n the Hessian of row n, and H the sum of the Hessians:
 
     .. math:: V = H^{-1} \Big(\sum_n \tilde g_n \tilde g_n'\Big) H^{-1}, \qquad
               \tilde g_n = (1 - H_n H^{-1})^{-1/2} g_n
 
-    is the sandwich clustered by rows, whose factor takes out that every row has pulled the couplings to itself (CR2:
-    R. M. Bell, D. F. McCaffrey, Survey Methodology 28, 169 (2002)). It fails if few observations decide: where
-    the model's own variance, diag H^{-1} times by how much V exceeds that of independent sites, is larger, it is taken.
-    Student's t of the rows makes the errors 68 % intervals.
+    V is the sandwich clustered by rows. Every row pulls the couplings towards itself; the factor corrects for that
+    (CR2: R. M. Bell, D. F. McCaffrey, Survey Methodology 28, 169 (2002)). The sandwich is too small if few observations
+    determine a coupling. So the variance of the model is used if it is larger: diag H^{-1}, times the ratio of V to
+    the sandwich of independent sites. Student's t makes the errors 68 % intervals.
     """
     coupling, found, unit = maximum(rows, groups, n_operators)
     known, V = covariance(rows, groups, coupling, found.hessian)
@@ -251,7 +251,7 @@ def estimate(rows: Rows, groups: list[Group], n_operators: int) -> Estimate:
 
 
 def covariance(rows: Rows, groups: list[Group], coupling: Floats, hessian: Floats) -> tuple[NDArray[np.bool_], Floats]:
-    """Return which couplings the rows tell, and the covariance of all, infinite where they do not."""
+    """Return which couplings the rows determine, and the covariance of all; it is infinite for the others."""
     scale = np.sqrt(np.diag(hessian))
     scale = np.where(scale > 0, scale, 1.0)
     inverse, undetermined = pseudo_inverse(hessian / np.outer(scale, scale))
@@ -260,7 +260,7 @@ def covariance(rows: Rows, groups: list[Group], coupling: Floats, hessian: Float
     corrected, plain, independent = _meat(rows, groups, coupling, inverse)
     n_rows = rows.weight.sum()
     with np.errstate(divide="ignore", invalid="ignore"):
-        effect = np.diag(plain) / np.diag(independent)  # of sites that resemble each other, on the variance
+        effect = np.diag(plain) / np.diag(independent)  # of correlated sites on the variance
         effect = np.where(np.isfinite(effect), effect, 1.0)
     variance = np.maximum(np.maximum(np.diag(corrected), effect * np.diag(inverse)), 0)
     shape = corrected if n_rows > _FEW * len(coupling) else inverse
@@ -274,7 +274,7 @@ def covariance(rows: Rows, groups: list[Group], coupling: Floats, hessian: Float
 
 
 def _meat(rows: Rows, groups: list[Group], coupling: Floats, inverse: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return H^-1 (sum_n g g') H^-1: of corrected gradients, of those as they are, of each site by itself."""
+    """Return H^-1 (sum_n g g') H^-1 of the corrected gradients, of the plain ones, and of independent sites."""
     corrected, plain, independent = np.zeros((3, *inverse.shape))
     for now, blocks in _blocks(rows, groups, coupling):
         w = rows.weight[now]
@@ -307,5 +307,5 @@ def _unpulled(g: Floats, blocks: list[_Block], inverse: Floats) -> Floats:
 
 
 def is_wide(found: Estimate, error: Floats) -> NDArray[np.bool_]:
-    """Return which couplings the rows hardly tell: those whose error moves a site's log odds by more than one."""
+    """Return which errors are wide: those that move the log odds of a site by more than one."""
     return ~found.known | ~(error * found.unit <= _WIDE)

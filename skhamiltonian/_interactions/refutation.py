@@ -1,4 +1,8 @@
-"""Symmetries that were assumed, held against the rows or the energies."""
+"""Tests of the assumed symmetries on couplings, energies, and weighted rows.
+
+These rows are independent, have weights, and may be windows without a periodic boundary. The tests in
+`_lattice.refuted` are for whole lattices, and for rows in the order of a Markov chain.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import f as f_law
 from scipy.stats import t as t_law
 from sklearn.utils import gen_batches
@@ -15,14 +19,14 @@ from .._lattice.bonds import nearest_neighbours
 from .operators import Operator
 from .regression import Projection
 
-_LEVEL = 5.7e-7  # chance of five standard errors
+_LEVEL = 5.7e-7  # two-sided chance of five standard errors
 _LEAST_ROWS = 50
-_LEAST_SHARE = 0.2  # of what symmetric operators leave unexplained
+_LEAST_SHARE = 0.2  # of the energy that symmetric operators leave unexplained
 _LEAST_PART = {"translation": 0.05, "point-group": 1e-3, "spin-flip": 1e-3}  # of the variance of an energy
 
 
 class Split(NamedTuple):
-    """Operators with one symmetry less, and which of the symmetric ones each is a part of (-1: none)."""
+    """Operators with one symmetry less, and the index of the symmetric operator that each is a part of, or -1."""
 
     operators: Sequence[Operator]
     whole: NDArray[np.int64]
@@ -30,9 +34,10 @@ class Split(NamedTuple):
 
 def split(operators: Sequence[Operator], parts: Sequence[Operator]) -> Split:
     """Find for each of `parts` the operator that holds its pattern."""
-    owner = {_key(pattern): k for k, operator in enumerate(operators) for pattern in operator.patterns}
+    owner: dict[tuple | str, int] = {}
+    owner |= {_key(pattern): k for k, operator in enumerate(operators) for pattern in operator.patterns}
     owner |= {operator.name: k for k, operator in enumerate(operators) if not operator.patterns}
-    keys = [_key(part.patterns[0]) if part.patterns else part.name for part in parts]
+    keys: list[tuple | str] = [_key(part.patterns[0]) if part.patterns else part.name for part in parts]
     return Split(parts, np.array([owner.get(key, -1) for key in keys]))
 
 
@@ -43,7 +48,7 @@ def _key(pattern: NDArray[np.int64]) -> tuple:
 def couplings_differ(found: Projection, whole: NDArray[np.int64], n_samples: float) -> bool:
     """Return whether couplings that a symmetry makes equal differ by more than five standard errors.
 
-    Hotelling's T^2 of the differences within each operator, its chance multiplied by the number of operators tried.
+    Hotelling's T^2 tests the differences within each operator; its chance is multiplied by the number of tests.
     """
     tried = [np.flatnonzero(whole == k) for k in np.unique(whole) if k >= 0 and (whole == k).sum() > 1]
     for parts in tried:
@@ -62,11 +67,12 @@ def couplings_differ(found: Projection, whole: NDArray[np.int64], n_samples: flo
 
 
 def energy_differs(name: str, squares: tuple[float, float, float], n_more: int, n_samples: float) -> bool:
-    """Return whether operators without one symmetry explain what the symmetric ones leave of an energy.
+    """Return whether operators without one symmetry explain what the symmetric operators leave of an energy.
 
-    The sums of squares are those of the energy and of its residuals with fewer and with more operators, `n_more` in
-    all. An F test at five standard errors; and a fifth of what is left and some part of the whole, for the energy of
-    a network has noise that no symmetry meets, most of it in the single bonds.
+    `squares` holds the sums of squares of the energy, and of its residuals with fewer and with more operators;
+    `n_more` is the number of the latter. The F test is at five standard errors. The operators must also explain a
+    fifth of the residual and a small share of the energy, because the energy of a network has noise that breaks every
+    symmetry, most of it in single bonds.
     """
     variation, left, right = squares
     free = n_samples - n_more - 1
@@ -99,8 +105,10 @@ def magnetization_differs(X: NDArray, weight: NDArray[np.float64]) -> bool:
     return _chance(mean, weight @ (m - mean) ** 2 / weight.sum(), weight.sum()) < _LEVEL
 
 
-def _deviations(X, weight, table):
-    """Return the means over rows of products of spins less their mean over the table, their variances, and n."""
+def _deviations(
+    X: NDArray, weight: NDArray[np.float64], table: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Return mean and variance over the rows of each product minus the mean over the table, and the number of rows."""
     first, second = np.zeros((2, len(table)))
     for rows in gen_batches(len(X), max(1, 2**20 // len(table))):
         product = X[rows].astype(np.float64)[:, table].prod(axis=2)
@@ -111,10 +119,10 @@ def _deviations(X, weight, table):
     return first / n, second / n - (first / n) ** 2, n
 
 
-def _chance(mean, variance, n):
-    """Return the smallest two-sided chance of such means of n rows; 1 for few rows, or if nothing varies."""
+def _chance(mean: ArrayLike, variance: ArrayLike, n: float) -> float:
+    """Return the smallest two-sided chance of the means of n rows; 1 for few rows, or if nothing varies."""
     if n < _LEAST_ROWS:
         return 1.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where(np.asarray(variance) > 1e-12, np.abs(mean) / np.sqrt(variance / (n - 1)), 0.0)
+        t = np.where(np.asarray(variance) > 1e-12, np.abs(mean) / np.sqrt(np.asarray(variance) / (n - 1)), 0.0)
     return float(2 * t_law.sf(t.max(), n - 1))

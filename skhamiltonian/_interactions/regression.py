@@ -1,9 +1,14 @@
-"""Couplings from energies or from data, their covariance, and which of them vanish."""
+"""Couplings from energies or from data, their covariance, and the selection of those that do not vanish."""
+
+from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from scipy.special import expit, ndtr, stdtrit
@@ -11,25 +16,38 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lars_path_gram
 from sklearn.utils import gen_batches
 
-_RIDGE = 1e-8  # on correlations of errors, which are singular where operators cannot be told apart
+_RIDGE = 1e-8  # added to correlations of errors, which are singular if operators are linearly dependent
 _ONE_SIGMA = ndtr(1.0)  # quantile of one standard error
 _CONSTANT = 1e-12  # an operator that varies by less than this part of its mean is constant
+
+Floats = NDArray[np.float64]
 
 
 class Projection(NamedTuple):
     """Couplings J_k in E = constant - sum_k J_k O_k, and their covariance."""
 
-    coupling: np.ndarray
+    coupling: Floats
     constant: float
-    covariance: np.ndarray
+    covariance: Floats
 
 
-def expand(problem, sparse):
+@dataclass(frozen=True)
+class Problem:
+    """A problem that couplings solve: values of the operators, how often each row counts, and the fit itself."""
+
+    values: Floats  # (n_rows, n_operators)
+    weight: Floats  # (n_rows,)
+    estimate: Callable[[Floats], Projection]  # from columns of values
+    rounding: float  # a smaller standard deviation of the energy counts as zero
+    n_samples: float  # number of measured configurations
+
+
+def expand(problem: Problem, sparse: bool) -> tuple[Floats, float, Floats]:
     """Return couplings, constant and standard errors of a problem; `sparse` leaves out operators that vanish.
 
-    What is left out has coupling zero, and the standard error with which it was found to vanish. An operator that is
-    constant has coupling zero, too, and the error nan, as have those that cannot be told apart. The problem's
-    rounding is the standard deviation of the energy that a coupling must explain to count at all.
+    An operator that is left out has coupling zero, and the standard error with which its coupling was found to
+    vanish. A constant operator has coupling zero and the error nan. Linearly dependent operators have the error nan.
+    A coupling counts as zero if it explains less of the energy than the rounding of the problem.
     """
     operators = problem.values
     scale = operators.std(axis=0)
@@ -38,26 +56,26 @@ def expand(problem, sparse):
     found, free = problem.estimate(operators[:, varies]), problem.n_samples - len(varies) - 1
     error[varies] = np.sqrt(np.diag(found.covariance))
     if sparse and np.isfinite(error[varies]).all():
-        needed = varies[support(found, problem.rounding / scale[varies], problem.n_samples, free)]
-        found = problem.estimate(operators[:, needed])
-        varies, error[needed] = needed, np.sqrt(np.diag(found.covariance))
+        selected = varies[support(found, problem.rounding / scale[varies], problem.n_samples, free)]
+        found = problem.estimate(operators[:, selected])
+        varies, error[selected] = selected, np.sqrt(np.diag(found.covariance))
     coupling[varies] = found.coupling
     return coupling, found.constant, error
 
 
-def project(operators, energies, weight):
+def project(operators: Floats, energies: Floats, weight: Floats) -> Projection:
     r"""Fit the energies of M models, (n, M), by operators, (n, p), and return the mean over the models.
 
-    With A the operators over their standard deviation, means subtracted (which is least squares on the differences
-    of all pairs of configurations), w how often each row counts, and G = A'wA
+    A holds the operators with mean 0 and standard deviation 1 (the result is least squares on the energy differences
+    of all pairs of configurations), w how often each row counts, and G = A'wA:
 
     .. math:: c_m = -G^{-1} A' w E_m, \quad c = \frac1M \sum_m c_m, \quad V = t_{n-p-1}^2\, G^{-1} \Big(\sum_i
               w_i \frac{r_i^2}{1 - h_i} a_i a_i'\Big) G^{-1} + \frac{t_{M-1}^2}{M} \mathrm{var}_m c_m
 
-    where r are the residuals of the mean energy and h_i = a_i' G^{-1} a_i + 1/n the leverages: the residual of a row
-    that has pulled the fit to itself is too small by 1 - h in variance (HC2: J. G. MacKinnon, H. White,
-    J. Econometrics 29, 305 (1985)). The second term is that of the mean over models. Student's t makes a 68 % interval
-    of both for few rows or models, too.
+    r are the residuals of the mean energy, and h_i = a_i' G^{-1} a_i + 1/n the leverages. A row pulls the fit towards
+    itself, so the variance of its residual is too small by the factor 1 - h (HC2: J. G. MacKinnon, H. White,
+    J. Econometrics 29, 305 (1985)). The second term is the variance of the mean over models. Student's t makes the
+    errors 68 % intervals for few rows or models, too.
     """
     A, mean, scale = standardised(operators, weight)
     M, n = energies.shape[1], weight.sum()
@@ -74,21 +92,21 @@ def project(operators, energies, weight):
     return Projection(coupling, float(E_mean.mean() + mean @ coupling), V / np.outer(scale, scale))
 
 
-def standardised(operators, weight):
-    """Return operators with mean 0 and standard deviation 1, the means and the deviations."""
+def standardised(operators: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return operators with mean 0 and standard deviation 1, their means, and their standard deviations."""
     mean = np.average(operators, axis=0, weights=weight)
     scale = np.sqrt(np.average((operators - mean) ** 2, axis=0, weights=weight))
     return (operators - mean) / scale, mean, scale
 
 
-def pseudo_inverse(G):
-    """Return the inverse of G, and nan for each row that it has no inverse for, 0 for the others."""
-    inverse = np.linalg.pinv(G, rcond=1e-12, hermitian=True)
+def pseudo_inverse(G: Floats) -> tuple[Floats, Floats]:
+    """Return the pseudo-inverse of G, and for each row 0, or nan if G is singular there."""
+    inverse = np.asarray(np.linalg.pinv(G, rcond=1e-12, hermitian=True), dtype=np.float64)
     return inverse, np.where(np.abs((inverse * G).sum(axis=1) - 1) < 1e-3, 0, np.nan)
 
 
-def _over_configurations(A, residual, inverse, weight):
-    """Return the first term of V; nan where a configuration decides a coupling by itself."""
+def _over_configurations(A: Floats, residual: Floats, inverse: Floats, weight: Floats) -> Floats:
+    """Return the first term of V; nan if one configuration alone determines a coupling."""
     V = np.zeros_like(inverse)
     for rows in gen_batches(len(A), 4096):
         influence = A[rows] @ inverse
@@ -98,27 +116,29 @@ def _over_configurations(A, residual, inverse, weight):
     return V
 
 
-def contrast(operators, log_q, from_data, temperature, weight):
-    r"""Fit p(s) = exp((sum_k J_k O_k(s) - c) / T) to data, with draws of a known density q for contrast.
+def contrast(
+    operators: Floats, log_q: Floats, from_data: NDArray[np.bool_], temperature: float, weight: Floats
+) -> Projection:
+    r"""Fit p(s) = exp((sum_k J_k O_k(s) - c) / T) to data, with draws of a known density q as contrast.
 
-    Rows of `operators`, (n, p), are configurations of the data and draws of q. Whether one is from the data is the
-    logistic regression (M. Gutmann, A. Hyvarinen, AISTATS 2010)
+    Rows of `operators`, (n, p), are configurations of the data and draws of q. A logistic regression gives the odds
+    that a row is from the data (M. Gutmann, A. Hyvarinen, AISTATS 2010)
 
     .. math:: \ln \frac{P(\mathrm{data} | s)}{P(\mathrm{draw} | s)}
               = \ln \frac{n_\mathrm{data}}{n_\mathrm{draws}} + \ln p(s) - \ln q(s)
 
-    with a and c to be learned in ln p = a + sum_k c_k A_k(s), A as in `project`. The covariance is, as there, that of a
-    bootstrap: over the data, and over the draws. `weight` is how often each row counts.
+    It learns a and c in ln p = a + sum_k c_k A_k(s), with A as in `project`. The covariance is that of a bootstrap over
+    the data and over the draws. `weight` is how often each row counts.
     """
     A, mean, scale = standardised(operators, weight)
     A = np.column_stack([A, np.ones(len(A))])
     offset = np.log(weight[from_data].sum() / weight[~from_data].sum()) - log_q
 
-    def curvature(x):
+    def curvature(x: Floats) -> Floats:
         p = expit(A @ x + offset)
         return (A * (weight * p * (1 - p))[:, None]).T @ A
 
-    def loss(z):
+    def loss(z: Floats) -> tuple[float, Floats]:
         odds = A @ (start + spread @ z) + offset
         surprise = np.logaddexp(0, np.where(from_data, -odds, odds))
         return weight @ surprise, spread.T @ (A.T @ (weight * (expit(odds) - from_data)))
@@ -136,25 +156,25 @@ def contrast(operators, log_q, from_data, temperature, weight):
     return Projection(coupling, float(mean @ coupling - temperature * found[-1]), V / np.outer(scale, scale))
 
 
-def support(full, size, n_samples, free):
-    r"""Return which operators are needed, as booleans (p,); `size` is the coupling that counts as zero by rounding.
+def support(full: Projection, size: Floats, n_samples: float, free: float) -> NDArray[np.bool_]:
+    r"""Return which operators are selected, as booleans (p,). Couplings up to `size` count as zero.
 
-    `free` is how many degrees of freedom the standard errors have.
+    `free` is the number of degrees of freedom of the standard errors.
 
     With t_k = c_k / sigma_k and R the correlations of the errors, the adaptive lasso (H. Zou, J. Am. Stat. Assoc.
-    101, 1418 (2006)) minimises (c - t)' R^{-1} (c - t) / 2 + alpha sum_k |c_k / t_k| and so puts the operators in
-    order. Of its first k those are taken that make
+    101, 1418 (2006)) minimises (c - t)' R^{-1} (c - t) / 2 + alpha sum_k |c_k / t_k|, which ranks the operators. The
+    first k operators are selected, with the k that minimises
 
     .. math:: \min_{c \,\in\, \mathrm{first}\ k} (c - t)' R^{-1} (c - t) + k (\ln n + 2 \ln p)
 
-    smallest: Schwarz's criterion, extended by the number of operators that were tried (J. Chen, Z. Chen, Biometrika 95,
-    759 (2008)), so that noise yields none of them. As t are Student's, the price x of an operator is that of the normal
-    t^2 that is as likely, f (exp(x / f) - 1) with f degrees of freedom. To leave out a set u of operators costs
-    t_u' R_uu^{-1} t_u.
+    This is Schwarz's criterion, extended by the number of operators tried (J. Chen, Z. Chen, Biometrika 95, 759
+    (2008)), so noise alone selects no operator. t follows Student's law with f degrees of freedom. So the price x of
+    an operator, which holds for a normal t^2, becomes the equally likely f (exp(x / f) - 1). Leaving out a set u of
+    operators costs t_u' R_uu^{-1} t_u.
     """
-    needed = np.zeros(len(size), dtype=bool)
+    selected = np.zeros(len(size), dtype=bool)
     if not full.coupling.any():
-        return needed
+        return selected
     V = full.covariance + np.diag(size**2)
     sigma = np.sqrt(np.diag(V))
     t = full.coupling / sigma
@@ -162,7 +182,7 @@ def support(full, size, n_samples, free):
     G = np.linalg.inv(R) * np.outer(t, t)
     unit = np.abs(G).max()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the path stops early where all that is left is rounding
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the path stops early if only rounding is left
         path = lars_path_gram(G.sum(axis=1) / unit, G / unit, n_samples=1, method="lasso", alpha_min=1 / unit)[2] != 0
     entry = np.where(path.any(axis=1), path.argmax(axis=1), path.shape[1])
     last_first = np.lexsort((-np.abs(t), entry))[::-1]
@@ -170,5 +190,5 @@ def support(full, size, n_samples, free):
     price = free * np.expm1(min(price / free, 50)) if free > 0 else np.inf
     root = np.linalg.cholesky(R[np.ix_(last_first, last_first)])
     cost = np.cumsum(np.append(0, solve_triangular(root, t[last_first], lower=True) ** 2 - price))
-    needed[last_first[np.argmin(cost) :]] = True
-    return needed
+    selected[last_first[np.argmin(cost) :]] = True
+    return selected

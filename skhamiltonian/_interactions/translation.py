@@ -1,4 +1,4 @@
-"""Operators that are the same everywhere: which sites see all of their terms, and the terms on another lattice."""
+"""Operators that are the same everywhere: which sites have all terms inside, and the terms on another lattice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .operators import Operator, Sites
 
 
 def inner_sites(operators: Sequence[Operator], shape: tuple[int, ...], periodic: tuple[bool, ...]) -> NDArray[np.bool_]:
-    """Return which sites, (n_sites,), have every term that may hold them inside the lattice."""
+    """Return which sites, (n_sites,), have all of their terms inside the lattice."""
     x = np.indices(shape).reshape(len(shape), -1).T
     length, wraps = np.array(shape), np.array(periodic)
     inner = np.ones(len(x), dtype=bool)
@@ -25,14 +25,14 @@ def inner_sites(operators: Sequence[Operator], shape: tuple[int, ...], periodic:
 
 
 def _reaches(operators: Sequence[Operator]) -> NDArray[np.int64]:
-    """Return the steps from a site to all others with which a term may join it."""
+    """Return the steps from a site to all other sites of its terms."""
     patterns = {pattern.tobytes() + bytes(pattern.shape): pattern for one in operators for pattern in one.patterns}
     steps = [(pattern[:, None] - pattern[None]).reshape(-1, pattern.shape[1]) for pattern in patterns.values()]
     return np.unique(np.concatenate(steps), axis=0) if steps else np.zeros((0, 1), dtype=np.int64)
 
 
 def own_operator(name: str, sites: Sites, shape: tuple[int, ...], periodic: tuple[bool, ...]) -> Operator:
-    """Return an operator of a table of sites, with patterns if all their translates are the table."""
+    """Return an operator of a table of sites, with patterns if the table holds all of their translates."""
     left = Counter(map(tuple, np.sort(sites, axis=1).tolist()))
     patterns = []
     while left:
@@ -79,10 +79,10 @@ def translated(
     shape, periodic = lattice
     n_terms = sum(len(list(_terms(pattern, shape, periodic))) for pattern in operator.patterns)
     if not n_terms or n_terms != len(operator.sites):
-        raise ValueError(f"operator {operator.name!r} is not translation-invariant, and so has no terms on {new_shape}")
+        raise ValueError(f"operator {operator.name!r} is not translation-invariant: it has no terms on {new_shape}")
     for pattern in operator.patterns:
         if (pattern.max(axis=0) >= np.array(new_shape)).any():
-            wanted = tuple((pattern.max(axis=0) + 1).tolist())
-            raise ValueError(f"lattice_shape must be at least {wanted} for {operator.name!r}, got {new_shape}")
+            least = tuple((pattern.max(axis=0) + 1).tolist())
+            raise ValueError(f"lattice_shape must be at least {least} for {operator.name!r}, got {new_shape}")
     wraps = np.array(periodic) | windows
     return np.concatenate([translates(new_shape, wraps, list(pattern)) for pattern in operator.patterns])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .._utils.checks import check_choice, check_field, check_integer, check_temperature, seed_sequence
 from .._utils.memory import check_memory
+from .._utils.names import without_names
 from .._utils.warn import warn
 from .draws import Draws
 from .statistics import normalised_weights
@@ -153,10 +154,10 @@ class ThermalSampler(ABC):
         """Return `n_samples` rows of equal weight: chains one after the other, or rows resampled by their weights."""
         draws = self._draw(temperature, n_samples, field, method, seed, **options)
         X = draws.configurations.reshape(-1, draws.configurations.shape[2])
-        if draws.log_weight is None and draws.log_partition is None:
+        weight = normalised_weights(draws).ravel()
+        if np.ptp(weight) <= 1e-12 * weight.max():  # resampling would repeat rows
             return X[:n_samples]
-        rng = np.random.default_rng(seed.spawn(1)[0])
-        return X[rng.choice(len(X), n_samples, p=normalised_weights(draws).ravel())]
+        return X[np.random.default_rng(seed.spawn(1)[0]).choice(len(X), n_samples, p=weight)]
 
     def _prepare(self, **options: Any) -> int | None:
         """Check parameters, options and fitted state; return the number of sites if it is known."""
@@ -168,7 +169,7 @@ class ThermalSampler(ABC):
         """Return why draws at these temperatures are not to be trusted, None if nothing speaks against them."""
         return None
 
-    def _support(self, temperature: float, field: float, seed: np.random.SeedSequence) -> float:
+    def _support(self, temperature: float, field: Any, seed: np.random.SeedSequence) -> float:
         """Return the support: the number of configurations of the data behind a prediction; nan without data."""
         return math.nan
 
@@ -233,5 +234,9 @@ class ForeignSampler(ThermalSampler):
             given["field"] = field
         X = np.asarray(self.sampler.sample(temperature, n_samples=n_samples, **given))
         known = hasattr(self.sampler, "energy")
-        energy = np.asarray(self.sampler.energy(X))[None] - (X * np.float64(field)).sum(axis=1) if known else None
+        energy = (
+            np.asarray(without_names(self.sampler).energy(X))[None] - (X * np.float64(field)).sum(axis=1)
+            if known
+            else None
+        )
         return Draws(X[None], energy)

@@ -1,14 +1,19 @@
 """Display object of phase curves. matplotlib is imported only inside plot()."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._curves.phase_curve import as_sampler, phase_curve
 from .._curves.result import PhaseCurve
+from .._montecarlo.draws import Estimate
 
-# Training configurations behind a point, below which it is generalisation rather than evidence. The effective number of
-# 60 000 rows hardly falls below some, whatever the truth: at T = 1.5, T0 = 2.5 it is above 5, the exact one is 0.002.
+# A point with fewer training configurations behind it is a generalisation. The estimate hardly falls below a few
+# configurations even if the exact support is much smaller, so the limit is well above that.
 _SUPPORTED = 50
 _MARKERS = "osD^v<>"
 _LABELS = {
@@ -23,7 +28,7 @@ _LABELS = {
 }
 
 
-def new_axes(display):
+def new_axes(display: object) -> Any:
     """Return the axes of a new figure that leaves room for all labels."""
     try:
         import matplotlib.pyplot as plt
@@ -35,8 +40,8 @@ def new_axes(display):
 class PhaseCurveDisplay:
     """Observables against temperature, with error bars.
 
-    A star marks the temperature T0 of the data behind a learned model. Pale open points have fewer than 50
-    training configurations behind them (``PhaseCurve.support``): they are generalisation rather than evidence.
+    A star marks the temperature T0 of the data of a learned model. Pale open points have fewer than 50 training
+    configurations behind them (``PhaseCurve.support``): they are generalisations.
 
     Parameters
     ----------
@@ -62,12 +67,19 @@ class PhaseCurveDisplay:
     'temperature $T$'
     """
 
-    def __init__(self, *, curves):
+    def __init__(self, *, curves: Mapping[str, PhaseCurve]) -> None:
         self.curves = curves
 
     @classmethod
-    def from_curves(cls, curves, *, observable="abs_magnetization", ax=None, **errorbar_kw):
-        """Plot curves that were measured.
+    def from_curves(
+        cls,
+        curves: Mapping[str, PhaseCurve],
+        *,
+        observable: str = "abs_magnetization",
+        ax: Any = None,
+        **errorbar_kw: Any,
+    ) -> Self:
+        """Plot measured curves.
 
         Parameters
         ----------
@@ -92,21 +104,21 @@ class PhaseCurveDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        temperatures,
+        estimator: Any,
+        temperatures: ArrayLike,
         *,
-        label=None,
-        observable="abs_magnetization",
-        ax=None,
-        errorbar_kw=None,
-        **phase_curve_kw,
-    ):
+        label: str | None = None,
+        observable: str = "abs_magnetization",
+        ax: Any = None,
+        errorbar_kw: Mapping[str, Any] | None = None,
+        **phase_curve_kw: Any,
+    ) -> Self:
         """Measure the phase curve of a sampler and plot it.
 
         Parameters
         ----------
         estimator : object
-            A sampler, as :func:`phase_curve` takes it.
+            A sampler that :func:`phase_curve` accepts.
         temperatures : array-like of shape (n_temperatures,)
             Temperatures.
         label : str, default=None
@@ -129,7 +141,7 @@ class PhaseCurveDisplay:
         label = type(as_sampler(estimator)).__name__ if label is None else label
         return cls(curves={label: curve}).plot(ax, observable=observable, **(errorbar_kw or {}))
 
-    def plot(self, ax=None, *, observable="abs_magnetization", **errorbar_kw):
+    def plot(self, ax: Any = None, *, observable: str = "abs_magnetization", **errorbar_kw: Any) -> Self:
         """Draw one observable of all curves.
 
         Parameters
@@ -149,29 +161,30 @@ class PhaseCurveDisplay:
         estimates = {label: curve[observable] for label, curve in self.curves.items()}
         ax = new_axes(self) if ax is None else ax
         self.errorbars_ = {
-            label: _draw_curve(ax, label, curve, *estimates[label], k, errorbar_kw)
+            label: _draw_curve(ax, label, curve, estimates[label], k, errorbar_kw)
             for k, (label, curve) in enumerate(self.curves.items())
         }
         handles = list(self.errorbars_.values())
         for label, curve in self.curves.items():
-            if curve.data_temperature is not None:
-                handles += _draw_star(ax, curve, estimates[label].value, self.errorbars_[label].lines[0].get_color())
+            handles += _draw_star(ax, curve, estimates[label], self.errorbars_[label].lines[0].get_color())
         if any(np.any(curve.support < _SUPPORTED) for curve in self.curves.values()):
             label = f"generalisation (fewer than {_SUPPORTED} data)"
             handles += ax.plot([], [], "o", color="0.6", markerfacecolor="none", markersize=4, label=label)
         ax.set(xlabel="temperature $T$", ylabel=_LABELS.get(observable, observable))
-        handles = {handle.get_label(): handle for handle in reversed(handles)}  # one star for one T0, the first
-        ax.legend(handles=list(handles.values())[::-1], fontsize="small", framealpha=0.7, edgecolor="none")
+        distinct = {handle.get_label(): handle for handle in reversed(handles)}  # only the first star of each T0
+        ax.legend(handles=list(distinct.values())[::-1], fontsize="small", framealpha=0.7, edgecolor="none")
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
 
-def _draw_curve(ax, label, curve, value, error, k, errorbar_kw):
-    """Draw full points where data support them, pale open ones elsewhere; curve k lies below curve k - 1."""
+def _draw_curve(
+    ax: Any, label: str, curve: PhaseCurve, estimate: Estimate, k: int, errorbar_kw: Mapping[str, Any]
+) -> Any:
+    """Draw full points if data support them, and pale open ones otherwise; curve k lies below curve k - 1."""
     order = np.argsort(curve.temperatures)
-    T, value, error = curve.temperatures[order], value[order], error[order]
+    T, value, error = curve.temperatures[order], np.asarray(estimate.value)[order], np.asarray(estimate.error)[order]
     pale = curve.support[order] < _SUPPORTED
-    style = {
+    style: dict[str, Any] = {
         "fmt": _MARKERS[k % len(_MARKERS)],
         "markersize": 4,
         "capsize": 2,
@@ -187,11 +200,12 @@ def _draw_curve(ax, label, curve, value, error, k, errorbar_kw):
     return full
 
 
-def _draw_star(ax, curve, value, color):
-    """Mark the temperature T0 of the data on the curve, if it lies between the ends; return the handle in a list."""
+def _draw_star(ax: Any, curve: PhaseCurve, estimate: Estimate, color: Any) -> list[Any]:
+    """Mark the temperature T0 of the data on the curve if it lies between the ends; return the handles."""
     T0, order = curve.data_temperature, np.argsort(curve.temperatures)
     T = curve.temperatures[order]
-    if not T[0] <= T0 <= T[-1]:
+    if T0 is None or not T[0] <= T0 <= T[-1]:
         return []
     style = {"markersize": 13, "markeredgecolor": "black", "markeredgewidth": 0.7, "linestyle": "none", "zorder": 5}
-    return ax.plot(T0, np.interp(T0, T, value[order]), "*", color=color, label=f"data, $T_0$ = {T0:g}", **style)
+    height = np.interp(T0, T, np.asarray(estimate.value)[order])
+    return ax.plot(T0, height, "*", color=color, label=f"data, $T_0$ = {T0:g}", **style)

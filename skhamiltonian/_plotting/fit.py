@@ -1,6 +1,12 @@
 """Display objects of a fit: learned against true energy, and the loss of the training."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
@@ -12,7 +18,7 @@ from .curves import new_axes
 class EnergyDisplay:
     """Learned against true energy of the same configurations, with the fitted line.
 
-    A learned energy that is exact has slope 1 and intercept -F(T0), the free energy at the temperature of the data.
+    An exact learned energy has slope 1 and intercept -F(T0), the free energy at the temperature of the data.
 
     Parameters
     ----------
@@ -40,14 +46,16 @@ class EnergyDisplay:
     (1.0, 0.021651)
     """
 
-    def __init__(self, *, energy_true, energy_learned):
+    def __init__(self, *, energy_true: NDArray[np.float64], energy_learned: NDArray[np.float64]) -> None:
         self.energy_true = energy_true
         self.energy_learned = energy_learned
         self.slope_, self.intercept_ = line_fit(energy_true, energy_learned)
 
     @classmethod
-    def from_predictions(cls, energy_true, energy_learned, *, ax=None, **scatter_kw):
-        """Plot energies that were computed.
+    def from_predictions(
+        cls, energy_true: ArrayLike, energy_learned: ArrayLike, *, ax: Any = None, **scatter_kw: Any
+    ) -> Self:
+        """Plot computed energies.
 
         Parameters
         ----------
@@ -64,11 +72,19 @@ class EnergyDisplay:
             The display, plotted.
         """
         check_consistent_length(energy_true, energy_learned)
-        energies = (column_or_1d(energy, dtype=np.float64) for energy in (energy_true, energy_learned))
-        return cls(**dict(zip(("energy_true", "energy_learned"), energies, strict=True))).plot(ax, **scatter_kw)
+        true, learned = (column_or_1d(energy, dtype=np.float64) for energy in (energy_true, energy_learned))
+        return cls(energy_true=true, energy_learned=learned).plot(ax, **scatter_kw)
 
     @classmethod
-    def from_estimator(cls, estimator, X, energy, *, ax=None, **scatter_kw):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        energy: ArrayLike | Callable[[NDArray], ArrayLike],
+        *,
+        ax: Any = None,
+        **scatter_kw: Any,
+    ) -> Self:
         """Compute the learned energy of configurations and plot it against the true one.
 
         Parameters
@@ -76,9 +92,9 @@ class EnergyDisplay:
         estimator : MADEHamiltonian or Pipeline
             Fitted model with ``energy(X)``, or a Pipeline that ends in one.
         X : array-like of shape (n_samples, n_sites)
-            Configurations, best ones that the model was not fitted on.
+            Configurations; held-out ones are best.
         energy : callable or array-like of shape (n_samples,)
-            True energies of X, or the function that computes them, such as ``IsingSampler.energy``.
+            True energies of X, or a function that computes them, such as ``IsingSampler.energy``.
         ax : matplotlib Axes, default=None
             Axes to draw on; None makes a new figure.
         **scatter_kw : dict
@@ -95,8 +111,8 @@ class EnergyDisplay:
             estimator = estimator[-1]
         return cls.from_predictions(true, estimator.energy(rows_for(estimator, X)), ax=ax, **scatter_kw)
 
-    def plot(self, ax=None, **scatter_kw):
-        """Scatter at most 2000 of the configurations, and draw the line fitted to all.
+    def plot(self, ax: Any = None, **scatter_kw: Any) -> Self:
+        """Show at most 2000 of the configurations, and the line fitted to all.
 
         Parameters
         ----------
@@ -115,7 +131,8 @@ class EnergyDisplay:
         shown = np.unique(np.linspace(0, len(x) - 1, min(len(x), 2000)).astype(int))
         self.points_ = ax.scatter(x[shown], y[shown], **({"s": 6, "alpha": 0.3, "linewidths": 0} | scatter_kw))
         ends = np.array([x.min(), x.max()])
-        label = f"slope {with_error(*self.slope_)}\nintercept {with_error(*self.intercept_)}"
+        slope, intercept = (with_error(float(one.value), float(one.error)) for one in (self.slope_, self.intercept_))
+        label = f"slope {slope}\nintercept {intercept}"
         (self.line_,) = ax.plot(ends, self.intercept_.value + self.slope_.value * ends, "k", linewidth=1, label=label)
         ax.set(xlabel="true energy $H$", ylabel=r"learned energy $H_\theta$")
         ax.legend(frameon=False, loc="upper left", fontsize="x-small", handlelength=0, handletextpad=0)
@@ -123,7 +140,7 @@ class EnergyDisplay:
         return self
 
 
-def line_fit(x, y):
+def line_fit(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[Estimate, Estimate]:
     r"""Return slope and intercept of the least-squares line y = a + b x, with standard errors.
 
     .. math:: b = S_{xy} / S_{xx}, \quad a = \bar y - b \bar x, \quad \sigma_b^2 = \sigma^2 / S_{xx}, \quad
@@ -131,9 +148,7 @@ def line_fit(x, y):
     """
     n, dx, dy = len(x), x - x.mean(), y - y.mean()
     if n < 3 or not np.any(dx):
-        raise ValueError(
-            f"a line needs at least 3 configurations of different energies, got {n} from {x.min()} to {x.max()}"
-        )
+        raise ValueError(f"energy_true must hold at least 3 values that differ, got {n} from {x.min()} to {x.max()}")
     Sxx = dx @ dx
     b = dx @ dy / Sxx
     variance = np.sum((dy - b * dx) ** 2) / (n - 2)
@@ -142,14 +157,14 @@ def line_fit(x, y):
 
 
 class LossCurveDisplay:
-    """Training loss, and held-out loss where there is one, against the epoch.
+    """Training loss, and held-out loss if there is one, against the epoch.
 
     Parameters
     ----------
     loss : array-like of shape (n_epochs,)
         Mean negative log-likelihood of the training configurations in every epoch, in nats.
     validation_scores : array-like of shape (n_epochs,), default=None
-        Mean log-likelihood of held-out configurations after every epoch; shown with its sign reversed.
+        Mean log-likelihood of held-out configurations after every epoch; shown with the opposite sign.
 
     Attributes
     ----------
@@ -158,7 +173,7 @@ class LossCurveDisplay:
     figure_ : matplotlib Figure
         Figure that holds them.
     lines_ : list of Line2D
-        Training line, and validation line where there is one.
+        Training line, and validation line if there is one.
 
     Examples
     --------
@@ -168,18 +183,18 @@ class LossCurveDisplay:
     'negative log-likelihood (nats)'
     """
 
-    def __init__(self, *, loss, validation_scores=None):
+    def __init__(self, *, loss: ArrayLike, validation_scores: ArrayLike | None = None) -> None:
         self.loss = loss
         self.validation_scores = validation_scores
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, **line_kw):
+    def from_estimator(cls, estimator: Any, *, ax: Any = None, **line_kw: Any) -> Self:
         """Plot the loss curve of a fitted estimator, or of the last step of a Pipeline.
 
         Parameters
         ----------
         estimator : estimator or Pipeline
-            Fitted, with ``loss_curve_`` and perhaps ``validation_scores_``.
+            Fitted estimator with ``loss_curve_`` and, optionally, ``validation_scores_``.
         ax : matplotlib Axes, default=None
             Axes to draw on; None makes a new figure.
         **line_kw : dict
@@ -195,7 +210,7 @@ class LossCurveDisplay:
         validation_scores = getattr(estimator, "validation_scores_", None)
         return cls(loss=estimator.loss_curve_, validation_scores=validation_scores).plot(ax, **line_kw)
 
-    def plot(self, ax=None, **line_kw):
+    def plot(self, ax: Any = None, **line_kw: Any) -> Self:
         """Draw the curves.
 
         Parameters
@@ -211,7 +226,7 @@ class LossCurveDisplay:
             This display.
         """
         ax = new_axes(self) if ax is None else ax
-        losses = {"training": self.loss}
+        losses = {"training": np.asarray(self.loss)}
         if self.validation_scores is not None:
             losses["validation"] = -np.asarray(self.validation_scores)
         self.lines_ = [

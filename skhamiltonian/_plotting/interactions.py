@@ -1,9 +1,16 @@
 """Display object of couplings: bars with their errors, or a map on the lattice."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from .._interactions.operators import coupling_matrix
+from .._interactions.estimator import InteractionExpansion
+from .._interactions.operators import Operator, coupling_matrix
 from .._utils.checks import check_choice
 from .curves import new_axes
 
@@ -15,10 +22,10 @@ _COLORS = "RdBu_r"  # ferromagnetic couplings are red
 class InteractionDisplay:
     """Couplings of an expansion: bars with error bars, or a map of the pair couplings.
 
-    The map shows, for couplings that only depend on the distance, J against the displacement of the two sites. Where
-    every bond of a plane lattice has its own coupling it shows the bonds between the sites, coloured by J, a bond
-    across the boundary as two stubs, and the fields as the colour of the sites. Without a lattice it shows the
-    matrix J_ij.
+    If couplings only depend on the distance, the map shows J against the displacement of the two sites. If every bond
+    of a plane lattice has its own coupling, the map shows the bonds between the sites, coloured by J (a bond across the
+    boundary has two halves), and the fields as the colour of the sites. Without a lattice the map shows the matrix
+    J_ij.
 
     Parameters
     ----------
@@ -36,9 +43,9 @@ class InteractionDisplay:
     figure_ : matplotlib Figure
         Figure that holds them.
     bars_ : BarContainer
-        The bars, where `kind` is "bars".
+        The bars, if `kind` is "bars".
     map_ : AxesImage or LineCollection
-        The map, where `kind` is "map".
+        The map, if `kind` is "map".
 
     Examples
     --------
@@ -50,14 +57,23 @@ class InteractionDisplay:
     [0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5]
     """
 
-    def __init__(self, *, operators, coupling, error, lattice_shape):
+    def __init__(
+        self,
+        *,
+        operators: Sequence[Operator],
+        coupling: NDArray[np.float64],
+        error: NDArray[np.float64],
+        lattice_shape: tuple[int, ...],
+    ) -> None:
         self.operators = operators
         self.coupling = coupling
         self.error = error
         self.lattice_shape = lattice_shape
 
     @classmethod
-    def from_estimator(cls, estimator, *, kind="bars", ax=None, **kwargs):
+    def from_estimator(
+        cls, estimator: InteractionExpansion, *, kind: str = "bars", ax: Any = None, **kwargs: Any
+    ) -> Self:
         """Plot the couplings of a fitted expansion.
 
         Parameters
@@ -84,8 +100,8 @@ class InteractionDisplay:
             lattice_shape=estimator.lattice_shape_,
         ).plot(ax, kind=kind, **kwargs)
 
-    def plot(self, ax=None, *, kind="bars", **kwargs):
-        """Draw the couplings; of more than 24 the bars of those that are most standard errors from zero.
+    def plot(self, ax: Any = None, *, kind: str = "bars", **kwargs: Any) -> Self:
+        """Draw the couplings; bars show the 24 couplings that are the most standard errors from zero.
 
         Parameters
         ----------
@@ -105,7 +121,7 @@ class InteractionDisplay:
         axes = [length for length in self.lattice_shape if length > 1]
         own = all(len(operator.sites) == 1 for operator in self.operators if _is_pair(operator))
         if kind == "map" and not own and len(axes) > 2:
-            raise ValueError(f"a map needs a lattice of one or two axes, got lattice_shape={self.lattice_shape}")
+            raise ValueError(f"lattice_shape must have one or two axes for kind='map', got {self.lattice_shape}")
         ax = new_axes(self) if ax is None else ax
         self.ax_, self.figure_ = ax, ax.figure
         if kind == "bars":
@@ -120,7 +136,7 @@ class InteractionDisplay:
             self.figure_.colorbar(self.map_, ax=ax, label="pair coupling $J$")
         return self
 
-    def _draw_bars(self, ax, **kwargs):
+    def _draw_bars(self, ax: Any, **kwargs: Any) -> Any:
         significance = np.abs(self.coupling) / np.where(self.error > 0, self.error, np.finfo(float).tiny)
         shown = np.sort(np.argsort(-significance, kind="stable")[:_MOST_BARS])
         style = {"error_kw": {"elinewidth": 1, "capsize": 2}, "height": 0.6} | kwargs
@@ -131,22 +147,22 @@ class InteractionDisplay:
         ax.set_xlabel("coupling $J_k$")
         return bars
 
-    def _matrix(self):
+    def _matrix(self) -> NDArray[np.float64]:
         return coupling_matrix(self.coupling, self.operators, int(np.prod(self.lattice_shape)))
 
-    def _draw_displacements(self, ax, axes, **kwargs):
+    def _draw_displacements(self, ax: Any, axes: list[int], **kwargs: Any) -> Any:
         centre = [length // 2 for length in axes]
         J = self._matrix()[np.ravel_multi_index(centre, axes)].reshape(axes)
         J[tuple(centre)] = np.nan
         J = np.atleast_2d(J)
-        extent = np.array([[-n // 2 - 0.5 + n % 2, (n - 1) // 2 + 0.5] for n in J.shape[::-1]])
-        extent = [*extent[0], *extent[1][::-1]]
+        columns, rows = ((-n // 2 - 0.5 + n % 2, (n - 1) // 2 + 0.5) for n in J.shape[::-1])
+        extent = (*columns, *rows[::-1])
         ax.set(xlabel="displacement (columns)", ylabel="displacement (rows)" if len(axes) > 1 else "")
         if len(axes) < 2:
             ax.set_yticks([])
         return ax.imshow(J, extent=extent, **(_limits(J) | kwargs))
 
-    def _draw_bonds(self, ax, axes, **kwargs):
+    def _draw_bonds(self, ax: Any, axes: list[int], **kwargs: Any) -> Any:
         from matplotlib.collections import LineCollection
 
         bonds = [k for k, operator in enumerate(self.operators) if _is_pair(operator) and self.coupling[k]]
@@ -158,8 +174,9 @@ class InteractionDisplay:
         step[wraps] -= np.round(step[wraps] / axes) * axes
         halves = np.concatenate([[ends[:, 0], ends[:, 0] + step / 2], [ends[:, 1], ends[:, 1] - step / 2]], axis=1)
         J = self.coupling[bonds]
-        style = {"cmap": _COLORS, "clim": _clim(J), "linewidths": 3} | kwargs
-        lines = ax.add_collection(LineCollection(halves.transpose(1, 0, 2)[:, :, ::-1], array=np.tile(J, 2), **style))
+        style: dict[str, Any] = {"cmap": _COLORS, "clim": _clim(J), "linewidths": 3} | kwargs
+        segments = list(halves.transpose(1, 0, 2)[:, :, ::-1])
+        lines = ax.add_collection(LineCollection(segments, array=np.tile(J, 2), **style))
         h = np.zeros(axes)
         for strength, operator in zip(self.coupling, self.operators, strict=True):
             if operator.sites.shape[1] == 1:
@@ -170,22 +187,22 @@ class InteractionDisplay:
         ax.invert_yaxis()
         return lines
 
-    def _draw_matrix(self, ax, **kwargs):
+    def _draw_matrix(self, ax: Any, **kwargs: Any) -> Any:
         J = self._matrix()
         ax.set(xlabel="site $j$", ylabel="site $i$")
         return ax.imshow(J, **(_limits(J) | kwargs))
 
 
-def _is_pair(operator):
+def _is_pair(operator: Operator) -> bool:
     return operator.sites.shape[1] == 2 and bool((operator.sites[:, 0] != operator.sites[:, 1]).all())
 
 
-def _clim(values):
-    """Return limits that put zero in the middle of the colours."""
+def _clim(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return limits of the colours that are symmetric about zero."""
     largest = float(np.nanmax(np.abs(values), initial=0)) or 1.0
     return -largest, largest
 
 
-def _limits(J):
+def _limits(J: NDArray[np.float64]) -> dict[str, Any]:
     low, high = _clim(J)
     return {"cmap": _COLORS, "vmin": low, "vmax": high}

@@ -41,19 +41,21 @@ def learn_states(X: NDArray[Any], states: Any = "auto") -> NDArray[Any]:
             "bin X with sklearn.preprocessing.KBinsDiscretizer"
         )
     if np.all(found == np.round(found)):
-        found = found.astype(_smallest_integer(found))
+        if (dtype := smallest_integer(int(found[0]), int(found[-1]))) is None:
+            raise ValueError(f"states must be integers of at most 64 bits, got {found.tolist()}: number them 0, 1, ...")
+        found = found.astype(dtype)
     if not isinstance(states, str):
         for start in range(0, len(X), _BLOCK):
             encode_states(X[start : start + _BLOCK], found, first_row=start)
     return found
 
 
-def _smallest_integer(values: NDArray[Any]) -> type:
-    low, high = int(values.min()), int(values.max())
+def smallest_integer(low: int, high: int) -> np.dtype | None:
+    """Return the smallest signed integer type that holds all values from `low` to `high`; None beyond 64 bits."""
     for dtype in (np.int8, np.int16, np.int32, np.int64):
         if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
-            return dtype
-    raise ValueError(f"states must be integers of at most 64 bits, got {values.tolist()}: number them 0, 1, ...")
+            return np.dtype(dtype)
+    return None
 
 
 def _unique(X: NDArray[Any]) -> NDArray[Any]:

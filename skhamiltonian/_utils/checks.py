@@ -107,6 +107,17 @@ def check_lattice_shape(lattice_shape: Any, n_sites: int | None = None, name: st
     return shape
 
 
+def check_lengths(value: Any, name: str, n_axes: int) -> tuple[int, ...]:
+    """Return one positive integer per axis, from a tuple of them or from one integer for all axes."""
+    check_repeatable(value, name)
+    if not np.iterable(value) or isinstance(value, (str, bytes, set, frozenset)):
+        return (check_integer(value, name, minimum=1),) * n_axes
+    lengths = tuple(check_integer(length, f"each length in {name}", minimum=1) for length in value)
+    if len(lengths) != n_axes:
+        raise ValueError(f"{name} must be an integer or have one for each of the {n_axes} axes, got {value!r}")
+    return lengths
+
+
 def seed_sequence(random_state: Any, purpose: str) -> np.random.SeedSequence:
     """Return the root of all random streams of one call.
 

@@ -17,6 +17,12 @@ def test_sklearn_contract(estimator, check):
     check(estimator)
 
 
+def test_draws_are_independent_and_so_repeat_no_row():
+    X = np.random.default_rng(0).choice([-1, 1], (100, 64))
+    drawn = IndependentSites().fit(X).sample(n_samples=1000, random_state=0)
+    assert len(np.unique(drawn, axis=0)) == 1000
+
+
 def test_counts_of_rows_are_rows():
     rng = np.random.default_rng(0)
     X, counts = rng.choice([0, 1, 3], (5000, 4)), rng.integers(3, size=5000)

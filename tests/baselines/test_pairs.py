@@ -51,7 +51,7 @@ def expected_failures(estimator):
 SPINS_OF_INTEGERS = FunctionTransformer(Parity(), validate=True)
 
 
-@pytest.mark.filterwarnings("ignore:these rows hardly tell")
+@pytest.mark.filterwarnings("ignore:these rows hardly determine")
 @parametrize_with_checks(
     [make_pipeline(SPINS_OF_INTEGERS, PseudolikelihoodIsing())],
     expected_failed_checks=expected_failures,
@@ -116,7 +116,7 @@ def test_a_strong_penalty_leaves_nothing():
 def test_a_spin_that_never_changes():
     X = draws(500, 0)
     X[:, 3] = 1
-    with pytest.warns(UserWarning, match="hardly tell 8 of 36 couplings"):
+    with pytest.warns(UserWarning, match="hardly determine 8 of 36 couplings"):
         pairs = PseudolikelihoodIsing(2.0).fit(X)
     assert not pairs.coupling_[3].any()
     assert pairs.field_[3] == pytest.approx(2.0 * np.log(500.5 / 0.5) / 2)
@@ -275,7 +275,7 @@ def test_intervals_of_two_spins_cover_their_coupling(n_samples, temperature):
 def test_two_spins_that_never_differ_have_a_wide_error():
     X = two_spins(100, 0, 0.5)
     X[:, 1] = X[:, 0]
-    with pytest.warns(UserWarning, match="hardly tell 1 of 1 couplings") as log:
+    with pytest.warns(UserWarning, match="hardly determine 1 of 1 couplings") as log:
         pairs = PseudolikelihoodIsing(0.5).fit(X)
     assert len(log) == 1
     up = np.log((np.sum(X[:, 0] > 0) + 0.5) / 0.5) + np.log((np.sum(X[:, 0] < 0) + 0.5) / 0.5)
@@ -292,7 +292,7 @@ def test_what_a_penalty_takes_off_is_in_the_error():
 
 
 def test_more_couplings_than_rows_have_no_finite_error(spins):
-    with pytest.warns(UserWarning, match="hardly tell 66 of 66 couplings"):
+    with pytest.warns(UserWarning, match="hardly determine 66 of 66 couplings"):
         pairs = PseudolikelihoodIsing().fit(spins(8, 12))
     assert np.isinf(pairs.coupling_std_[np.triu_indices(12, k=1)]).all()
 
@@ -381,7 +381,7 @@ def test_bad_symmetries_are_refused_with_their_value(parameters, message):
 
 
 def test_couplings_of_their_own_have_no_other_lattice():
-    with pytest.raises(ValueError, match=r"'translation' have a meaning on another lattice, got \(4, 4\)"):
+    with pytest.raises(ValueError, match=r"'translation' are defined on another lattice, got \(4, 4\)"):
         PseudolikelihoodIsing(2.0).fit(draws(800, 0)).to_sampler((4, 4))
 
 

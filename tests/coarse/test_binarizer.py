@@ -35,7 +35,7 @@ def test_spins_come_back_from_noise_and_a_tilted_illumination(spins, threshold):
 
 
 def test_without_its_background_an_image_is_misread(spins):
-    with pytest.warns(UserWarning, match=r"are not kept apart: .* differ by 2\.\d times"):
+    with pytest.warns(UserWarning, match=r"are not well separated: .* differ by 2\.\d times"):
         found = DomainBinarizer(200.0, pixels_per_site=3).fit_transform(micrograph(spins, 1, 60))
     assert np.mean(found != spins) > 0.05
 
@@ -44,7 +44,7 @@ def test_gaussian_background_takes_out_what_no_plane_is(spins):
     y = np.linspace(-1, 1, 192)
     images = micrograph(spins, 5, 0) + 70 * (y**2 + y[:, None] ** 2)
     plain = DomainBinarizer(background="plane", pixels_per_site=3)
-    with pytest.warns(UserWarning, match="are not kept apart"):
+    with pytest.warns(UserWarning, match="are not well separated"):
         wrong = np.mean(plain.fit_transform(images) != spins)
     blurred = DomainBinarizer(background="gaussian", background_sigma=12, pixels_per_site=3)
     assert np.mean(blurred.fit_transform(images) != spins) < 0.25 * wrong
@@ -69,7 +69,7 @@ def test_a_background_is_taken_out_up_to_its_mean(spins, background):
 def test_otsu_lies_half_way_between_two_levels_and_li_is_that_of_scikit_image(spins):
     assert DomainBinarizer().fit(10.0 * (spins > 0)).threshold_ == 5
     skewed = np.random.default_rng(0).gamma(2.0, size=(64, 64)) + 3 * (spins[0] > 0)
-    with pytest.warns(UserWarning, match="are not kept apart"):
+    with pytest.warns(UserWarning, match="are not well separated"):
         assert DomainBinarizer("li").fit(skewed).threshold_ == filters.threshold_li(skewed)
 
 
@@ -90,7 +90,7 @@ def test_spins_from_tiff_files_are_those_of_the_arrays(spins, tmp_path):
 
 
 def test_a_quantile_prescribes_the_up_fraction(spins):
-    with pytest.warns(UserWarning, match="are not kept apart"):
+    with pytest.warns(UserWarning, match="are not well separated"):
         binarizer = DomainBinarizer("quantile", quantile=0.7).fit(micrograph(spins, 10, 0))
     assert abs(binarizer.up_fraction_.mean() - 0.3) < 1e-4
 
@@ -103,7 +103,7 @@ def test_the_threshold_is_common_so_images_may_be_magnetized(spins):
 def test_local_threshold_is_that_of_a_neighbourhood(spins):
     image = micrograph(spins, 0, 500)[0]
     binarizer = DomainBinarizer("local", block_size=61, pixels_per_site=3)
-    with pytest.warns(UserWarning, match="are not kept apart"):
+    with pytest.warns(UserWarning, match="are not well separated"):
         found = binarizer.fit_transform(image)
     assert np.mean(found != spins[0]) < 0.2
     level = image.reshape(64, 3, 64, 3).mean(axis=(1, 3))
@@ -112,7 +112,7 @@ def test_local_threshold_is_that_of_a_neighbourhood(spins):
 
 def test_one_mode_is_reported():
     image = np.random.default_rng(0).normal(size=(128, 128))
-    with pytest.warns(UserWarning, match="are not kept apart"):
+    with pytest.warns(UserWarning, match="are not well separated"):
         assert DomainBinarizer().fit(image).n_modes_ == 1
 
 
@@ -137,7 +137,7 @@ def test_gaps_stay_gaps_and_windows_with_gaps_are_refused_or_skipped(spins):
         X, groups = extract_windows(found, 16, masked="skip")
     np.testing.assert_array_equal(np.bincount(groups), [16, 16, 15, 16])
     assert X.dtype == np.int8
-    with pytest.raises(ValueError, match="wants images without masked"):
+    with pytest.raises(ValueError, match="requires images without masked"):
         DomainBinarizer("local").fit(images)
 
 
@@ -162,15 +162,19 @@ def test_windows_are_those_of_a_loop(stride):
         ({"threshold": "mean"}, np.eye(4), "threshold must be one of 'otsu', .*, got 'mean'"),
         ({"quantile": 1.0}, np.eye(4), "quantile must be a number in"),
         ({"block_size": 4}, np.eye(4), "block_size must be odd, got 4"),
-        ({"pixels_per_site": 5}, np.eye(4), "pixels_per_site=5 exceeds"),
+        ({"pixels_per_site": 5}, np.eye(4), "pixels_per_site must be at most 4 for an image of shape"),
         ({}, np.ones((4, 4)), "one intensity only"),
-        ({"pixels_per_site": 2}, np.indices((8, 8)).sum(axis=0) % 2, "pixels_per_site=2 hold one intensity only"),
+        (
+            {"pixels_per_site": 2},
+            np.indices((8, 8)).sum(axis=0) % 2,
+            "pixels_per_site=2 must leave domains",
+        ),
         ({"pixels_per_site": "big"}, np.eye(4), "pixels_per_site must be 'auto' or an integer >= 1, got 'big'"),
-        ({}, np.ones((9, 9, 3)), "seem to have colours: use skimage.color.rgb2gray"),
+        ({}, np.ones((9, 9, 3)), "which has colours: use skimage.color.rgb2gray"),
         ({}, [], "at least one image"),
         ({}, np.ones(4), r"image 0 must be a 2-D array of grey levels, got shape \(4,\)"),
         ({}, np.full((3, 3), np.nan), "masked pixels only"),
-        ({}, np.array([[np.inf, 1.0]]), "image 0 holds infinite"),
+        ({}, np.array([[np.inf, 1.0]]), "image 0 must have finite intensities"),
     ],
 )
 def test_what_is_no_image_is_refused(parameters, images, message):
@@ -185,7 +189,7 @@ def test_a_window_may_be_the_whole_image():
 
 
 def test_a_window_larger_than_the_image_is_refused():
-    with pytest.raises(ValueError, match=r"window_shape=\(5, 5\) does not fit into image 0 of shape \(4, 9\)"):
+    with pytest.raises(ValueError, match=r"window_shape must fit into image 0 of shape \(4, 9\), got \(5, 5\)"):
         extract_windows(np.ones((4, 9)), 5)
 
 
@@ -226,7 +230,7 @@ def test_the_defaults_find_dark_discs_in_a_noisy_picture(seed):
 @pytest.mark.parametrize("contrast", [0, 4])
 def test_discs_that_cannot_be_found_are_said(contrast):
     image, _, _ = discs(0, contrast, shape=(256, 256), n_discs=20)
-    with pytest.warns(UserWarning, match=r"are not kept apart: .* differ by [23]\.\d times the noise"):
+    with pytest.warns(UserWarning, match=r"are not well separated: .* differ by [23]\.\d times the noise"):
         binarizer = DomainBinarizer().fit(image)
     assert binarizer.pixels_per_site_ == 1
 
@@ -294,5 +298,5 @@ def test_a_domain_of_one_level_is_no_overlay(spins):
 def test_a_third_mode_is_said(spins):
     images = overlaid(spins, "none").astype(float)
     images[:, :16] = np.random.default_rng(1).normal(1600, 15, (4, 16, 64))
-    with pytest.warns(UserWarning, match="has 3 modes, and up and down are two: mask what"):
+    with pytest.warns(UserWarning, match="has 3 modes instead of two, up and down: mask pixels"):
         DomainBinarizer().fit(images)

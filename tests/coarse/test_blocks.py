@@ -232,5 +232,5 @@ def test_wrong_parameters_are_named_with_their_value(parameters, error, message)
 
 def test_majority_of_continuous_values_is_refused():
     X = np.random.default_rng(4).normal(size=(20, 100))
-    with pytest.raises(ValueError, match=r"rule='majority' must have at most 1024 .*, got 2000: .*KBins"):
+    with pytest.raises(ValueError, match=r"at most 1024 different values for rule='majority', got 2000: .*KBins"):
         BlockSpinTransformer(2, rule="majority").fit_transform(X)

@@ -297,13 +297,13 @@ def test_what_cannot_sample_is_refused(sampler):
         ({"n_samples": 0}, ValueError, "n_samples must be an integer >= 1, got 0"),
         ({"observables": [len]}, TypeError, "observables must be a dict"),
         ({"observables": {"a": 3}}, TypeError, "'a': 3"),
-        ({"observables": {"energy": len}}, ValueError, "'energy', which is measured already"),
+        ({"observables": {"energy": len}}, ValueError, "'energy', which is a built-in observable"),
         (
             {"observables": {"sum": lambda X: X.sum()}},
             ValueError,
             r"'sum' must return one number or array.*\(2000, ...\), got \(\)",
         ),
-        ({"observables": {"bad": lambda X: np.full(len(X), np.nan)}}, ValueError, "'bad' is not finite: nan"),
+        ({"observables": {"bad": lambda X: np.full(len(X), np.nan)}}, ValueError, "'bad' must be finite, got nan"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, error, message):

@@ -255,14 +255,14 @@ def test_intervals_cover_the_truth(n_samples, n_sets, warned):
 
 @pytest.mark.parametrize("n_samples", [4, 30])
 def test_separable_rows_have_wide_errors_and_one_warning(n_samples):
-    with pytest.warns(UserWarning, match="these rows hardly tell") as log:
+    with pytest.warns(UserWarning, match="these rows hardly determine") as log:
         fit = from_rows(lattice_shape=(4, 4), sparse=False).fit(np.ones((n_samples, 16), np.int8))
     assert len(log) == 1
     assert (np.abs(fit.coef_ - (np.array([o.name == "pair (0, 1)" for o in fit.operators_]))) < fit.coef_std_).all()
 
 
 def test_one_row_has_no_errors(spins):
-    with pytest.warns(UserWarning, match="these rows hardly tell"):
+    with pytest.warns(UserWarning, match="these rows hardly determine"):
         fit = from_rows(lattice_shape=(8, 8)).fit(spins(1, 64))
     assert np.isinf(fit.coef_std_).all()
 

@@ -81,7 +81,7 @@ def test_the_map_without_a_lattice_is_the_matrix(spins):
 
 def test_what_cannot_be_drawn_is_refused(spins):
     cube = InteractionExpansion(lattice_shape=(3, 3, 3)).fit(spins(100, 27), IsingSampler((3, 3, 3)).energy)
-    with pytest.raises(ValueError, match=r"one or two axes, got lattice_shape=\(3, 3, 3\)"):
+    with pytest.raises(ValueError, match=r"one or two axes for kind='map', got \(3, 3, 3\)"):
         InteractionDisplay.from_estimator(cube, kind="map")
     with pytest.raises(ValueError, match=r"kind .*got 'pie'"):
         InteractionDisplay.from_estimator(cube, kind="pie")

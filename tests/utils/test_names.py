@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.validation import validate_data
 
 from skhamiltonian import (
     BlockSpinTransformer,
@@ -49,6 +51,25 @@ USES = {
 @pytest.mark.parametrize("use", USES)
 def test_names_raise_no_warning(use):
     USES[use]()
+
+
+class Stored(BaseEstimator):
+    """A foreign model with names: it draws the rows that it was fitted to."""
+
+    def fit(self, X):
+        self.rows_ = validate_data(self, X)
+        return self
+
+    def sample(self, temperature, n_samples):
+        return self.rows_[:n_samples]
+
+    def energy(self, X):
+        return ISING.energy(validate_data(self, X, reset=False))
+
+
+def test_the_energy_of_a_foreign_model_with_names_warns_of_none():
+    curve = phase_curve(Stored().fit(X), [2.5], n_samples=300)
+    np.testing.assert_allclose(curve["energy"].value, ISING.energy(X).mean() / 16)
 
 
 def test_a_frame_in_another_order_is_noticed_by_the_model_inside():
