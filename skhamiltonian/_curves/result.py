@@ -188,7 +188,7 @@ class PhaseCurve:
         except ImportError as error:
             raise ImportError("PhaseCurve.to_xarray needs xarray: pip install xarray") from error
         columns = {name: getattr(self, name) for name in _DIAGNOSTICS} | self._arrays()
-        attrs: dict[str, float] = {"n_sites": self.n_sites, "field": self.field}
+        attrs: dict[str, Any] = {"n_sites": self.n_sites, "field": self.field}
         if self.data_temperature is not None:
             attrs["data_temperature"] = self.data_temperature
         variables = {
