@@ -446,19 +446,19 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             return self.states_[equal_weight_codes(network, n_samples, law, seed)]
         if method in ("tempered", "auto"):
             return self.states_[parted_codes(network, n_samples, law, seed)]
-        draws = self._chains(temperature, n_samples, field, method, seed, **options)
+        draws = self._chains(law, n_samples, method, seed, **options)
         _warn_of_chains(draws, temperature, method)
         return self.states_[draws.codes.swapaxes(0, 1).reshape(-1, self.n_features_in_)]
 
     def _draw(self, temperature, n_samples, field, method, seed, **options):
-        network = self._network()
+        law, network = self._law(temperature, field), self._network()
         if method in METHODS:
-            draws = self._chains(temperature, n_samples, field, method, seed, **options)
+            draws = self._chains(law, n_samples, method, seed, **options)
             codes = draws.codes
             log_p = score_codes(network, codes.reshape(-1, codes.shape[2])).reshape(codes.shape[:2])
             known = {"acceptance": draws.acceptance, "frozen": draws.frozen}
         else:
-            blocks = independent_populations(network, n_samples, self._law(temperature, field), seed)
+            blocks = independent_populations(network, n_samples, law, seed)
             codes, log_p = np.stack([block.codes for block in blocks]), np.stack([block.log_prob for block in blocks])
             log_partition = np.array([block.log_partition for block in blocks])
             known = {"log_weight": joint_log_weight(blocks), "log_partition": log_partition}
@@ -466,13 +466,13 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         energy = -self.temperature_ * log_p - (X * np.float64(field)).sum(axis=2)
         return Draws(X, energy, method=method if method in METHODS else "tempered", **known)
 
-    def _chains(self, temperature, n_samples, field, method, seed, n_chains=256, burn_in="auto", n_sweeps=5):
+    def _chains(self, law, n_samples, method, seed, n_chains=256, burn_in="auto", n_sweeps=5):
         """Return the draws of Markov chains, as codes."""
         n_chains = min(n_chains, n_samples)
         shape = self.lattice_shape if method == "window" else None
         shape = None if shape is None else tuple(shape)
         plan = ChainPlan(n_chains, -(-n_samples // n_chains), burn_in, n_sweeps, method, shape)
-        return chain_draws(self._network(), self._law(temperature, field), plan, seed)
+        return chain_draws(self._network(), law, plan, seed)
 
     def _law(self, temperature, field):
         """Return p^(T0/T) with the logarithmic weight h s/T of every state."""
