@@ -38,7 +38,7 @@ def test_couplings_of_two_axes_are_enumeration(shape, coupling):
     frustrated = [length > 1 and length % 2 == 1 and J < 0 for length, J in zip(shape, coupling, strict=True)]
     for T in (0.2, 1.0, CRITICAL, 10.0, 1e6):
         if all(frustrated):
-            with pytest.raises(ValueError, match="positive along an axis at least if both lengths are odd"):
+            with pytest.raises(ValueError, match="positive along one axis at least if both lengths are odd"):
                 ising_exact(shape, T, coupling)
         else:
             wanted = enumerated(shape, T, coupling)
