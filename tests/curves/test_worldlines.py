@@ -118,7 +118,7 @@ def test_quantum_couplings_undo_those_of_the_action(field):
 
 def action_of(lines, symmetries="spin-flip", sparsity=0.1):
     """Fit an action to all trajectories, weighted by their exact probabilities."""
-    X = enumerate_states((-1, 1), math.prod(lines.lattice_shape))
+    X = np.random.default_rng(0).permutation(enumerate_states((-1, 1), math.prod(lines.lattice_shape)))
     weight = np.exp(-IsingSampler(lines.lattice_shape, 1.0, coupling=lines.action_couplings).energy(X))
     how = {"boundary": "periodic", "window_shape": 2, "symmetries": symmetries, "sparsity": sparsity}
     action = LocalHamiltonian(1.0, lattice_shape=lines.lattice_shape, **how)
