@@ -23,6 +23,7 @@ from .._utils.checks import check_lattice_shape, check_names, check_number, chec
 from .._utils.configurations import first_stray, validate_configurations
 from .._utils.memory import check_memory
 from .._utils.names import without_names
+from .._utils.repeatable import check_parameters_repeatable
 from .._utils.warn import warn
 from .logistic import Floats, logistic_couplings
 
@@ -153,6 +154,7 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
         UserWarning
             If the rows hardly determine some couplings, whose errors are then wide; or if they refute a symmetry.
         """
+        check_parameters_repeatable(self)
         T0 = check_temperature(self.temperature, allow_infinite=False)
         check_number(self.C, "C", low=0, include_low=False)
         symmetries = check_names(self.symmetries, "symmetries", SYMMETRIES)

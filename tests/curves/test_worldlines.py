@@ -75,6 +75,14 @@ def test_estimators_are_those_of_the_trotter_product(shape, coupling):
     assert mean["quantum_energy"] == pytest.approx(bond - 0.8 * sx, rel=1e-10)
 
 
+def test_bonds_of_a_plane_are_along_both_axes():
+    lines = Worldlines((2, 4, 4), time_step=0.3, field=0.8, coupling=0.5)
+    striped = np.broadcast_to([[1], [-1], [1], [-1]], (2, 4, 4))  # changes along one axis of space only
+    X = np.stack([np.ones(32), striped.ravel()])
+    np.testing.assert_allclose(lines.bond_correlation(X), [1, 0])
+    np.testing.assert_allclose(lines.quantum_energy(X), -0.5 * np.array([2, 0]) - 0.8 * math.tanh(0.24))
+
+
 # <s^x>, E / N and <|m|> of the chain of eight sites at unit field.
 PUBLISHED = {
     0.25: (0.597810, -1.273216, 0.765088),
@@ -118,7 +126,7 @@ def test_quantum_couplings_undo_those_of_the_action(field):
 
 def action_of(lines, symmetries="spin-flip", sparsity=0.1):
     """Fit an action to all trajectories, weighted by their exact probabilities."""
-    X = enumerate_states((-1, 1), math.prod(lines.lattice_shape))
+    X = np.random.default_rng(0).permutation(enumerate_states((-1, 1), math.prod(lines.lattice_shape)))
     weight = np.exp(-IsingSampler(lines.lattice_shape, 1.0, coupling=lines.action_couplings).energy(X))
     how = {"boundary": "periodic", "window_shape": 2, "symmetries": symmetries, "sparsity": sparsity}
     action = LocalHamiltonian(1.0, lattice_shape=lines.lattice_shape, **how)
