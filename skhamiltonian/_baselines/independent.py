@@ -162,7 +162,7 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
         self,
         temperature: float,
         n_samples: int,
-        field: float,
+        field: Any,
         method: str,
         seed: np.random.SeedSequence,
         **options: Any,

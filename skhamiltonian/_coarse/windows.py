@@ -53,9 +53,9 @@ def extract_windows(
 
     Notes
     -----
-    A window is not a small system: spins at its edge have unseen neighbours. :class:`LocalHamiltonian` learns from
-    inner sites, whose neighbours are seen. The law of whole windows, as :class:`MADEHamiltonian` learns it, does not
-    scale with the temperature, and "translation" is not one of its symmetries.
+    A window is not a small system: spins at its edge have neighbours outside. :class:`LocalHamiltonian` learns from
+    inner sites, which have all of their neighbours inside. :class:`MADEHamiltonian` learns the law of whole windows,
+    which does not scale with the temperature, and does not have the symmetry "translation".
 
     Examples
     --------

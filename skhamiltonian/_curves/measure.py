@@ -203,7 +203,9 @@ def merge(points: list[Point]) -> Point:
     )
 
 
-def assemble(points: list[Point], temperatures: Floats, field: Any, data_temperature: float | None) -> dict[str, Any]:
+def assemble(
+    points: list[Point], temperatures: Floats, field: float | np.ndarray, data_temperature: float | None
+) -> dict[str, Any]:
     """Return the fields of a PhaseCurve; an observable that is unknown at a temperature is nan there."""
     known = {name: value for point in points for name, (value, _) in point.observables.items()}
     names = sorted(known, key=lambda name: BUILT_IN.index(name) if name in BUILT_IN else len(BUILT_IN))

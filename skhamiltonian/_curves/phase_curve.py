@@ -27,7 +27,7 @@ def phase_curve(
     sampler: Any,
     temperatures: ArrayLike,
     *,
-    field: float = 0.0,
+    field: float | ArrayLike = 0.0,
     observables: Mapping[str, Callable[[NDArray], ArrayLike]] | None = None,
     n_samples: int = 10_000,
     method: str = "auto",
@@ -111,9 +111,9 @@ def phase_curve(
     temperatures = check_temperatures(temperatures, ndim=1)
     if not (len(temperatures) and len(samplers)):
         raise ValueError(f"there must be a temperature and a sampler, got temperatures={temperatures!r}, {sampler!r}")
-    field = check_field(field)
+    external = check_field(field)
     n_samples = check_integer(n_samples, "n_samples", minimum=1)
-    request = Request(n_samples, field, method, check_observables(observables))
+    request = Request(n_samples, external, method, check_observables(observables))
     for one in samplers:
         one._prepare()
     for doubt in {one._doubt(temperatures) for one in samplers}:
@@ -135,7 +135,7 @@ def phase_curve(
         if integrate and "entropy" not in each[i][0].observables:
             each[i] = with_entropy(one, temperatures, each[i], request, child)
     points = [merge(list(point)) for point in zip(*each, strict=True)]
-    curve = PhaseCurve(**assemble(points, temperatures, field, data_temperature))
+    curve = PhaseCurve(**assemble(points, temperatures, external, data_temperature))
     frozen = np.array([point.frozen for point in points])
     _warn_if_frozen(curve, frozen, method)
     _warn_if_too_short(curve, ~frozen, n_samples)

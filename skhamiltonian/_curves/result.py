@@ -223,9 +223,10 @@ class PhaseCurve:
         names = np.array(list(self.observables), dtype=str)
         with _replacing(path) as file:
             uniform = np.ndim(self.field) == 0
-            fields = {} if uniform else {"site_fields": np.asarray(self.field, dtype=float)}
+            if not uniform:
+                arrays["site_fields"] = np.asarray(self.field, dtype=float)
             scalars = np.array([self.n_sites, self.field if uniform else 0.0, T0])
-            np.savez(file, **arrays, **fields, names=names, scalars=scalars)  # type: ignore[arg-type]
+            np.savez(file, **arrays, names=names, scalars=scalars)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -306,7 +307,7 @@ def _checked(arrays: dict[str, NDArray]) -> dict[str, Any]:
     }
 
 
-def _site_fields(arrays: dict[str, NDArray], n_sites: int) -> NDArray:
+def _site_fields(arrays: dict[str, NDArray], n_sites: int) -> NDArray[np.float64]:
     _expect_floats(arrays, "site_fields", (n_sites,))
     return arrays["site_fields"]
 

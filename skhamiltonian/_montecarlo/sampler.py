@@ -234,9 +234,6 @@ class ForeignSampler(ThermalSampler):
             given["field"] = field
         X = np.asarray(self.sampler.sample(temperature, n_samples=n_samples, **given))
         known = hasattr(self.sampler, "energy")
-        energy = (
-            np.asarray(without_names(self.sampler).energy(X))[None] - (X * np.float64(field)).sum(axis=1)
-            if known
-            else None
-        )
+        model = without_names(self.sampler)
+        energy = np.asarray(model.energy(X))[None] - (X * np.float64(field)).sum(axis=1) if known else None
         return Draws(X[None], energy)
