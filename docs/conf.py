@@ -27,6 +27,9 @@ exclude_patterns = ["_build", "auto_examples/*.ipynb"]
 nitpicky = False
 
 autosummary_generate = True
+# Methods that scikit-learn adds for metadata routing; their docstrings refer to its own pages.
+routing = ("fit", "partial_fit", "predict", "score", "transform")
+autodoc_default_options = {"exclude-members": ", ".join(f"set_{name}_request" for name in routing)}
 numpydoc_show_class_members = False
 
 sphinx_gallery_conf = {

@@ -144,7 +144,7 @@ class Worldlines:
         return tanh + (1 / tanh - tanh) * kinks
 
     def slice_magnetization(self, X: NDArray) -> NDArray[np.float64]:
-        """Return |m| of a time slice, averaged over the slices of each trajectory.
+        r"""Return \|m\| of a time slice, averaged over the slices of each trajectory.
 
         Parameters
         ----------

@@ -61,7 +61,7 @@ def ising_exact(
     IsingThermodynamics
         Named tuple of log_partition, free_energy, energy, entropy and heat_capacity. They are totals of the lattice:
         floats for one temperature, arrays for an array of temperatures. The relative precision is about 1e-11 if
-        T >= |J| / 2. At lower temperatures the heat capacity, which decays exponentially, loses relative (not
+        T >= \|J\| / 2. At lower temperatures the heat capacity, which decays exponentially, loses relative (not
         absolute) precision.
 
     Raises

@@ -401,9 +401,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             Number of configurations.
         field : float or array-like of shape (n_sites,), default=0.0
             External field h, the same on every site or one for each.
-        method : {"metropolis", "heat-bath", "window", "independence", "parallel-tempering", "tempered", "auto"}, \
-                default="metropolis"
-            How to draw.
+        method : str, default="metropolis"
+            How to draw, one of the names above.
         n_chains : int, default=256
             Chains of Monte Carlo, at most `n_samples`.
         burn_in : int or "auto", default="auto"
