@@ -426,3 +426,19 @@ def test_a_field_may_differ_from_site_to_site(tmp_path):
             phase_curve(ising, [3.0], field=wrong)
     with pytest.raises(ValueError, match="field must be one number for SmallIsing"):
         phase_curve(SmallIsing(), [2.0], field=np.zeros(9))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"coupling": np.nan}, "coupling must be a finite number, got nan"),
+        ({"couplings": [(np.nan, [0, 1])]}, "each strength in couplings must be a finite number, got nan"),
+        ({"n_sweeps": -3}, "n_sweeps must be an integer >= 1, got -3"),
+        ({"burn_in": -1}, "burn_in must be an integer >= 0, got -1"),
+        ({"n_chains": 0}, "n_chains must be an integer >= 1, got 0"),
+        ({"method": "foo"}, "method must be one of .* got 'foo'"),
+    ],
+)
+def test_a_sampler_is_checked_at_this_entrance_too(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        phase_curve(IsingSampler((4, 4), 2.5, **wrong), [2.0], n_samples=100)
