@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from skhamiltonian._made.kernels.sweep import activation, exp
 from skhamiltonian._made.network import log_prob, uncalibrated_log_prob
 from skhamiltonian._made.sampling import sweeps
+from skhamiltonian._made.sampling.acceptance import LAZINESS, RULES
+from skhamiltonian._made.sampling.kernels import activation, exp
 from skhamiltonian._made.sampling.law import Law
-from skhamiltonian._made.sampling.sweeps import LAZINESS, RULES, Chains
+from skhamiltonian._made.sampling.sweeps import Chains
 
 pytestmark = [
     pytest.mark.kernel,

@@ -6,8 +6,9 @@ from laws import all_codes, enumerated_law, g_test
 from scipy import stats
 
 from skhamiltonian._made.network import log_prob
+from skhamiltonian._made.sampling.acceptance import LAZINESS, RULES
 from skhamiltonian._made.sampling.law import Law
-from skhamiltonian._made.sampling.sweeps import LAZINESS, RULES, Chains
+from skhamiltonian._made.sampling.sweeps import Chains
 from skhamiltonian._made.sampling.tempered import tempered_draws
 
 

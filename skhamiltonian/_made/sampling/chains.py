@@ -11,11 +11,11 @@ import numpy as np
 
 from ..._montecarlo.statistics import r_hat
 from ..network import Codes, Network, log_prob
+from .joint_moves import learn_moves
 from .law import Law
 from .moves import IndependenceChains, LadderChains, Seeds, SiteChains, WindowChains
 from .sweeps import Chains, Moves
 from .tempered import POPULATION, equal_weight_codes, populations
-from .windows import learn_moves
 
 METHODS = ("metropolis", "heat-bath", "window", "independence", "parallel-tempering")
 # Chains that run side by side and are compared with each other.

@@ -8,14 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.sweep import ALIGN, BLOCK, GROUP, Layers, State, Target, log_q_of_blocks, sweep
 from ..network import Array, Codes, Network, activate, encode_ordered
+from .acceptance import threshold
+from .kernels import ALIGN, BLOCK, GROUP, Layers, State, Target, log_q_of_blocks, sweep
 from .law import Law
 
-RULES = ("metropolis", "heat-bath")
-# Chance that Metropolis skips a site. Without it the visit of all sites in turn is not ergodic: at infinite
-# temperature, where every proposal is accepted, it would do nothing but flip the whole lattice.
-LAZINESS = 1 / 8
 # Multiply-adds a kernel call may take: about 50 ms, so that Ctrl-C is answered soon.
 _CHUNK = 5e8
 # Proposals after which all units are computed anew: log p is then off by 1e-5 at most.
@@ -81,25 +78,18 @@ class Chains:
         n_choices = self.network.n_states - 1
         uniform = n_choices * self._uniform(self.network.n_sites)
         step = np.minimum(uniform.astype(np.int8), n_choices - 1)
-        return (step + np.int8(1))[..., None], self._threshold(uniform - step)
+        return (step + np.int8(1))[..., None], threshold(uniform - step, self.rule)
 
     def sweep_windows(self, moves: Moves) -> None:
         """Offer every window of every chain one of its shifts."""
         n_windows, n_shifts, _ = moves.shifts.shape
         window = np.arange(n_windows)
         shift = [moves.shifts[window, generator.integers(n_shifts, size=n_windows)] for generator in self.generators]
-        self._offer(moves.positions, np.stack(shift, axis=1), self._threshold(self._uniform(n_windows)), wraps=False)
+        limits = threshold(self._uniform(n_windows), self.rule)
+        self._offer(moves.positions, np.stack(shift, axis=1), limits, wraps=False)
 
     def _uniform(self, n: int) -> Array:
         return np.stack([generator.random(n) for generator in self.generators], axis=1)
-
-    def _threshold(self, uniform: Array) -> Array:
-        """Return the rise of log w that a proposal must exceed, infinite where it is skipped."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            if self.rule == "heat-bath":
-                return np.log(uniform) - np.log1p(-uniform)
-            lazy = uniform < LAZINESS
-            return np.where(lazy, np.inf, np.log((uniform - LAZINESS) / (1 - LAZINESS)))
 
     def _offer(self, windows: NDArray[np.intp], shift: Codes, threshold: Array, wraps: bool) -> None:
         if self._age >= _REFRESH:

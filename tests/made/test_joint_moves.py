@@ -14,11 +14,11 @@ from skhamiltonian import BlockSpinTransformer, IsingSampler, MADEHamiltonian, p
 from skhamiltonian._made.network import log_prob
 from skhamiltonian._made.sampling import chains as sampling_chains
 from skhamiltonian._made.sampling.chains import ChainPlan, burn_in_by_r_hat, chain_draws
+from skhamiltonian._made.sampling.joint_moves import learn_moves
 from skhamiltonian._made.sampling.law import Law
 from skhamiltonian._made.sampling.moves import Seeds, SiteChains
 from skhamiltonian._made.sampling.sweeps import Chains, Moves
 from skhamiltonian._made.sampling.tempered import equal_weight_codes
-from skhamiltonian._made.sampling.windows import learn_moves
 from skhamiltonian._utils.alphabet import enumerate_states
 
 T0 = 2.5

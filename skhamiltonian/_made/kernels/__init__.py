@@ -1,1 +1,0 @@
-"""Compiled sweeps of Markov chains on a network's energy."""
