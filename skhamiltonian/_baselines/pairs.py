@@ -297,8 +297,10 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
         if "translation" not in symmetries:
             if "point-group" in symmetries:
                 raise ValueError(f"symmetries with 'point-group' need 'translation', too, got {self.symmetries!r}")
-            if self.boundary != "periodic":
-                raise ValueError("boundary needs symmetries with 'translation', got none")
+            if not (isinstance(self.boundary, str) and self.boundary == "periodic"):
+                raise ValueError(
+                    f"boundary={self.boundary!r} needs symmetries with 'translation', got {self.symmetries!r}"
+                )
             return None
         if self.lattice_shape is None:
             raise ValueError(f"symmetries={self.symmetries!r} need lattice_shape, such as (16, 16), got None")

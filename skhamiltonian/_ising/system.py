@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .._lattice.bonds import axis_bonds, next_nearest_neighbours, plaquettes
 from .._lattice.checks import axis_couplings, check_sites, periodic_axes
-from .._utils.checks import check_integer, check_number
+from .._utils.checks import check_field, check_integer, check_number
 from .._utils.memory import check_memory
 from .._utils.repeatable import check_repeatable
 from .terms import SpinSystem, spin_system
@@ -43,18 +43,15 @@ def check_couplings(coupling: Any, diagonal: Any, plaquette: Any, field: Any) ->
     axis_couplings(coupling, len(coupling) if isinstance(coupling, (tuple, list)) else 1)
     _finite(diagonal, "next_nearest_coupling")
     _finite(plaquette, "plaquette_coupling")
-    site_fields(field, np.size(field) if np.ndim(field) else 1)
+    check_field(field)
 
 
 def site_fields(field: Any, n_sites: int) -> list[tuple[float, NDArray[np.int64]]]:
     """Return the terms of a field, which is one number or one number for each site."""
-    sites = np.arange(n_sites)[:, None]
-    if isinstance(field, str) or np.ndim(field) == 0:
-        return [(_finite(field, "field"), sites)]
-    h = np.asarray(field)
-    if h.shape != (n_sites,) or h.dtype.kind not in "iuf" or not np.isfinite(h).all():
-        raise ValueError(f"field must be a number or {n_sites} finite numbers, one for each site, got {field!r}")
-    values, which = np.unique(h.astype(float), return_inverse=True)
+    sites, h = np.arange(n_sites)[:, None], check_field(field, n_sites)
+    if np.ndim(h) == 0:
+        return [(h, sites)]
+    values, which = np.unique(h, return_inverse=True)
     return [(float(value), sites[which == k]) for k, value in enumerate(values)]
 
 

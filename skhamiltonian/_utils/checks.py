@@ -135,10 +135,10 @@ def seed_sequence(random_state: Any, purpose: str) -> np.random.SeedSequence:
 
 def check_field(field: Any, n_sites: int | None = None) -> Any:
     """Return a field as a finite float, or as an array of them, one for each site."""
-    if isinstance(field, str) or np.ndim(field) == 0:
-        return check_number(field, "field", include_low=False, include_high=False)
     check_repeatable(field, "field")
     h = as_array(field)
+    if h.ndim == 0:
+        return check_number(field, "field", include_low=False, include_high=False)
     if h.ndim != 1 or h.dtype.kind not in "iuf" or not np.isfinite(h).all() or len(h) != (n_sites or len(h)):
         each = "one" if n_sites is None else f"{n_sites}, one"
         raise ValueError(f"field must be a finite number, or {each} for each site, got {field!r}")

@@ -371,7 +371,7 @@ def test_spin_flip_alone_leaves_out_fields():
         ({"symmetries": ("point-group",), "lattice_shape": (3, 3)}, "need 'translation'"),
         ({"symmetries": ("translation",), "lattice_shape": (3, 3), "C": 1.0}, "C must be inf"),
         ({"symmetries": "rotation"}, "got 'rotation'"),
-        ({"boundary": "open"}, "boundary needs"),
+        ({"boundary": "open"}, "boundary='open' needs"),
         ({"lattice_shape": (2, 3)}, "6 sites, but X has 9"),
     ],
 )
