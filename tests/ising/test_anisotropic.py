@@ -150,7 +150,7 @@ def test_a_field_per_site_turns_each_spin():
 @pytest.mark.parametrize("field", [np.ones(5), np.ones((6, 1)), [1.0] * 5 + [math.nan], ["a"] * 6])
 def test_a_field_of_another_shape_is_refused(field):
     for use in (lambda s: s.sample(), lambda s: phase_curve(s, [2.0], n_samples=50)):
-        with pytest.raises(ValueError, match="field must be a finite number, or .*one for each site, got"):
+        with pytest.raises(ValueError, match=r"field must be a finite number, or .*one for each site, got"):
             use(IsingSampler((6,), 2.0, field=field))
 
 
