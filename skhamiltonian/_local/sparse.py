@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .clusters import Clusters
 from .pseudo import feature_differences, loss_and_slope, site_energies, soft_threshold_descent
+from .quadratic import exchanges, sandwich
 from .windows import Observations
 
 Floats = NDArray[np.float64]
@@ -25,6 +26,8 @@ _SMALL_MOVE, _LARGE_MOVE = 1e-3, 3.0  # standard errors
 _MIN_BLOCKS = 30
 _SAME_WEIGHT, _REWEIGHTINGS = 1e-3, 100
 _ENTERS = 1.05  # in thresholds: a coupling that enters should stay
+# An exchange of two couplings must lower the loss by more than its rounding, in nats.
+_BETTER, _MOST_EXCHANGES, _STEPS_OF_EXCHANGE = 0.01, 20, 30
 _SITES_PER_CALL = 2**18  # Ctrl-C is heard between two calls
 
 
@@ -181,28 +184,30 @@ def fit_sparse(
     """Minimise the loss plus a penalty under which a coupling below `threshold` standard errors is zero.
 
     The penalty is concave (MCP, Zhang 2010, as reweighted soft thresholds): it does not act on couplings beyond twice
-    the threshold. Each iteration is a step of Newton's method.
+    the threshold. Each iteration is a step of Newton's method. The penalised loss has several minima if clusters are
+    correlated; so a minimum is left if the loss falls when one selected coupling is exchanged for another.
     """
     clusters = problem.clusters
     n_seen = max(1.0, float(problem.observations.counts.sum(dtype=np.float64)))
     theta = np.zeros(clusters.n_clusters) if start is None else start.copy()
-    free, converged = _first(clusters, theta), False
+    newton = _Newton(problem, _first(clusters, theta), theta, *problem.loss_and_gradient(theta))
     losses: list[float] = []
-    loss, gradient = problem.loss_and_gradient(theta)
+    converged, n_exchanges = False, 0
     while not converged and len(losses) < max_iter:
-        newton = _Newton(problem, free, theta, loss, gradient)
-        for _ in range(max_iter - len(losses)):
-            done = newton.advance(threshold)
-            losses.append(newton.loss / n_seen)
-            if report(len(losses) - 1, losses[-1]) or done:
-                break
-        theta, loss, gradient = newton.theta, newton.loss, newton.gradient
-        fresh = _supported(problem, newton, threshold) if done else free[:0]
-        converged = done and not len(fresh)
+        done = newton.advance(threshold)
+        losses.append(newton.loss / n_seen)
+        stopped = report(len(losses) - 1, losses[-1])
         if not done:
-            break
+            if stopped:
+                break
+            continue
+        fresh = _supported(problem, newton, threshold)
         if len(fresh):
-            free = np.union1d(free[(theta[free] != 0) | (clusters.order[free] <= 2)], fresh)
+            newton = newton.beside(fresh)
+        elif n_exchanges < _MOST_EXCHANGES and newton.exchange(threshold):
+            n_exchanges += 1
+        else:
+            converged = True
     return _result(problem, newton, losses, converged)
 
 
@@ -233,10 +238,45 @@ class _Newton:
         self.move = math.sqrt(max(0.0, float(change @ information @ change)))
         settled = self.move < _SMALL_MOVE
         if settled and self.variance is None:
-            self.information = self.problem.information(self.theta, free)
-            self.variance = self.problem.variance(self.theta, free)
+            self._measure()
             return False
         return settled
+
+    def beside(self, fresh: NDArray[np.intp]) -> _Newton:
+        """Return Newton's method for the same state, with other couplings beside the selected ones and the pairs."""
+        free, theta = self.free, self.theta
+        kept = free[(theta[free] != 0) | (self.problem.clusters.order[free] <= 2)]
+        return _Newton(self.problem, np.union1d(kept, fresh), theta, self.loss, self.gradient)
+
+    def exchange(self, threshold: float) -> bool:
+        """Exchange a selected coupling for another if this lowers the loss without penalty; return whether it did."""
+        assert self.information is not None
+        information, on = self.information, np.flatnonzero(self.theta[self.free])
+        linear = information @ self.theta[self.free] - self.gradient[self.free]
+        found = exchanges(information, linear, on) if threshold > 0 else []
+        least = self._least(on, information, linear).loss - _BETTER if found else -math.inf
+        for _, leaves, enters in found:
+            other = self._least(np.append(on[on != leaves], enters), information, linear)
+            if other.loss < least:
+                self.theta, self.loss, self.gradient = other.theta, other.loss, other.gradient
+                self._measure()
+                self.weight = _weights(self.theta[self.free], self.information, self.scatter(), threshold)
+                return True
+        return False
+
+    def _least(self, on: NDArray[np.intp], information: Floats, linear: Floats) -> _Newton:
+        """Return the minimum of the loss over some of the free couplings."""
+        theta = np.zeros_like(self.theta)
+        theta[self.free[on]] = np.linalg.solve(information[np.ix_(on, on)], linear[on])
+        newton = _Newton(self.problem, self.free[on], theta, *self.problem.loss_and_gradient(theta))
+        for _ in range(_STEPS_OF_EXCHANGE):
+            if newton.advance(0.0) or newton.move < _SMALL_MOVE:
+                break
+        return newton
+
+    def _measure(self) -> None:
+        self.information = self.problem.information(self.theta, self.free)
+        self.variance = self.problem.variance(self.theta, self.free)
 
     def scatter(self) -> Floats:
         """Return the standard error of the gradient by each coupling."""
@@ -297,5 +337,6 @@ def _result(problem: Problem, newton: _Newton, losses: list[float], converged: b
     slope = newton.gradient[free] - information @ theta[free]
     summary = Summary(free, slope, information, variance)
     on = np.flatnonzero(theta[free])
-    bread = np.linalg.inv(information[np.ix_(on, on)])
-    return SparseFit(theta, free[on], bread @ variance[np.ix_(on, on)] @ bread, summary, losses, converged)
+    square = np.ix_(on, on)
+    covariance = sandwich(information[square], variance[square], _RIDGE)
+    return SparseFit(theta, free[on], covariance, summary, losses, converged)
