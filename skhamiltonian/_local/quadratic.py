@@ -28,15 +28,17 @@ def sandwich(information: Floats, variance: Floats, ridge: float) -> Floats:
     return np.asarray(move @ move.T)
 
 
-def exchanges(information: Floats, linear: Floats, selected: NDArray[np.intp]) -> list[tuple[float, int, int]]:
-    """Return (change of the minimum, leaves, enters) of the best exchange of each selected coupling, best first.
+def exchanges(
+    information: Floats, linear: Floats, selected: NDArray[np.intp], leaving: NDArray[np.intp]
+) -> list[tuple[int, int]]:
+    """Return the best exchange (leaves, enters) of each coupling that may leave, that with the lowest minimum first.
 
-    The minimum is over the selected couplings. An exchange is listed if the coupling that enters lowers the minimum by
-    at least half as much as the coupling that leaves did.
+    The minimum is over the selected couplings. An exchange is returned if the coupling that enters lowers the minimum
+    by at least half as much as the coupling that leaves does; the expansion is too coarse for a closer comparison.
     """
     found = []
     outside = np.setdiff1d(np.arange(len(linear)), selected)
-    for leaves in selected.tolist() if len(outside) else []:
+    for leaves in leaving.tolist() if len(outside) else []:
         rest = selected[selected != leaves]
         others = np.append(outside, leaves)
         along = np.linalg.solve(information[np.ix_(rest, rest)], information[np.ix_(rest, others)])
@@ -47,4 +49,4 @@ def exchanges(information: Floats, linear: Floats, selected: NDArray[np.intp]) -
         best = int(np.argmax(gain[:-1]))
         if gain[best] > gain[-1] / 2:
             found.append((float(gain[-1] - gain[best]), leaves, int(outside[best])))
-    return sorted(found)
+    return [(leaves, enters) for _, leaves, enters in sorted(found)]

@@ -221,6 +221,7 @@ class _Newton:
         self.information: Floats | None = None
         self.variance: Floats | None = None
         self.move = math.inf
+        self.exchanged: set[tuple[int, int]] = set()
 
     def advance(self, threshold: float) -> bool:
         """Take one step; return whether it was the last one."""
@@ -249,20 +250,30 @@ class _Newton:
         return _Newton(self.problem, np.union1d(kept, fresh), theta, self.loss, self.gradient)
 
     def exchange(self, threshold: float) -> bool:
-        """Exchange a selected coupling for another if this lowers the loss without penalty; return whether it did."""
+        """Exchange two couplings without penalty, one selected and one not, if the loss falls; return whether it did.
+
+        No exchange is made twice.
+        """
         assert self.information is not None
         information, on = self.information, np.flatnonzero(self.theta[self.free])
         linear = information @ self.theta[self.free] - self.gradient[self.free]
-        found = exchanges(information, linear, on) if threshold > 0 else []
+        strong = np.flatnonzero(self.weight == 0)
+        found = [pair for pair in exchanges(information, linear, on, strong) if pair not in self.exchanged]
         least = self._least(on, information, linear).loss - _BETTER if found else -math.inf
-        for _, leaves, enters in found:
+        for leaves, enters in found:
+            self.exchanged.add((leaves, enters))
             other = self._least(np.append(on[on != leaves], enters), information, linear)
-            if other.loss < least:
+            if other.loss < least and other.is_strong(-1, threshold):
                 self.theta, self.loss, self.gradient = other.theta, other.loss, other.gradient
                 self._measure()
                 self.weight = _weights(self.theta[self.free], self.information, self.scatter(), threshold)
                 return True
         return False
+
+    def is_strong(self, k: int, threshold: float) -> bool:
+        """Return whether the penalty would not act on a coupling."""
+        assert self.information is not None
+        return bool(_weights(self.theta[self.free], self.information, self.scatter(), threshold)[k] == 0)
 
     def _least(self, on: NDArray[np.intp], information: Floats, linear: Floats) -> _Newton:
         """Return the minimum of the loss over some of the free couplings."""
