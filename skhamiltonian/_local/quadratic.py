@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+_ROUNDING = 1e-10  # information that the rounding of features (float32) adds, as a share; it is about 1e-13
 _DISTINCT = 1e-4  # share of its information that a coupling must keep beside the selected ones
 
 
@@ -13,12 +14,12 @@ def sandwich(information: Floats, variance: Floats, ridge: float) -> Floats:
     """Return the covariance of the minimum, if the gradient has a variance.
 
     Differences of couplings that no row depends on have no variance: the ridge holds them at zero. The information
-    on them is that of the ridge, up to the rounding of the features (float32).
+    on them is that of the ridge, up to rounding.
     """
     scale = 1 / np.sqrt(np.diag(information))
     of_rows = (information - ridge * np.eye(len(scale))) * np.outer(scale, scale)
     values, vectors = np.linalg.eigh(of_rows)
-    unknown = scale[:, None] * vectors[:, values < len(scale) * np.finfo(np.float32).eps]
+    unknown = scale[:, None] * vectors[:, values < _ROUNDING]
     known = np.eye(len(scale))
     if unknown.size:
         known = np.linalg.qr(unknown, mode="complete")[0][:, unknown.shape[1] :]

@@ -96,12 +96,13 @@ class Problem:
         loss = loss + float(x @ (past.slope + by_past / 2)) + _RIDGE / 2 * float(couplings @ couplings)
         return loss, gradient
 
-    def information(self, couplings: Floats, columns: NDArray[np.intp]) -> Floats:
+    def information(self, couplings: Floats, columns: NDArray[np.intp], dtype: type = np.float32) -> Floats:
         """Return the Fisher information of some couplings; many observations are represented by a sample."""
         total = self.past.on(columns)[1]
         for part, factor in _sample(self.observations, self.rng):
             for x in _spread(part, couplings, columns, self.clusters, self.powers):
-                total += factor * (x.T @ x)
+                each = x.astype(dtype, copy=False)
+                total += factor * (each.T @ each)
         total[np.diag_indices_from(total)] += _RIDGE
         return total
 
@@ -344,7 +345,7 @@ def _supported(problem: Problem, newton: _Newton, threshold: float) -> NDArray[n
 
 def _result(problem: Problem, newton: _Newton, losses: list[float], converged: bool) -> SparseFit:
     free, theta = newton.free, newton.theta
-    information, variance = problem.information(theta, free), problem.variance(theta, free)
+    information, variance = problem.information(theta, free, np.float64), problem.variance(theta, free)
     slope = newton.gradient[free] - information @ theta[free]
     summary = Summary(free, slope, information, variance)
     on = np.flatnonzero(theta[free])
