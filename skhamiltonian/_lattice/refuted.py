@@ -33,7 +33,9 @@ class Refutation:
     error: float
 
 
-def warn_of_refuted(X: NDArray[Any], shape: tuple[int, ...], names: Sequence[str]) -> None:
+def warn_of_refuted(
+    X: NDArray[Any], shape: tuple[int, ...], names: Sequence[str], weight: NDArray[Any] | None = None
+) -> None:
     """Give one warning of all symmetries that the rows refute by more than five standard errors.
 
     Parameters
@@ -44,13 +46,15 @@ def warn_of_refuted(X: NDArray[Any], shape: tuple[int, ...], names: Sequence[str
         Shape of the lattice.
     names : collection of str
         Names of symmetries; only "translation", "point-group" and "spin-flip" are tested.
+    weight : ndarray of shape (n_samples,), default=None
+        How much each row counts; None: all rows count the same.
 
     Warns
     -----
     UserWarning
         If a symmetry is refuted.
     """
-    found = refuted(X, shape, names)
+    found = refuted(X, shape, names, weight)
     if found:
         each = "; ".join(f"{r.name!r}: {r.what} is {r.value:.3g} +- {r.error:.2g} and must be 0" for r in found)
         warn(
@@ -59,18 +63,37 @@ def warn_of_refuted(X: NDArray[Any], shape: tuple[int, ...], names: Sequence[str
         )
 
 
-def refuted(X: NDArray[Any], shape: tuple[int, ...], names: Sequence[str]) -> list[Refutation]:
+def refuted(
+    X: NDArray[Any], shape: tuple[int, ...], names: Sequence[str], weight: NDArray[Any] | None = None
+) -> list[Refutation]:
     """Return the strongest evidence against each symmetry that is refuted; with too few rows there is none.
 
     The error of an average contains the autocorrelation of the rows at all distances. So rows of many slow chains
     count as chains, in any order.
     """
-    rows = min(_MAX_ROWS, max(_MIN_ROWS, _MAX_VALUES // X.shape[1]), len(X))
-    if rows < _MIN_ROWS:
+    most = min(_MAX_ROWS, max(_MIN_ROWS, _MAX_VALUES // X.shape[1]))
+    rows = spread_rows(len(X), most) if weight is None else weighted_rows(weight, most)
+    if len(rows) < _MIN_ROWS:
         return []
-    v = np.asarray(X[np.arange(rows) * len(X) // rows], dtype=np.float32).reshape(rows, *shape)
+    v = np.asarray(X[rows], dtype=np.float32).reshape(len(rows), *shape)
     release_pages(X)
     return [r for name in _FEATURES if name in names if (r := _strongest(name, v)) is not None]
+
+
+def spread_rows(n_samples: int, most: int) -> NDArray[np.intp]:
+    """Return at most `most` rows in order: one from each of as many equal parts, at a random place in the part.
+
+    Rows at equal distances would mislead: every second row of an enumeration has the same last site.
+    """
+    edges = np.arange(min(n_samples, most) + 1) * n_samples // max(1, min(n_samples, most))
+    return edges[:-1] + np.random.default_rng(0).integers(np.diff(edges))
+
+
+def weighted_rows(weight: NDArray[Any], most: int) -> NDArray[np.intp]:
+    """Return rows drawn by their weights, in order: at most `most`, and as many as independent rows are worth."""
+    share = weight / weight.sum()
+    rows = min(most, int(1 / np.sum(share**2) + 1e-6))
+    return np.sort(np.random.default_rng(0).choice(len(share), rows, p=share))
 
 
 def _strongest(name: str, v: Array) -> Refutation | None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._utils.mapped import release_pages
-from .refuted import error_of_mean
+from .refuted import error_of_mean, spread_rows
 
 _MAX_ROWS, _MAX_VALUES, _MIN_ROWS = 16_384, 2**23, 50
 _SIGMAS = 5.0  # opposite edges must be less correlated than neighbours by so many standard errors
@@ -35,10 +35,10 @@ def looks_like_window(X: NDArray[Any], shape: tuple[int, ...]) -> bool:
         True if the data show that rows are windows; False if they show the opposite or too little.
     """
     axes = [axis for axis, length in enumerate(shape) if length >= 4]
-    rows = min(_MAX_ROWS, max(_MIN_ROWS, _MAX_VALUES // X.shape[1]), len(X))
-    if rows < _MIN_ROWS or len(axes) < 2:
+    rows = spread_rows(len(X), min(_MAX_ROWS, max(_MIN_ROWS, _MAX_VALUES // X.shape[1])))
+    if len(rows) < _MIN_ROWS or len(axes) < 2:
         return False
-    v = np.asarray(X[np.arange(rows) * len(X) // rows], dtype=np.float32).reshape(rows, *shape)
+    v = np.asarray(X[rows], dtype=np.float32).reshape(len(rows), *shape)
     release_pages(X)
     v = v - v.mean()
     pairs = [_neighbours(v, along, across) for along in axes for across in axes if along != across]

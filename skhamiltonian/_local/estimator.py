@@ -109,6 +109,8 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
     covariance_ : ndarray of shape (n_clusters, n_clusters) or None
         Covariance of the couplings by the sandwich estimate. Rows are taken as independent; if there are fewer than
         200, tiles of rows that are at least two windows long. The error by the selection of clusters is not included.
+        With `sparsity=0`, clusters that coincide on short axes share one coupling, in the way that makes the sum of
+        squares least; the covariance is that of the shares.
     summary_ : dict or None
         Second-order expansion of the pseudo-likelihood of all rows seen, from which `partial_fit` continues.
     coefs_, intercepts_ : list of ndarray, or None
@@ -275,7 +277,8 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
         self.__dict__.update({name: vars(seen)[name] for name in names if name in vars(seen)}, **learned)
         self.window_shape_ = made.geometry.window_shape
         if not continues and data.measured is None:
-            warn_of_refuted(data.X, made.lattice_shape, made.symmetries)
+            weight = data.weight if np.ptp(data.weight) else None
+            warn_of_refuted(data.X, made.lattice_shape, made.symmetries, weight)
         return self
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:

@@ -17,8 +17,9 @@ from .._utils.warn import warn
 from .clusters import Clusters, clusters_of, window_group
 from .network import WindowNetwork
 from .parameters import MOST_HELD_OUT, MOST_PATTERNS, MOST_SITES, Plan
+from .problem import NOTHING, Problem, Summary
 from .reading import Data
-from .sparse import NOTHING, Problem, Summary, fit_sparse
+from .sparse import fit_sparse
 from .windows import Neighbourhoods, Observations, Rows, counted, each_site, neighbourhoods, tiles
 
 _OTHER_SHAPE = (

@@ -3,53 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .clusters import Clusters
-from .pseudo import feature_differences, loss_and_slope, site_energies, soft_threshold_descent
-from .windows import Observations
+from .problem import RIDGE, Problem, Summary
+from .pseudo import soft_threshold_descent
+from .quadratic import exchanges, sandwich
 
 Floats = NDArray[np.float64]
-_SITES_OF_HESSIAN = 2**17
 _MAX_FREE, _MAX_NEW = 320, 64
-_BLOCK = 2**22  # numbers
-# Precision of the couplings before any data, (T0/coupling)^2: without it the couplings of frozen sites would diverge.
-_RIDGE = 1e-3
 # A coupling of this many thresholds is not pulled towards zero.
 _FREE_FROM = 2.0
 _SMALL_MOVE, _LARGE_MOVE = 1e-3, 3.0  # standard errors
-_MIN_BLOCKS = 30
 _SAME_WEIGHT, _REWEIGHTINGS = 1e-3, 100
 _ENTERS = 1.05  # in thresholds: a coupling that enters should stay
-_SITES_PER_CALL = 2**18  # Ctrl-C is heard between two calls
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Second-order expansion of the -log pseudo-likelihood of earlier rows: slope x + x information x / 2."""
-
-    columns: NDArray[np.intp]  # the couplings x; all others were zero
-    slope: Floats
-    information: Floats
-    variance: Floats  # of the slope, summed over rows
-
-    def on(self, columns: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
-        """Return slope, information and variance for some couplings; they are 0 for couplings outside `columns`."""
-        where = {column: k for k, column in enumerate(self.columns.tolist())}
-        place = np.array([where.get(column, -1) for column in columns.tolist()], dtype=np.intp)
-        known = np.outer(place >= 0, place >= 0)
-        slope = np.where(place >= 0, self.slope[place], 0.0) if len(self.columns) else np.zeros(len(columns))
-        if not len(self.columns):
-            return slope, np.zeros(known.shape), np.zeros(known.shape)
-        square = np.ix_(place, place)
-        return slope, np.where(known, self.information[square], 0.0), np.where(known, self.variance[square], 0.0)
-
-
-NOTHING = Summary(np.zeros(0, np.intp), np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0)))
+# An exchange of two couplings must lower the loss by more than its rounding, in nats.
+_BETTER, _MOST_EXCHANGES, _STEPS_OF_EXCHANGE = 0.01, 20, 30
 
 
 @dataclass(frozen=True)
@@ -64,145 +37,36 @@ class SparseFit:
     converged: bool
 
 
-@dataclass(frozen=True)
-class Problem:
-    """-log pseudo-likelihood of observations as a function of couplings; `past` adds that of earlier rows.
-
-    `some_rows` are the sites of a `share` of the rows, row by row or tile by tile. They measure the variance of the
-    gradient between rows, because sites of one row are not independent.
-    """
-
-    clusters: Clusters
-    observations: Observations
-    powers: NDArray[np.int64]
-    some_rows: Observations
-    share: float
-    past: Summary
-    rng: np.random.Generator
-
-    def loss_and_gradient(self, couplings: Floats) -> tuple[float, Floats]:
-        seen, g = self.observations, self.clusters.table(couplings)
-        slope, loss = np.zeros(len(g)), 0.0
-        for start in range(0, len(seen), _SITES_PER_CALL):
-            part = seen.part(slice(start, start + _SITES_PER_CALL))
-            loss += loss_and_slope(part.bases, part.counts, part.ratio, self.powers, g, slope)
-        gradient = self.clusters.gradient(slope) + _RIDGE * couplings
-        past, x = self.past, couplings[self.past.columns]
-        by_past = past.information @ x
-        gradient[past.columns] += past.slope + by_past
-        loss = loss + float(x @ (past.slope + by_past / 2)) + _RIDGE / 2 * float(couplings @ couplings)
-        return loss, gradient
-
-    def information(self, couplings: Floats, columns: NDArray[np.intp]) -> Floats:
-        """Return the Fisher information of some couplings; many observations are represented by a sample."""
-        total = self.past.on(columns)[1]
-        for part, factor in _sample(self.observations, self.rng):
-            for x in _spread(part, couplings, columns, self.clusters, self.powers):
-                total += factor * (x.T @ x)
-        total[np.diag_indices_from(total)] += _RIDGE
-        return total
-
-    def variance(self, couplings: Floats, columns: NDArray[np.intp]) -> Floats:
-        """Return the covariance of the gradient by some couplings, with independent rows.
-
-        If rows are too few, their sites are taken as independent.
-        """
-        scores = row_scores(self.clusters, self.some_rows, self.powers, couplings, columns)
-        past = self.past.on(columns)[2]
-        if len(scores) < _MIN_BLOCKS:
-            return past + self.information(couplings, columns) - self.past.on(columns)[1]
-        return past + scores.T @ scores / self.share
-
-
-def _sample(seen: Observations, rng: np.random.Generator) -> list[tuple[Observations, float]]:
-    """Return parts of the observations with factors: the most frequent, and a sample that represents the others."""
-    if len(seen) <= _SITES_OF_HESSIAN:
-        return [(seen, 1.0)]
-    n = seen.counts.sum(axis=1)
-    order = np.argpartition(n, -_SITES_OF_HESSIAN // 2)
-    often, others = order[-_SITES_OF_HESSIAN // 2 :], order[: -_SITES_OF_HESSIAN // 2]
-    some = rng.choice(others, _SITES_OF_HESSIAN // 2, replace=False)
-    return [(seen.part(often), 1.0), (seen.part(some), float(n[others].sum() / n[some].sum()))]
-
-
-def _differences(
-    seen: Observations, couplings: Floats, columns: NDArray[np.intp], clusters: Clusters, powers: NDArray[np.int64]
-) -> Iterator[tuple[Observations, Floats, NDArray[np.float32]]]:
-    """Yield blocks of observations with p, (n, K), and feature differences, (n, K - 1, P)."""
-    features, g = clusters.features(columns), clusters.table(couplings)
-    n_states = clusters.n_states
-    step = max(1, _BLOCK // (max(1, len(columns)) * n_states))
-    for start in range(0, len(seen), step):
-        part = seen.part(slice(start, start + step))
-        energy = np.empty((len(part), n_states))
-        site_energies(part.bases, powers, g, energy)
-        logits = -part.ratio[:, None] * energy
-        p = np.exp(logits - logits.max(axis=1, keepdims=True))
-        p /= p.sum(axis=1, keepdims=True)
-        out = np.empty((len(part), n_states - 1, len(columns)), np.float32)
-        feature_differences(part.bases, powers, features, out)
-        yield part, p, out
-
-
-def _spread(
-    seen: Observations, couplings: Floats, columns: NDArray[np.intp], clusters: Clusters, powers: NDArray[np.int64]
-) -> Iterator[NDArray[np.float32]]:
-    """Yield blocks x with x^T x = n (T0/T)^2 cov_p(features), summed over observations."""
-    for part, p, f in _differences(seen, couplings, columns, clusters, powers):
-        scale = part.ratio * np.sqrt(part.counts.sum(axis=1))
-        if clusters.n_states == 2:
-            yield f[:, 0] * (scale * np.sqrt(p[:, 0] * p[:, 1]))[:, None].astype(np.float32)
-            continue
-        mean = np.einsum("na,nak->nk", p[:, 1:].astype(np.float32), f)
-        for a in range(clusters.n_states):
-            centred = (f[:, a - 1] if a else 0) - mean
-            yield centred * (scale * np.sqrt(p[:, a]))[:, None].astype(np.float32)
-
-
-def row_scores(
-    clusters: Clusters, seen: Observations, powers: NDArray[np.int64], couplings: Floats, columns: NDArray[np.intp]
-) -> Floats:
-    """Return the derivative of the -log pseudo-likelihood of each row by some couplings, (n_rows, n_columns)."""
-    if seen.row is None or not len(seen):
-        return np.zeros((0, len(columns)))
-    scores = np.zeros((int(seen.row.max()) + 1, len(columns)))
-    for part, p, f in _differences(seen, couplings, columns, clusters, powers):
-        residual = part.ratio[:, None] * (part.counts - part.counts.sum(axis=1, keepdims=True) * p)
-        each = np.einsum("na,nak->nk", residual[:, 1:].astype(np.float32), f)
-        assert part.row is not None
-        start = np.flatnonzero(np.append(True, np.diff(part.row) != 0))
-        scores[part.row[start]] += np.add.reduceat(each, start, axis=0)
-    return scores[np.unique(seen.row)]
-
-
 def fit_sparse(
     problem: Problem, threshold: float, max_iter: int, start: Floats | None, report: Callable[[int, float], bool]
 ) -> SparseFit:
     """Minimise the loss plus a penalty under which a coupling below `threshold` standard errors is zero.
 
     The penalty is concave (MCP, Zhang 2010, as reweighted soft thresholds): it does not act on couplings beyond twice
-    the threshold. Each iteration is a step of Newton's method.
+    the threshold. Each iteration is a step of Newton's method. The penalised loss has several minima if clusters are
+    correlated; so a minimum is left if the loss falls when one selected coupling is exchanged for another.
     """
     clusters = problem.clusters
     n_seen = max(1.0, float(problem.observations.counts.sum(dtype=np.float64)))
     theta = np.zeros(clusters.n_clusters) if start is None else start.copy()
-    free, converged = _first(clusters, theta), False
+    newton = _Newton(problem, _first(clusters, theta), theta, *problem.loss_and_gradient(theta))
     losses: list[float] = []
-    loss, gradient = problem.loss_and_gradient(theta)
+    converged, n_exchanges = False, 0
     while not converged and len(losses) < max_iter:
-        newton = _Newton(problem, free, theta, loss, gradient)
-        for _ in range(max_iter - len(losses)):
-            done = newton.advance(threshold)
-            losses.append(newton.loss / n_seen)
-            if report(len(losses) - 1, losses[-1]) or done:
-                break
-        theta, loss, gradient = newton.theta, newton.loss, newton.gradient
-        fresh = _supported(problem, newton, threshold) if done else free[:0]
-        converged = done and not len(fresh)
+        done = newton.advance(threshold)
+        losses.append(newton.loss / n_seen)
+        stopped = report(len(losses) - 1, losses[-1])
         if not done:
-            break
+            if stopped:
+                break
+            continue
+        fresh = _supported(problem, newton, threshold)
         if len(fresh):
-            free = np.union1d(free[(theta[free] != 0) | (clusters.order[free] <= 2)], fresh)
+            newton = newton.beside(fresh)
+        elif n_exchanges < _MOST_EXCHANGES and newton.exchange(threshold):
+            n_exchanges += 1
+        else:
+            converged = True
     return _result(problem, newton, losses, converged)
 
 
@@ -216,6 +80,7 @@ class _Newton:
         self.information: Floats | None = None
         self.variance: Floats | None = None
         self.move = math.inf
+        self.exchanged: set[tuple[int, int]] = set()
 
     def advance(self, threshold: float) -> bool:
         """Take one step; return whether it was the last one."""
@@ -233,10 +98,55 @@ class _Newton:
         self.move = math.sqrt(max(0.0, float(change @ information @ change)))
         settled = self.move < _SMALL_MOVE
         if settled and self.variance is None:
-            self.information = self.problem.information(self.theta, free)
-            self.variance = self.problem.variance(self.theta, free)
+            self._measure()
             return False
         return settled
+
+    def beside(self, fresh: NDArray[np.intp]) -> _Newton:
+        """Return Newton's method for the same state, with other couplings beside the selected ones and the pairs."""
+        free, theta = self.free, self.theta
+        kept = free[(theta[free] != 0) | (self.problem.clusters.order[free] <= 2)]
+        return _Newton(self.problem, np.union1d(kept, fresh), theta, self.loss, self.gradient)
+
+    def exchange(self, threshold: float) -> bool:
+        """Exchange two couplings without penalty, one selected and one not, if the loss falls; return whether it did.
+
+        No exchange is made twice.
+        """
+        assert self.information is not None
+        information, on = self.information, np.flatnonzero(self.theta[self.free])
+        linear = information @ self.theta[self.free] - self.gradient[self.free]
+        strong = np.flatnonzero(self.weight == 0)
+        found = [pair for pair in exchanges(information, linear, on, strong) if pair not in self.exchanged]
+        least = self._least(on, information, linear).loss - _BETTER if found else -math.inf
+        for leaves, enters in found:
+            self.exchanged.add((leaves, enters))
+            other = self._least(np.append(on[on != leaves], enters), information, linear)
+            if other.loss < least and other.is_strong(-1, threshold):
+                self.theta, self.loss, self.gradient = other.theta, other.loss, other.gradient
+                self._measure()
+                self.weight = _weights(self.theta[self.free], self.information, self.scatter(), threshold)
+                return True
+        return False
+
+    def is_strong(self, k: int, threshold: float) -> bool:
+        """Return whether the penalty would not act on a coupling."""
+        assert self.information is not None
+        return bool(_weights(self.theta[self.free], self.information, self.scatter(), threshold)[k] == 0)
+
+    def _least(self, on: NDArray[np.intp], information: Floats, linear: Floats) -> _Newton:
+        """Return the minimum of the loss over some of the free couplings."""
+        theta = np.zeros_like(self.theta)
+        theta[self.free[on]] = np.linalg.solve(information[np.ix_(on, on)], linear[on])
+        newton = _Newton(self.problem, self.free[on], theta, *self.problem.loss_and_gradient(theta))
+        for _ in range(_STEPS_OF_EXCHANGE):
+            if newton.advance(0.0) or newton.move < _SMALL_MOVE:
+                break
+        return newton
+
+    def _measure(self) -> None:
+        self.information = self.problem.information(self.theta, self.free)
+        self.variance = self.problem.variance(self.theta, self.free)
 
     def scatter(self) -> Floats:
         """Return the standard error of the gradient by each coupling."""
@@ -293,9 +203,10 @@ def _supported(problem: Problem, newton: _Newton, threshold: float) -> NDArray[n
 
 def _result(problem: Problem, newton: _Newton, losses: list[float], converged: bool) -> SparseFit:
     free, theta = newton.free, newton.theta
-    information, variance = problem.information(theta, free), problem.variance(theta, free)
+    information, variance = problem.information(theta, free, np.float64), problem.variance(theta, free)
     slope = newton.gradient[free] - information @ theta[free]
     summary = Summary(free, slope, information, variance)
     on = np.flatnonzero(theta[free])
-    bread = np.linalg.inv(information[np.ix_(on, on)])
-    return SparseFit(theta, free[on], bread @ variance[np.ix_(on, on)] @ bread, summary, losses, converged)
+    square = np.ix_(on, on)
+    covariance = sandwich(information[square], variance[square], RIDGE)
+    return SparseFit(theta, free[on], covariance, summary, losses, converged)

@@ -40,7 +40,7 @@ def warn_of_doubts(
         Whether the alphabet was learned from X.
     """
     if plan.symmetries:
-        warn_of_refuted(X if counts is None else _drawn(X, counts), plan.lattice_shape, plan.symmetries)
+        warn_of_refuted(X, plan.lattice_shape, plan.symmetries, counts)
     laws = conserved(X, plan.states, plan.lattice_shape)
     unseen = unseen_states(X, plan.states) if learned and not plan.symmetries else np.zeros((1, 1), bool)
     if laws or unseen.any():
@@ -65,10 +65,3 @@ def _warn_of_leaks(what: str, breaks: NDArray[np.bool_], way_out: str) -> None:
         f"break it, and up to all at others; averages over the draws that keep it are right, but entropies are not. "
         f"Keep draws that {way_out}"
     )
-
-
-def _drawn(X: NDArray[Any], counts: NDArray[np.intp]) -> NDArray[Any]:
-    """Return rows drawn by their counts, as many as these are worth."""
-    share = counts / counts.sum()
-    n = int(min(_N_DRAWS, 1 / np.sum(share**2)))
-    return X[np.sort(np.random.default_rng(0).choice(len(X), n, p=share))]

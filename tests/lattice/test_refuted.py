@@ -7,6 +7,7 @@ import pytest
 
 from skhamiltonian import IsingSampler, LocalHamiltonian, MADEHamiltonian
 from skhamiltonian._lattice.refuted import refuted
+from skhamiltonian._utils.alphabet import enumerate_states
 
 ALL = ("translation", "point-group", "spin-flip")
 
@@ -61,6 +62,22 @@ def test_a_third_order_coupling_without_moment_refutes_the_flip():
     assert names(X, (3,)) == ["spin-flip"]
 
 
+def test_an_enumeration_refutes_nothing():
+    X = enumerate_states((-1, 1), 12)
+    assert names(X, (3, 4)) == []
+    assert names(X, (3, 4), ("spin-flip",)) == []
+
+
+def test_weights_decide_what_is_refuted():
+    """Rows of one phase with a weight, among all rows or with the others."""
+    X = ising((6, 6), 2.0)
+    up = (X.mean(axis=1) > 0).astype(float)
+    assert [r.name for r in refuted(X, (6, 6), ALL, up)] == ["spin-flip"]
+    some = np.append(up, 1 - up)
+    assert refuted(np.concatenate([X, X]), (6, 6), ALL, some) == []
+    assert refuted(X, (6, 6), ALL, np.where(np.arange(len(X)) < 40, up, 0)) == []
+
+
 def test_only_what_is_asked_for_is_tested():
     X = ising((6, 6), 2.5, boundary="open")
     assert names(X, (6, 6), ("point-group", "spin-flip", "rotation")) == []
@@ -101,3 +118,16 @@ def test_a_local_energy_names_the_refuted_symmetry():
     with pytest.warns(UserWarning, match="data refute .*'spin-flip'") as seen:
         local.fit(X[X.mean(axis=1) > 0])
     assert [one.filename for one in seen] == [__file__]
+
+
+def test_a_local_energy_is_asked_with_the_weights_of_its_rows():
+    X = ising((6, 6), 2.0, 1000)
+    up = (X.mean(axis=1) > 0).astype(float)
+    local = LocalHamiltonian(2.0, lattice_shape=(6, 6), window_shape=2, symmetries=("spin-flip",), random_state=0)
+    with pytest.warns(UserWarning, match="data refute .*'spin-flip'"):
+        local.fit(X, sample_weight=up)
+    uneven = np.concatenate([X, X[up > 0], X[up > 0]])
+    weight = np.repeat([1.0, 1e-3], [len(X), len(uneven) - len(X)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        local.fit(uneven, sample_weight=weight)

@@ -34,3 +34,13 @@ def test_what_cannot_be_told_is_not_said(windows):
     assert not looks_like_window(windows, (64,))
     noise = np.random.default_rng(0).choice([-1, 1], (8000, 64))
     assert not looks_like_window(noise, (8, 8))
+
+
+def test_every_second_row_does_not_decide(windows):
+    """Windows between boxes: more rows than are read, and two halves of which only one looks like windows."""
+    n = 2**14
+    rows = np.empty((2 * n, 64), np.int8)
+    rows[::2] = windows[np.random.default_rng(0).integers(len(windows), size=n)]
+    rows[1::2] = np.tile(boxes("open", 2.5), (3, 1))[:n]
+    assert looks_like_window(rows[::2], (8, 8))
+    assert not looks_like_window(rows, (8, 8))

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skhamiltonian import IsingSampler, LocalHamiltonian
+from skhamiltonian import IsingSampler, LocalHamiltonian, Worldlines
 from skhamiltonian._local.clusters import clusters_of
 from skhamiltonian._local.premise import common_hamiltonian_gain
 from skhamiltonian._utils.alphabet import enumerate_states
@@ -388,3 +388,27 @@ def test_few_large_rows_have_errors_as_many_small_ones():
         z.append((model.couplings_[0] - 1) / errors[-1])
     assert max(errors) < 2 * min(errors)
     assert 0.6 < np.sqrt(np.mean(np.square(z))) < 1.5
+
+
+def test_neighbours_are_told_from_diagonals_in_almost_frozen_time():
+    """World lines: a coupling of 1.39 along time makes a neighbour in space almost equal to a diagonal one."""
+    lines = Worldlines((16, 8), 1 / 8, 0.5)
+    X = IsingSampler((16, 8), 1.0, coupling=lines.action_couplings, random_state=0).sample(n_samples=3000)
+    local = LocalHamiltonian(1.0, lattice_shape=(16, 8), boundary="periodic", window_shape=2, symmetries="spin-flip")
+    local.fit(X)
+    assert local.clusters_.tolist() == [[[1, 1], [0, 0]], [[1, 0], [1, 0]]]
+    error = local.couplings_ - lines.action_couplings[::-1]
+    assert error @ np.linalg.solve(local.covariance_, error) < chi2.isf(1e-3, 2)
+
+
+@pytest.mark.parametrize(("shape", "window", "T"), [((3, 2, 2), 2, 2.5), ((2, 3), 3, 2.0)])
+def test_clusters_that_coincide_on_short_axes_have_variances(shape, window, T):
+    """All rows with the weights of a law: the variances do not depend on the unit of the weights."""
+    X = enumerate_states((-1, 1), int(np.prod(shape)))
+    p = np.exp(-IsingSampler(shape).energy(X) / T)
+    model = LocalHamiltonian(
+        T, lattice_shape=shape, boundary="periodic", window_shape=window, symmetries="spin-flip", sparsity=0
+    )
+    low, high = (np.diag(model.fit(X, sample_weight=n * p / p.sum()).covariance_) for n in (1e5, 1e6))
+    assert low.min() > 0
+    assert high == pytest.approx(low, rel=0.02)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from skhamiltonian._local.clusters import clusters_of, window_group
-from skhamiltonian._local.sparse import NOTHING, Problem, row_scores
+from skhamiltonian._local.problem import NOTHING, Problem, row_scores
+from skhamiltonian._local.quadratic import exchanges, sandwich
 from skhamiltonian._local.windows import Rows, WindowGeometry, counted, each_site, neighbourhoods
 
 RNG = np.random.default_rng(0)
@@ -82,3 +83,31 @@ def test_clusters_of_a_square_window():
     assert sorted(names.sum(axis=1)) == [2, 2, 4]  # nearest, diagonal, plaquette
     unequal = clusters_of((2, 2), 2, window_group((2, 2), (8, 9), (True, True)), even=True)
     assert unequal.n_clusters == 4  # nearest neighbours along each axis
+
+
+def test_the_covariance_of_equal_columns_is_that_of_the_pseudo_inverse():
+    """Columns 3 and 4 are column 0 and twice column 1: of all solutions the ridge chooses the shortest."""
+    x = RNG.normal(size=(400, 3))
+    x = np.column_stack([x, x[:, 0], 2 * x[:, 1]])
+    information, variance = 1e6 * x.T @ x, 1e8 * (x * RNG.random((400, 1))).T @ x
+    bread = np.linalg.pinv(information, rcond=1e-9)
+    found = sandwich(information + 1e-3 * np.eye(5), variance, 1e-3)
+    np.testing.assert_allclose(found, bread @ variance @ bread, rtol=1e-6, atol=1e-9)
+
+
+def test_an_exchange_lowers_the_minimum_of_a_quadratic():
+    """The first two of five columns make y, and the third is almost their sum."""
+    x = RNG.normal(size=(500, 5))
+    x[:, 2] = x[:, 0] + x[:, 1] + 0.5 * RNG.normal(size=500)
+    y = 3 * x[:, 0] + x[:, 1]
+    information, linear = x.T @ x, x.T @ y
+
+    def least(*on):
+        return -linear[list(on)] @ np.linalg.solve(information[np.ix_(on, on)], linear[list(on)]) / 2
+
+    leaves, enters = exchanges(information, linear, np.array([0, 2]), np.array([0, 2]))[0]
+    assert (leaves, enters) == (2, 1)
+    assert least(0, 1) < least(0, 2)
+    assert least(0, 1) == min(least(0, k) for k in range(1, 5))
+    assert {enters for _, enters in exchanges(information, linear, np.array([0, 1]), np.array([0, 1]))} == {2}
+    assert exchanges(information, linear, np.arange(5), np.arange(5)) == []

@@ -1,0 +1,158 @@
+"""The -log pseudo-likelihood of observations as a function of the couplings of clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .clusters import Clusters
+from .pseudo import feature_differences, loss_and_slope, site_energies
+from .windows import Observations
+
+Floats = NDArray[np.float64]
+# Precision of the couplings before any data, (T0/coupling)^2: without it the couplings of frozen sites would diverge.
+RIDGE = 1e-3
+_SITES_OF_HESSIAN = 2**17
+_BLOCK = 2**22  # numbers
+_MIN_BLOCKS = 30
+_SITES_PER_CALL = 2**18  # Ctrl-C is heard between two calls
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Second-order expansion of the -log pseudo-likelihood of earlier rows: slope x + x information x / 2."""
+
+    columns: NDArray[np.intp]  # the couplings x; all others were zero
+    slope: Floats
+    information: Floats
+    variance: Floats  # of the slope, summed over rows
+
+    def on(self, columns: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
+        """Return slope, information and variance for some couplings; they are 0 for couplings outside `columns`."""
+        where = {column: k for k, column in enumerate(self.columns.tolist())}
+        place = np.array([where.get(column, -1) for column in columns.tolist()], dtype=np.intp)
+        known = np.outer(place >= 0, place >= 0)
+        slope = np.where(place >= 0, self.slope[place], 0.0) if len(self.columns) else np.zeros(len(columns))
+        if not len(self.columns):
+            return slope, np.zeros(known.shape), np.zeros(known.shape)
+        square = np.ix_(place, place)
+        return slope, np.where(known, self.information[square], 0.0), np.where(known, self.variance[square], 0.0)
+
+
+NOTHING = Summary(np.zeros(0, np.intp), np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0)))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """-log pseudo-likelihood of observations as a function of couplings; `past` adds that of earlier rows.
+
+    `some_rows` are the sites of a `share` of the rows, row by row or tile by tile. They measure the variance of the
+    gradient between rows, because sites of one row are not independent.
+    """
+
+    clusters: Clusters
+    observations: Observations
+    powers: NDArray[np.int64]
+    some_rows: Observations
+    share: float
+    past: Summary
+    rng: np.random.Generator
+
+    def loss_and_gradient(self, couplings: Floats) -> tuple[float, Floats]:
+        seen, g = self.observations, self.clusters.table(couplings)
+        slope, loss = np.zeros(len(g)), 0.0
+        for start in range(0, len(seen), _SITES_PER_CALL):
+            part = seen.part(slice(start, start + _SITES_PER_CALL))
+            loss += loss_and_slope(part.bases, part.counts, part.ratio, self.powers, g, slope)
+        gradient = self.clusters.gradient(slope) + RIDGE * couplings
+        past, x = self.past, couplings[self.past.columns]
+        by_past = past.information @ x
+        gradient[past.columns] += past.slope + by_past
+        loss = loss + float(x @ (past.slope + by_past / 2)) + RIDGE / 2 * float(couplings @ couplings)
+        return loss, gradient
+
+    def information(self, couplings: Floats, columns: NDArray[np.intp], dtype: type = np.float32) -> Floats:
+        """Return the Fisher information of some couplings; many observations are represented by a sample."""
+        total = self.past.on(columns)[1]
+        for part, factor in _sample(self.observations, self.rng):
+            for x in _spread(part, couplings, columns, self.clusters, self.powers):
+                each: NDArray[Any] = x.astype(dtype, copy=False)
+                total += factor * (each.T @ each)
+        total[np.diag_indices_from(total)] += RIDGE
+        return total
+
+    def variance(self, couplings: Floats, columns: NDArray[np.intp]) -> Floats:
+        """Return the covariance of the gradient by some couplings, with independent rows.
+
+        If rows are too few, their sites are taken as independent.
+        """
+        scores = row_scores(self.clusters, self.some_rows, self.powers, couplings, columns)
+        past = self.past.on(columns)[2]
+        if len(scores) < _MIN_BLOCKS:
+            return past + self.information(couplings, columns) - self.past.on(columns)[1]
+        return past + scores.T @ scores / self.share
+
+
+def _sample(seen: Observations, rng: np.random.Generator) -> list[tuple[Observations, float]]:
+    """Return parts of the observations with factors: the most frequent, and a sample that represents the others."""
+    if len(seen) <= _SITES_OF_HESSIAN:
+        return [(seen, 1.0)]
+    n = seen.counts.sum(axis=1)
+    order = np.argpartition(n, -_SITES_OF_HESSIAN // 2)
+    often, others = order[-_SITES_OF_HESSIAN // 2 :], order[: -_SITES_OF_HESSIAN // 2]
+    some = rng.choice(others, _SITES_OF_HESSIAN // 2, replace=False)
+    return [(seen.part(often), 1.0), (seen.part(some), float(n[others].sum() / n[some].sum()))]
+
+
+def _differences(
+    seen: Observations, couplings: Floats, columns: NDArray[np.intp], clusters: Clusters, powers: NDArray[np.int64]
+) -> Iterator[tuple[Observations, Floats, NDArray[np.float32]]]:
+    """Yield blocks of observations with p, (n, K), and feature differences, (n, K - 1, P)."""
+    features, g = clusters.features(columns), clusters.table(couplings)
+    n_states = clusters.n_states
+    step = max(1, _BLOCK // (max(1, len(columns)) * n_states))
+    for start in range(0, len(seen), step):
+        part = seen.part(slice(start, start + step))
+        energy = np.empty((len(part), n_states))
+        site_energies(part.bases, powers, g, energy)
+        logits = -part.ratio[:, None] * energy
+        p = np.exp(logits - logits.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        out = np.empty((len(part), n_states - 1, len(columns)), np.float32)
+        feature_differences(part.bases, powers, features, out)
+        yield part, p, out
+
+
+def _spread(
+    seen: Observations, couplings: Floats, columns: NDArray[np.intp], clusters: Clusters, powers: NDArray[np.int64]
+) -> Iterator[NDArray[np.float32]]:
+    """Yield blocks x with x^T x = n (T0/T)^2 cov_p(features), summed over observations."""
+    for part, p, f in _differences(seen, couplings, columns, clusters, powers):
+        scale = part.ratio * np.sqrt(part.counts.sum(axis=1))
+        if clusters.n_states == 2:
+            yield f[:, 0] * (scale * np.sqrt(p[:, 0] * p[:, 1]))[:, None].astype(np.float32)
+            continue
+        mean = np.einsum("na,nak->nk", p[:, 1:].astype(np.float32), f)
+        for a in range(clusters.n_states):
+            centred = (f[:, a - 1] if a else 0) - mean
+            yield centred * (scale * np.sqrt(p[:, a]))[:, None].astype(np.float32)
+
+
+def row_scores(
+    clusters: Clusters, seen: Observations, powers: NDArray[np.int64], couplings: Floats, columns: NDArray[np.intp]
+) -> Floats:
+    """Return the derivative of the -log pseudo-likelihood of each row by some couplings, (n_rows, n_columns)."""
+    if seen.row is None or not len(seen):
+        return np.zeros((0, len(columns)))
+    scores = np.zeros((int(seen.row.max()) + 1, len(columns)))
+    for part, p, f in _differences(seen, couplings, columns, clusters, powers):
+        residual = part.ratio[:, None] * (part.counts - part.counts.sum(axis=1, keepdims=True) * p)
+        each = np.einsum("na,nak->nk", residual[:, 1:].astype(np.float32), f)
+        assert part.row is not None
+        start = np.flatnonzero(np.append(True, np.diff(part.row) != 0))
+        scores[part.row[start]] += np.add.reduceat(each, start, axis=0)
+    return scores[np.unique(seen.row)]
