@@ -19,7 +19,8 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 import skhamiltonian
-from skhamiltonian import IsingSampler, MADEHamiltonian, PhaseCurve, _training, phase_curve
+from skhamiltonian import IsingSampler, MADEHamiltonian, PhaseCurve, phase_curve
+from skhamiltonian._made import training as _training
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and limits")
 X = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (2000, 16))

@@ -35,8 +35,9 @@ def test_every_row_has_two_draws_unless_memory_forbids(random_network, monkeypat
     """A thousand at a time; twenty thousand of them where rows are few."""
     drawn = []
 
-    def populations(network, size, exponent, tilt, seeds):
-        assert (exponent, tilt.tolist()) == (1.0, [0.0, 0.0])
+    def populations(network, size, law, seeds):
+        assert law.is_exact(network)
+        assert law.exponent == 1.0
         assert len({str(seed.spawn_key) for seed in seeds}) == len(seeds)
         drawn.append(size * len(seeds))
         raise InterruptedError
