@@ -148,7 +148,8 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
     --------
     >>> from skhamiltonian import IsingSampler, LocalHamiltonian
     >>> X = IsingSampler(lattice_shape=(8, 8), temperature=2.5, random_state=0).sample(n_samples=1000)
-    >>> local = LocalHamiltonian(2.5, lattice_shape=(8, 8), boundary="periodic", symmetries=("spin-flip",))
+    >>> symmetries = ("point-group", "spin-flip")
+    >>> local = LocalHamiltonian(2.5, lattice_shape=(8, 8), boundary="periodic", symmetries=symmetries)
     >>> local.fit(X).couplings_.round(1)
     array([1.])
     >>> local.clusters_

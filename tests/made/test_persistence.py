@@ -31,7 +31,10 @@ def fitted(made):
     yield made, lambda model: model.sample(2.0, n_samples=9, random_state=0)
     yield IsingSampler((4, 4), 2.5, random_state=0).fit(X), lambda model: model.sample(n_samples=9)
     yield BlockSpinTransformer(lattice_shape=(4, 4)).fit(X), lambda model: model.transform(X)
-    yield InteractionExpansion(lattice_shape=(4, 4)).fit(X, made), lambda model: model.predict(X)
+    yield (
+        InteractionExpansion(lattice_shape=(4, 4)).fit(X, IsingSampler((4, 4), 2.5).energy),
+        lambda model: model.predict(X),
+    )
     yield PseudolikelihoodIsing(2.5).fit(X), lambda model: model.energy(X)
     yield LocalHamiltonian(lattice_shape=(4, 4), boundary="periodic").fit(X), lambda model: model.energy(X)
     yield IndependentSites(2.5).fit(X), lambda model: model.energy(X)
