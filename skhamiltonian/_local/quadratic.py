@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 _ROUNDING = 1e-10  # information that the rounding of features (float32) adds, as a share; it is about 1e-13
+_MOST_ENTER = 3  # for one that leaves
 _DISTINCT = 1e-4  # share of its information that a coupling must keep beside the selected ones
 
 
@@ -32,7 +33,7 @@ def sandwich(information: Floats, variance: Floats, ridge: float) -> Floats:
 def exchanges(
     information: Floats, linear: Floats, selected: NDArray[np.intp], leaving: NDArray[np.intp]
 ) -> list[tuple[int, int]]:
-    """Return the best exchange (leaves, enters) of each coupling that may leave, that with the lowest minimum first.
+    """Return the best exchanges (leaves, enters) of each coupling that may leave, that with the lowest minimum first.
 
     The minimum is over the selected couplings. An exchange is returned if the coupling that enters lowers the minimum
     by at least half as much as the coupling that leaves does; the expansion is too coarse for a closer comparison.
@@ -47,7 +48,7 @@ def exchanges(
         own = np.diag(information)[others]
         left = own - np.sum(information[np.ix_(rest, others)] * along, axis=0)
         gain = np.where(left > _DISTINCT * own, residual**2 / (2 * np.maximum(left, _DISTINCT * own)), 0.0)
-        best = int(np.argmax(gain[:-1]))
-        if gain[best] > gain[-1] / 2:
-            found.append((float(gain[-1] - gain[best]), leaves, int(outside[best])))
+        best = np.argsort(-gain[:-1], kind="stable")[:_MOST_ENTER]
+        best = best[gain[best] > gain[-1] / 2]
+        found += [(float(gain[-1] - gain[k]), leaves, int(outside[k])) for k in best]
     return [(leaves, enters) for _, leaves, enters in sorted(found)]
