@@ -1,9 +1,13 @@
 """MADEHamiltonian: the energy function learned from configurations at one temperature."""
 
+from __future__ import annotations
+
 import math
 from functools import partial
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
@@ -23,7 +27,7 @@ from .fitting import calibrated, learn, score
 from .network import Network, score_codes
 from .parameters import check_parameters, make_plan
 from .persistence import check_stored
-from .sampling.chains import METHODS, R_HAT_LIMIT, ChainPlan, chain_draws, parted_codes
+from .sampling.chains import METHODS, R_HAT_LIMIT, ChainDraws, ChainPlan, chain_draws, parted_codes
 from .sampling.law import Law
 from .sampling.tempered import equal_weight_codes, independent_populations, joint_log_weight, support
 
@@ -101,7 +105,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
     tol : float, default=1e-3
         Improvement of the held-out log-likelihood that counts, in nats per configuration.
     warm_start : bool, default=False
-        Whether `fit` goes on from the present weights, which must have the shape asked for.
+        Whether `fit` starts from the present weights. They must have the shape asked for.
     device : str, default="cpu"
         Where torch trains; the fitted model always lives in numpy.
     verbose : int, default=0
@@ -128,7 +132,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         it was not fitted to, in nats (by cross-validation); ``log_normalizer_error``, the standard error of log p
         by its normaliser (0 where all configurations were enumerated); ``n_rows``; the rest defines it. None
         without a calibration, with fewer than 200 rows, where cross-validation speaks against it by more than two
-        standard errors, or where the network knows its rows by heart and fewer than 100 were held back.
+        standard errors, or if the network has memorised its rows and fewer than 100 were held back.
     loss_curve_ : list of float
         Mean negative log-likelihood of the training rows after each epoch, in nats per configuration.
     validation_scores_ : list of float or None
@@ -164,32 +168,32 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
 
     def __init__(
         self,
-        temperature=1.0,
+        temperature: float = 1.0,
         *,
-        hidden_layer_sizes="auto",
-        activation="tanh",
-        skip_connections=True,
-        ordering="natural",
-        lattice_shape=None,
-        symmetries=(),
-        states="auto",
-        whiten="auto",
-        calibrate=True,
-        order_parameter="auto",
-        batch_size="auto",
-        learning_rate_init="auto",
-        max_iter="auto",
-        alpha=0.0,
-        sparsity="auto",
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        tol=1e-3,
-        warm_start=False,
-        device="cpu",
-        verbose=0,
-        random_state=None,
-    ):
+        hidden_layer_sizes: str | int | tuple[int, ...] = "auto",
+        activation: str = "tanh",
+        skip_connections: bool = True,
+        ordering: str | ArrayLike = "natural",
+        lattice_shape: tuple[int, ...] | None = None,
+        symmetries: str | tuple[str, ...] = (),
+        states: str | ArrayLike = "auto",
+        whiten: str | bool = "auto",
+        calibrate: bool = True,
+        order_parameter: str | ArrayLike = "auto",
+        batch_size: str | int = "auto",
+        learning_rate_init: str | float = "auto",
+        max_iter: str | int = "auto",
+        alpha: float = 0.0,
+        sparsity: str | float = "auto",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        tol: float = 1e-3,
+        warm_start: bool = False,
+        device: str = "cpu",
+        verbose: int = 0,
+        random_state: Any = None,
+    ) -> None:
         self.temperature = temperature
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -216,7 +220,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         self.random_state = random_state
 
     @_callbacks.with_callbacks
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Learn the Hamiltonian from configurations.
 
         Parameters
@@ -246,7 +250,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         return self._learn(X, sample_weight, ("loss_curve_", "n_iter_") if resume else ())
 
     @_callbacks.with_callbacks
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Go on learning from further configurations, for streams and data that no disk holds.
 
         Every call is one pass over X under a one-cycle learning rate, so that the model is at rest after each;
@@ -280,7 +284,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             X, sample_weight, added, max_iter=1, sparsity=sparsity, calibrate=False, early_stopping=False
         )
 
-    def _learn(self, X, sample_weight, added, **changed):
+    def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None, added: tuple[str, ...], **changed: Any) -> Self:
         """Fit with some parameters changed. If there are attributes to be `added` to, training continues."""
         check_parameters_repeatable(self)
         p = self.get_params(deep=False) | changed
@@ -303,13 +307,13 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             learned["validation_scores_"] = _joined(self, learned)
         learned |= {name: getattr(self, name) + learned[name] for name in added}
         learned["is_window_"] = self.lattice_shape is not None and looks_like_window(X, plan.lattice_shape)
-        vars(self).pop("feature_names_in_", None)
-        vars(self).update(vars(trial), **learned)
+        self.__dict__.pop("feature_names_in_", None)
+        self.__dict__.update(vars(trial), **learned)
         if not added:
             warn_of_doubts(X, counts, plan, self._network(), isinstance(self.states, str))
         return self
 
-    def energy(self, X):
+    def energy(self, X: ArrayLike) -> NDArray[np.float64]:
         r"""Return the learned energy :math:`H_\theta(s) = -T_0 \log p_\theta(s)` (Eq. 2 of the paper).
 
         Parameters
@@ -324,7 +328,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         """
         return -self.score_samples(X) * self.temperature_
 
-    def score_samples(self, X):
+    def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the log-likelihood of each configuration.
 
         Parameters
@@ -346,7 +350,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         X = validate_configurations(self, X, reset=False)
         return score(self._network(), X, self.states_)
 
-    def score(self, X, y=None):
+    def score(self, X: ArrayLike, y: Any = None) -> float:
         """Return the mean log-likelihood per configuration, in nats.
 
         Parameters
@@ -363,18 +367,18 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         """
         return float(np.mean(self.score_samples(X)))
 
-    def sample(
+    def sample(  # type: ignore[override]  # the options of chains are named
         self,
-        temperature=None,
+        temperature: float | None = None,
         *,
-        n_samples=1,
-        field=0.0,
-        method="metropolis",
-        n_chains=256,
-        burn_in="auto",
-        n_sweeps=5,
-        random_state=None,
-    ):
+        n_samples: int = 1,
+        field: Any = 0.0,
+        method: str = "metropolis",
+        n_chains: int = 256,
+        burn_in: str | int = "auto",
+        n_sweeps: int = 5,
+        random_state: Any = None,
+    ) -> NDArray[Any]:
         r"""Draw configurations from :math:`\exp(-(H_\theta - h \sum_i s_i)/T)`.
 
         At infinite temperature, and at T0 without a field, draws are independent and exact whatever the method;
@@ -425,11 +429,18 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         UserWarning
             If the model was fitted to windows of something larger, and T is not T0.
         """
-        options = {"n_chains": n_chains, "burn_in": burn_in, "n_sweeps": n_sweeps}
-        request = {"n_samples": n_samples, "field": field, "method": method, "random_state": random_state}
+        options: dict[str, Any] = {"n_chains": n_chains, "burn_in": burn_in, "n_sweeps": n_sweeps}
+        request: dict[str, Any] = {
+            "n_samples": n_samples,
+            "field": field,
+            "method": method,
+            "random_state": random_state,
+        }
         return super().sample(temperature, **request, **options)
 
-    def _prepare(self, n_chains=256, burn_in="auto", n_sweeps=5):
+    def _prepare(  # type: ignore[override]
+        self, n_chains: Any = 256, burn_in: Any = "auto", n_sweeps: Any = 5
+    ) -> int:
         check_is_fitted(self)
         check_integer(n_chains, "n_chains", minimum=1)
         check_integer(n_sweeps, "n_sweeps", minimum=1)
@@ -439,7 +450,9 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             check_lattice_shape(self.lattice_shape, self.n_features_in_)
         return self.n_features_in_
 
-    def _sample(self, temperature, n_samples, field, method, seed, **options):
+    def _sample(
+        self, temperature: float, n_samples: int, field: Any, method: str, seed: np.random.SeedSequence, **options: Any
+    ) -> NDArray[Any]:
         law, network = self._law(temperature, field), self._network()
         if law.exponent in (0.0, 1.0) and not law.has_field:
             return self.states_[equal_weight_codes(network, n_samples, law, seed)]
@@ -449,13 +462,15 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         _warn_of_chains(draws, temperature, method)
         return self.states_[draws.codes.swapaxes(0, 1).reshape(-1, self.n_features_in_)]
 
-    def _draw(self, temperature, n_samples, field, method, seed, **options):
+    def _draw(
+        self, temperature: float, n_samples: int, field: Any, method: str, seed: np.random.SeedSequence, **options: Any
+    ) -> Draws:
         law, network = self._law(temperature, field), self._network()
         if method in METHODS:
             draws = self._chains(law, n_samples, method, seed, **options)
             codes = draws.codes
             log_p = score_codes(network, codes.reshape(-1, codes.shape[2])).reshape(codes.shape[:2])
-            known = {"acceptance": draws.acceptance, "frozen": draws.frozen}
+            known: dict[str, Any] = {"acceptance": draws.acceptance, "frozen": draws.frozen}
         else:
             blocks = independent_populations(network, n_samples, law, seed)
             codes, log_p = np.stack([block.codes for block in blocks]), np.stack([block.log_prob for block in blocks])
@@ -465,7 +480,16 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         energy = -self.temperature_ * log_p - (X * np.float64(field)).sum(axis=2)
         return Draws(X, energy, method=method if method in METHODS else "tempered", **known)
 
-    def _chains(self, law, n_samples, method, seed, n_chains=256, burn_in="auto", n_sweeps=5):
+    def _chains(
+        self,
+        law: Law,
+        n_samples: int,
+        method: str,
+        seed: np.random.SeedSequence,
+        n_chains: int = 256,
+        burn_in: Any = "auto",
+        n_sweeps: int = 5,
+    ) -> ChainDraws:
         """Return the draws of Markov chains, as codes."""
         n_chains = min(n_chains, n_samples)
         shape = self.lattice_shape if method == "window" else None
@@ -473,15 +497,15 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         plan = ChainPlan(n_chains, -(-n_samples // n_chains), burn_in, n_sweeps, method, shape)
         return chain_draws(self._network(), law, plan, seed)
 
-    def _law(self, temperature, field):
+    def _law(self, temperature: float, field: Any) -> Law:
         """Return p^(T0/T) with the logarithmic weight h s/T of every state."""
         tilt = np.multiply.outer(field, self.states_.astype(np.float64)) / temperature
         return Law(float(self.temperature_ / temperature), tilt)
 
-    def _support(self, temperature, field, seed):
+    def _support(self, temperature: float, field: Any, seed: np.random.SeedSequence) -> float:
         return self.n_samples_seen_ * support(self._network(), self._law(temperature, field), seed)
 
-    def _doubt(self, temperatures):
+    def _doubt(self, temperatures: Any) -> str | None:
         if not self.is_window_ or np.all(np.asarray(temperatures) == self.temperature_):
             return None
         return (
@@ -491,26 +515,26 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         )
 
     @property
-    def _data_temperature(self):
+    def _data_temperature(self) -> float:
         return float(self.temperature_)
 
-    def _network(self):
+    def _network(self) -> Network:
         weights, biases = tuple(self.coefs_), tuple(self.intercepts_)
         network = Network(weights, biases, self.skip_coef_, self.ordering_, len(self.states_), self.activation_)
         return calibrated(network, self.calibration_)
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         super().__setstate__(state)
         if hasattr(self, "coefs_"):
-            check_stored(vars(self))
+            check_stored(self.__dict__)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = True
         return tags
 
 
-def _joined(made, learned):
+def _joined(made: MADEHamiltonian, learned: dict[str, Any]) -> list[float] | None:
     """Return the held-out scores of all epochs, nan for those without, so that they stand beside `loss_curve_`."""
     before, after = made.validation_scores_, learned["validation_scores_"]
     if before is None and after is None:
@@ -518,7 +542,7 @@ def _joined(made, learned):
     return (before or [math.nan] * len(made.loss_curve_)) + (after or [math.nan] * len(learned["loss_curve_"]))
 
 
-def _warn_of_chains(draws, temperature, method):
+def _warn_of_chains(draws: ChainDraws, temperature: float, method: str) -> None:
     if draws.frozen:
         ways = [repr(way) for way in ("window", "tempered") if way != method]
         message = (

@@ -1,11 +1,15 @@
 """From the parameters of a MADEHamiltonian to its plan of training, with numbers in the place of every "auto"."""
 
+from __future__ import annotations
+
 import math
 import numbers
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._lattice.symmetry import SYMMETRIES, group_size
 from .._utils.checks import (
@@ -72,12 +76,12 @@ class TrainingPlan:
     verbose: int
 
     @property
-    def n_sites(self):
+    def n_sites(self) -> int:
         """Number of sites."""
         return math.prod(self.lattice_shape)
 
 
-def check_parameters(p):
+def check_parameters(p: dict[str, Any]) -> None:
     """Check all parameters, a dict, as far as that needs no data."""
     check_temperature(p["temperature"], allow_infinite=False)
     check_choice(p["activation"], "activation", ("relu", "tanh", "logistic", "silu"))
@@ -106,7 +110,7 @@ def check_parameters(p):
         check_ordering(p["ordering"], 1, np.random.default_rng(0))
 
 
-def make_plan(p, n_samples, n_sites, states, n_iter=0):
+def make_plan(p: dict[str, Any], n_samples: int, n_sites: int, states: NDArray[Any], n_iter: int = 0) -> TrainingPlan:
     """Return the plan of training for so many rows, from checked parameters `p`, after `n_iter` earlier epochs."""
     shape = (n_sites,) if p["lattice_shape"] is None else check_lattice_shape(p["lattice_shape"], n_sites)
     names = check_names(p["symmetries"], "symmetries", SYMMETRIES)
@@ -138,7 +142,7 @@ def make_plan(p, n_samples, n_sites, states, n_iter=0):
     )
 
 
-def _check_weights(p, n_samples, n_inputs, hidden):
+def _check_weights(p: dict[str, Any], n_samples: int, n_inputs: int, hidden: tuple[int, ...]) -> None:
     """Raise MemoryError if the weights do not fit into this machine."""
     if p["skip_connections"] or not hidden:
         what = "an array of weights of skip_connections"
@@ -148,7 +152,9 @@ def _check_weights(p, n_samples, n_inputs, hidden):
         check_memory(pair, np.float32, what, copies=_COPIES_OF_A_WEIGHT)
 
 
-def _schedule(p, n_samples, n_sites, n_copies, hidden, n_iter):
+def _schedule(
+    p: dict[str, Any], n_samples: int, n_sites: int, n_copies: int, hidden: tuple[int, ...], n_iter: int
+) -> Schedule:
     """Return the schedule for rows of which each has `n_copies` under the symmetries."""
     max_passes = int(_MAX_PASSES * n_copies * max(1, n_samples / n_sites**2))
     batch_size = _integer(p, "batch_size")
@@ -175,13 +181,13 @@ def _schedule(p, n_samples, n_sites, n_copies, hidden, n_iter):
     return Schedule(batch_size, learning_rate, max_iter, p["alpha"], sparsity, patience, p["tol"])
 
 
-def _integer(p, name):
+def _integer(p: dict[str, Any], name: str) -> int | None:
     """Return a parameter as an integer, or None for "auto"."""
     value = p[name]
     return None if _is_auto(value, name, "an integer >= 1") else check_integer(value, name, minimum=1)
 
 
-def _hidden_layers(sizes, n_sites):
+def _hidden_layers(sizes: Any, n_sites: int) -> tuple[int, ...]:
     """Return the widths of the hidden layers; "auto" is one wide layer, as many-body terms need it."""
     if _is_auto(sizes, "hidden_layer_sizes", "a tuple of integers >= 1"):
         return (min(16 * n_sites, 1024, max(512, 2**17 // n_sites)),)
@@ -191,7 +197,7 @@ def _hidden_layers(sizes, n_sites):
     return tuple(check_integer(size, "each of hidden_layer_sizes", minimum=1) for size in sizes)
 
 
-def _is_auto(value, name, otherwise):
+def _is_auto(value: Any, name: str, otherwise: str) -> bool:
     """Return whether a parameter is "auto"; another string is nothing that it may be."""
     if isinstance(value, str) and value != "auto":
         raise ValueError(f"{name} must be 'auto' or {otherwise}, got {value!r}")

@@ -1,5 +1,9 @@
 """What a stored model must hold before any kernel sees it."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from .._utils.alphabet import MAX_STATES
@@ -8,7 +12,7 @@ from .calibration import N_FEATURES
 from .network import channels, layer_masks, skip_mask
 
 
-def check_stored(attributes):
+def check_stored(attributes: dict[str, Any]) -> None:
     """Raise ValueError unless the fitted attributes of a MADEHamiltonian are those of a masked network."""
     try:
         _check(attributes)
@@ -16,7 +20,7 @@ def check_stored(attributes):
         raise ValueError(f"the stored MADEHamiltonian is damaged: {error}") from error
 
 
-def _check(stored):
+def _check(stored: dict[str, Any]) -> None:
     ordering, states = stored["ordering_"], stored["states_"]
     n_sites, n_states = len(ordering), len(states)
     _expect(ordering.dtype.kind == "i" and np.array_equal(np.sort(ordering), np.arange(n_sites)), "ordering_")
@@ -34,7 +38,7 @@ def _check(stored):
             _expect(_is_real(array, 1) and array.shape == shape, f"calibration_[{name!r}]")
 
 
-def _check_arrays(stored, n_sites, n_states):
+def _check_arrays(stored: dict[str, Any], n_sites: int, n_states: int) -> None:
     weights, biases, skip = stored["coefs_"], stored["intercepts_"], stored["skip_coef_"]
     for array in (*weights, *([] if skip is None else [skip])):
         _expect(_is_real(array, 2), "an array of weights")
@@ -48,7 +52,7 @@ def _check_arrays(stored, n_sites, n_states):
         _expect(not weight[~mask].any(), "a weight against the order of the sites")
 
 
-def _is_real(array, ndim):
+def _is_real(array: Any, ndim: int) -> bool:
     return (
         isinstance(array, np.ndarray)
         and array.ndim == ndim
@@ -57,6 +61,6 @@ def _is_real(array, ndim):
     )
 
 
-def _expect(holds, what):
+def _expect(holds: Any, what: str) -> None:
     if not holds:
         raise ValueError(f"{what} cannot be")
