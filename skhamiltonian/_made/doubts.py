@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 
 from .._lattice.conserved import conserved
 from .._lattice.refuted import warn_of_refuted
@@ -13,6 +14,7 @@ from .._lattice.unseen import unseen_states
 from .._utils.warn import warn
 from .network import Network
 from .parameters import TrainingPlan
+from .sampling.chains import R_HAT_LIMIT, ChainDraws
 from .sampling.law import Law
 from .sampling.tempered import equal_weight_codes
 
@@ -65,3 +67,22 @@ def _warn_of_leaks(what: str, breaks: NDArray[np.bool_], way_out: str) -> None:
         f"break it, and up to all at others; averages over the draws that keep it are right, but entropies are not. "
         f"Keep draws that {way_out}"
     )
+
+
+def warn_of_chains(draws: ChainDraws, temperature: float, method: str) -> None:
+    """Warn of chains that hardly move, or do not agree."""
+    if draws.frozen:
+        ways = [repr(way) for way in ("window", "tempered") if way != method]
+        message = (
+            f"The chains at temperature={temperature:g} are frozen: method={method!r} accepts "
+            f"{100 * draws.acceptance:.2g} % of its proposals, and energies are still those of the start "
+            f"(correlation {draws.memory:.2f}): choose method={' or '.join(ways)}"
+        )
+    elif draws.r_hat > R_HAT_LIMIT:
+        message = (
+            f"The chains at temperature={temperature:g} do not agree after the longest burn-in (r_hat = "
+            f"{draws.r_hat:.2f}, limit {R_HAT_LIMIT}): choose another method, or a larger burn_in"
+        )
+    else:
+        return
+    warn(message, ConvergenceWarning)

@@ -9,7 +9,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from .._lattice.window import looks_like_window
@@ -21,13 +20,12 @@ from .._utils.checks import check_flag, check_integer, check_lattice_shape, seed
 from .._utils.configurations import check_counts, validate_configurations
 from .._utils.repeatable import check_parameters_repeatable
 from .._utils.torch_state import plain_torch
-from .._utils.warn import warn
-from .doubts import warn_of_doubts
+from .doubts import warn_of_chains, warn_of_doubts
 from .fitting import calibrated, learn, score
 from .network import Network, score_codes
 from .parameters import check_parameters, make_plan
 from .persistence import check_stored
-from .sampling.chains import METHODS, R_HAT_LIMIT, ChainDraws, ChainPlan, chain_draws, parted_codes
+from .sampling.chains import METHODS, ChainDraws, ChainPlan, chain_draws, parted_codes
 from .sampling.law import Law
 from .sampling.tempered import equal_weight_codes, independent_populations, joint_log_weight, support
 
@@ -459,7 +457,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         if method in ("tempered", "auto"):
             return self.states_[parted_codes(network, n_samples, law, seed)]
         draws = self._chains(law, n_samples, method, seed, **options)
-        _warn_of_chains(draws, temperature, method)
+        warn_of_chains(draws, temperature, method)
         return self.states_[draws.codes.swapaxes(0, 1).reshape(-1, self.n_features_in_)]
 
     def _draw(
@@ -540,21 +538,3 @@ def _joined(made: MADEHamiltonian, learned: dict[str, Any]) -> list[float] | Non
     if before is None and after is None:
         return None
     return (before or [math.nan] * len(made.loss_curve_)) + (after or [math.nan] * len(learned["loss_curve_"]))
-
-
-def _warn_of_chains(draws: ChainDraws, temperature: float, method: str) -> None:
-    if draws.frozen:
-        ways = [repr(way) for way in ("window", "tempered") if way != method]
-        message = (
-            f"The chains at temperature={temperature:g} are frozen: method={method!r} accepts "
-            f"{100 * draws.acceptance:.2g} % of its proposals, and energies are still those of the start "
-            f"(correlation {draws.memory:.2f}): choose method={' or '.join(ways)}"
-        )
-    elif draws.r_hat > R_HAT_LIMIT:
-        message = (
-            f"The chains at temperature={temperature:g} do not agree after the longest burn-in (r_hat = "
-            f"{draws.r_hat:.2f}, limit {R_HAT_LIMIT}): choose another method, or a larger burn_in"
-        )
-    else:
-        return
-    warn(message, ConvergenceWarning)
