@@ -142,8 +142,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
     n_samples_seen_ : int
         Configurations in X.
     is_window_ : bool
-        Whether X looks like windows of something larger than `lattice_shape`: opposite edges are not neighbours, and
-        edges are like the interior. The law at T0 is right, but predictions at other temperatures are not.
+        Whether X, of two states, looks like windows of something larger than `lattice_shape`: opposite edges are not
+        neighbours, and edges are like the interior. The law at T0 is right, but predictions at other temperatures are not.
 
     References
     ----------
@@ -304,7 +304,9 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         if added:
             learned["validation_scores_"] = _joined(self, learned)
         learned |= {name: getattr(self, name) + learned[name] for name in added}
-        learned["is_window_"] = self.lattice_shape is not None and looks_like_window(X, plan.lattice_shape)
+        # Sums of overlapping blocks look like windows, too, so only two states are judged.
+        known = self.lattice_shape is not None and len(states) == 2
+        learned["is_window_"] = known and looks_like_window(X, plan.lattice_shape)
         self.__dict__.pop("feature_names_in_", None)
         self.__dict__.update(vars(trial), **learned)
         if not added:
