@@ -143,7 +143,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         Configurations in X.
     is_window_ : bool
         Whether X, of two states, looks like windows of something larger than `lattice_shape`: opposite edges are not
-        neighbours, and edges are like the interior. The law at T0 is right, but predictions at other temperatures are not.
+        neighbours, and edges are like the interior. The law at T0 is right, but predictions at other temperatures are
+        not.
 
     References
     ----------
