@@ -74,7 +74,7 @@ def docs(session):
 
 @nox.session
 def benchmarks(session):
-    """Times and memory, against other packages; wants a quiet machine."""
+    """Times and memory, against other packages; needs a quiet machine."""
     session.install("-e", ".[benchmark]")
     session.run("pytest", "-m", "benchmark", "tests/benchmarks", *session.posargs)
 

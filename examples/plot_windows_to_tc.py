@@ -68,7 +68,7 @@ print(
 # :math:`T_0/T` is the law of a closed lattice at T. A window is not closed: spins that
 # it does not hold were summed over at :math:`T_0`, and that sum does not scale with the
 # temperature. So the curve bends, with small error bars, and with data behind most of
-# its points. The warning says so.
+# its points. The warning names this.
 
 
 def windows_at(sampler, temperature):
