@@ -6,7 +6,7 @@ from pathlib import Path
 
 import skhamiltonian
 
-sys.path.insert(0, str(Path(__file__).parent))  # gallery_order
+sys.path.insert(0, str(Path(__file__).parent))  # gallery_order, mathml
 
 project = "skhamiltonian"
 copyright = "skhamiltonian developers"
@@ -14,9 +14,9 @@ author = "skhamiltonian developers"
 version = release = skhamiltonian.__version__
 
 extensions = [
+    "mathml",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "sphinx_copybutton",
     "sphinx_design",
@@ -27,6 +27,9 @@ exclude_patterns = ["_build", "auto_examples/*.ipynb"]
 nitpicky = False
 
 autosummary_generate = True
+# Types stand in the docstrings, where people can read them.
+autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 # Methods that scikit-learn adds for metadata routing; their docstrings refer to its own pages.
 routing = ("fit", "partial_fit", "predict", "score", "transform")
 autodoc_default_options = {"exclude-members": ", ".join(f"set_{name}_request" for name in routing)}
@@ -44,6 +47,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "gallery_order.position",
 }
 
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = "skhamiltonian"
 html_static_path = ["_static"]
