@@ -1,0 +1,177 @@
+"""`python -m skhamiltonian`: a first curve from nothing, from configurations or from images, step by step in Python."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+# More values than this in a stack of integers are grey levels, not states.
+_MOST_STATES = 4
+_IMAGES = (".tif", ".tiff", ".png")
+
+_DEMO = """
+import numpy as np
+from skhamiltonian import IsingSampler, MADEHamiltonian, PhaseCurveDisplay, phase_curve
+
+# Configurations of the 8 x 8 Ising model at one temperature: all that the model sees.
+ising = IsingSampler(lattice_shape=(8, 8), temperature=2.5, random_state=0)
+X = ising.sample(n_samples=20_000)
+symmetries = ("translation", "point-group", "spin-flip")
+made = MADEHamiltonian(2.5, lattice_shape=(8, 8), symmetries=symmetries, random_state=0).fit(X)
+
+# Other temperatures are predictions. The truth is simulated beside them.
+T = np.linspace(1.0, 4.0, 13)
+learned, true = phase_curve(made, T), phase_curve(ising, T)
+m, error = learned["abs_magnetization"]
+true_m, true_error = true["abs_magnetization"]
+for t, off, noise in zip(T, m - true_m, np.hypot(error, true_error), strict=True):
+    print(f"T = {t:.2f}: <|m|> off by {off:+.4f} +- {noise:.4f}")
+display = PhaseCurveDisplay.from_curves({"learned at T = 2.5": learned, "true": true})
+display.figure_.savefig(PICTURE)
+"""
+
+_ROWS = """
+import numpy as np
+from sklearn.model_selection import train_test_split
+from skhamiltonian import IndependentSites, MADEHamiltonian, PhaseCurveDisplay, phase_curve
+
+X = np.load(DATA)
+X = X.reshape(len(X), -1)
+train, test = train_test_split(X, random_state=0)
+
+# Do the sites know of each other? Mean log-likelihood of rows held back, in nats per configuration.
+independent = IndependentSites().fit(train)
+made = MADEHamiltonian(TEMPERATURE, lattice_shape=LATTICE, verbose=1, random_state=0).fit(train)
+print(f"independent sites {independent.score(test):.3f}, network {made.score(test):.3f}")
+if made.is_window_:
+    print("These look like windows of something larger: use LocalHamiltonian for other temperatures.")
+
+# `support`: how many of the configurations count at a temperature. Do not trust a curve where they are few.
+T = TEMPERATURE * np.linspace(0.6, 2.0, 15)
+curve = phase_curve(made, T)
+for t, m, n in zip(T, curve["abs_magnetization"].value, curve.support, strict=True):
+    print(f"T = {t:.3f}: <|m|> = {m:.4f}, support {n:.0f}")
+display = PhaseCurveDisplay.from_curves({"learned": curve})
+display.figure_.savefig(PICTURE)
+"""
+
+_PICTURES = """
+from pathlib import Path
+import numpy as np
+READ
+from skhamiltonian import DomainBinarizer, LocalHamiltonian, PhaseCurveDisplay, extract_windows, phase_curve
+
+images = IMAGES
+binarizer = DomainBinarizer(background="plane").fit(images)
+spins = binarizer.transform(images)
+print(f"{binarizer.pixels_per_site_} pixels a site; up and down are {binarizer.separation_:.1f} deviations apart")
+windows, groups = extract_windows(spins, WINDOW)
+
+# One energy for all places. Its couplings are in units of the unknown temperature T0 of the images.
+local = LocalHamiltonian(lattice_shape=(WINDOW, WINDOW), symmetries=("point-group",), random_state=0).fit(windows)
+for cluster, J, error in zip(local.clusters_, local.couplings_, np.diag(local.covariance_) ** 0.5, strict=True):
+    print(f"J/T0 = {J:+.4f} +- {error:.4f} of {np.argwhere(cluster).tolist()}")
+
+# A lattice of 64 x 64 at other temperatures, in units of T0.
+T = np.linspace(0.6, 2.0, 15)
+curve = phase_curve(local.to_sampler((64, 64)), T, n_samples=200, entropy=False, random_state=0)
+for t, m, error in zip(T, *curve["abs_magnetization"], strict=True):
+    print(f"T/T0 = {t:.2f}: <|m|> = {m:.4f} +- {error:.4f}")
+display = PhaseCurveDisplay.from_curves({"64 x 64, learned from images": curve})
+display.figure_.savefig(PICTURE)
+"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read the arguments, choose the lines, and run them."""
+    parser = argparse.ArgumentParser(prog="python -m skhamiltonian", description=__doc__)
+    parser.add_argument("data", nargs="?", type=Path, help=(
+        "a .npy file of configurations (n_samples, n_sites) or (n_samples, height, width), or images: "
+        "a .tif or .png file, or a folder of them. Without data: the Ising model"
+    ))  # fmt: skip
+    parser.add_argument("--temperature", type=float, default=1.0, help="of the configurations (default: 1, the unit)")
+    parser.add_argument("--output", type=Path, default=Path("skhamiltonian"), help="name of the picture and the script")
+    given = parser.parse_args(arguments)
+    if find_spec("matplotlib") is None:
+        parser.error('the picture needs matplotlib: pip install "skhamiltonian[plot]"')
+    try:
+        source = _lines(given.data, given.temperature)
+    except ValueError as error:
+        parser.error(str(error))
+    picture, script = given.output.with_suffix(".png"), given.output.with_suffix(".py")
+    source = source.replace("PICTURE", repr(str(picture)))
+    script.write_text(source, encoding="utf-8")
+    run(source)
+    print(f"The picture is {picture}. These lines are in {script}: go on from there.")
+
+
+def _lines(data: Path | None, temperature: float) -> str:
+    """Return the lines of Python for what was given."""
+    if data is None:
+        return _DEMO.lstrip()
+    if not data.exists():
+        raise ValueError(f"there is no {data}")
+    if data.is_dir() or data.suffix.lower() in _IMAGES:
+        return _picture_lines(*_image_files(data))
+    if data.suffix != ".npy":
+        raise ValueError(f"{data} must be a .npy file, an image ({', '.join(_IMAGES)}) or a folder of images")
+    try:
+        X = np.load(data, mmap_mode="r")
+    except ValueError as error:
+        raise ValueError(f"{data} cannot be read: {error}") from None
+    if X.ndim not in (2, 3) or X.dtype.kind not in "iufb":
+        raise ValueError(f"{data} must hold numbers of shape (n, n_sites) or (n, height, width), got {X.shape}")
+    if X.ndim == 3 and len(np.unique(X[:100])) > _MOST_STATES:
+        return _picture_lines("", f"np.load({str(data)!r})", min(X.shape[1:]))
+    shape = repr(tuple(map(int, X.shape[1:]))) if X.ndim == 3 else "None"
+    source = _ROWS.lstrip().replace("DATA", repr(str(data)))
+    return source.replace("LATTICE", shape).replace("TEMPERATURE", repr(temperature))
+
+
+def _image_files(data: Path) -> tuple[str, str, int]:
+    """Return the line that imports a reader, the expression that reads all images, and their smallest edge."""
+    if find_spec("skimage") is None:
+        raise ValueError('images need scikit-image: pip install "skhamiltonian[images]"')
+    from skimage.io import imread
+
+    files = [data] if data.is_file() else sorted(path for path in data.iterdir() if path.suffix.lower() in _IMAGES)
+    if not files:
+        raise ValueError(f"{data} holds no images ({', '.join(_IMAGES)})")
+    reader = "from skimage.io import imread"
+    try:
+        edge = min(imread(files[0], as_gray=True).shape)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{files[0]} cannot be read: {error}") from None
+    if data.is_file():
+        return reader, f"[imread({str(data)!r}, as_gray=True)]", edge
+    paths = f"sorted(path for path in Path({str(data)!r}).iterdir() if path.suffix.lower() in {_IMAGES})"
+    return reader, f"[imread(path, as_gray=True) for path in {paths}]", edge
+
+
+def _picture_lines(reader: str, images: str, edge: int) -> str:
+    """Return the lines for images whose smallest edge has so many pixels."""
+    source = _PICTURES.lstrip().replace("READ\n", f"{reader}\n" if reader else "")
+    return source.replace("IMAGES", images).replace("WINDOW", str(min(16, edge)))
+
+
+def run(source: str) -> None:
+    """Run lines of Python and print each, with what it shows and how long it took."""
+    names: dict[str, object] = {"__name__": "__main__"}
+    lines, printed = source.splitlines(), 0
+    for node in ast.parse(source).body:
+        last = node.end_lineno or node.lineno
+        for number, line in enumerate(lines[printed:last], printed + 1):
+            print(f"{'>>>' if number <= node.lineno else '...'} {line}".rstrip(), flush=True)
+        printed, start = last, time.perf_counter()
+        exec(compile(ast.Module([node], []), "<skhamiltonian>", "exec"), names)
+        if (seconds := time.perf_counter() - start) > 1:
+            print(f"# {seconds:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

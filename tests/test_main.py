@@ -1,0 +1,96 @@
+"""`python -m skhamiltonian` shows lines that run, and refuses what it cannot read."""
+
+import re
+
+import numpy as np
+import pytest
+
+from skhamiltonian import IsingSampler
+from skhamiltonian.__main__ import main, run
+
+
+def test_lines_are_shown_as_they_run(capsys):
+    run("x = [1,\n     2]\n\n# a remark\nprint(sum(x))\n")
+    assert capsys.readouterr().out == ">>> x = [1,\n...      2]\n>>>\n>>> # a remark\n>>> print(sum(x))\n3\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("none.npy", None, "there is no"),
+        ("text.csv", b"1,2", "must be a .npy file, an image"),
+        ("flat.npy", np.zeros(3), "of shape"),
+        ("words.npy", np.array([["a", "b"]]), "must hold numbers"),
+        ("objects.npy", np.array([[None]], dtype=object), "cannot be read"),
+        ("broken.npy", b"x", "cannot be read"),
+        ("broken.tif", b"x", "cannot be read"),
+        ("folder", "folder", "holds no images"),
+    ],
+)
+def test_what_it_cannot_read(name, content, message, tmp_path, capsys):
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif isinstance(content, str):
+        path.mkdir()
+    elif content is not None:
+        np.save(path, content)
+    with pytest.raises(SystemExit):
+        main([str(path)])
+    assert message in capsys.readouterr().err
+
+
+def microscope(rng, n_images=3):
+    """Return grey images of domains, and noise."""
+    ising = IsingSampler((48, 48), 2.5, random_state=0)
+    spins = ising.sample(n_samples=n_images).reshape(-1, 48, 48)
+    return (100 + 50 * spins + rng.normal(scale=5, size=spins.shape)).astype(np.uint8)
+
+
+def write(kind, folder):
+    """Write data of one kind and return their path."""
+    from skimage.io import imsave
+
+    rng, path = np.random.default_rng(0), folder / "data"
+    if kind in ("rows", "lattices", "stack"):
+        path = path.with_suffix(".npy")
+        rows = rng.choice([-1, 1], size=(500, 9), p=[0.4, 0.6])
+        np.save(path, {"rows": rows, "lattices": rows.reshape(-1, 3, 3)}.get(kind, microscope(rng)))
+    elif kind == "image":
+        path = path.with_suffix(".png")
+        imsave(path, microscope(rng)[0], check_contrast=False)
+    else:
+        path.mkdir()
+        for number, image in enumerate(microscope(rng)):
+            imsave(path / f"{number}.tif", image, check_contrast=False)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [
+        ("rows", "lattice_shape=None"),
+        ("lattices", "lattice_shape=(3, 3)"),
+        ("stack", "DomainBinarizer"),
+        ("folder", "iterdir()"),
+        ("image", "images = [imread("),
+    ],
+)
+def test_lines_for_every_kind_of_data(kind, wanted, tmp_path, monkeypatch):
+    monkeypatch.setattr("skhamiltonian.__main__.run", lambda source: compile(source, "", "exec"))
+    main([str(write(kind, tmp_path)), "--temperature", "2.5", "--output", str(tmp_path / "first")])
+    script = (tmp_path / "first.py").read_text(encoding="utf-8")
+    assert wanted in script
+    assert re.search(r"\b[A-Z]{4,}\b", script) is None, "a word of the template is left"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["nothing", "lattices", "folder"])
+def test_a_first_curve(kind, tmp_path, capsys):
+    data = [] if kind == "nothing" else [str(write(kind, tmp_path))]
+    main([*data, "--output", str(tmp_path / "first")])
+    shown = capsys.readouterr().out
+    assert "<|m|>" in shown
+    assert (tmp_path / "first.png").stat().st_size > 10_000
+    script = (tmp_path / "first.py").read_text(encoding="utf-8").splitlines()
+    assert [line for line in script if line and f" {line}" not in shown] == []
