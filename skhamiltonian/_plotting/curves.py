@@ -16,6 +16,8 @@ from .._montecarlo.draws import Estimate
 # configurations even if the exact support is much smaller, so the limit is well above that.
 _SUPPORTED = 50
 _MARKERS = "osD^v<>"
+# A known system beside learned ones.
+_GREY_LINE = {"fmt": "-", "color": "0.4", "zorder": 2}
 _LABELS = {
     "magnetization": r"magnetization $\langle m \rangle$",
     "abs_magnetization": r"magnetization $\langle |m| \rangle$",
@@ -41,7 +43,8 @@ class PhaseCurveDisplay:
     """Observables against temperature, with error bars.
 
     A star marks the temperature T0 of the data of a learned model. Pale open points have fewer than 50 training
-    configurations behind them (``PhaseCurve.support``): they are generalisations.
+    configurations behind them (``PhaseCurve.support``): they are generalisations. Beside learned curves, those of
+    known systems are grey lines.
 
     Parameters
     ----------
@@ -160,8 +163,10 @@ class PhaseCurveDisplay:
         """
         estimates = {label: curve[observable] for label, curve in self.curves.items()}
         ax = new_axes(self) if ax is None else ax
+        learned = [curve.data_temperature is not None for curve in self.curves.values()]
+        known = [any(learned) and not from_data for from_data in learned]
         self.errorbars_ = {
-            label: _draw_curve(ax, label, curve, estimates[label], k, errorbar_kw)
+            label: _draw_curve(ax, label, curve, estimates[label], k, (_GREY_LINE if known[k] else {}) | errorbar_kw)
             for k, (label, curve) in enumerate(self.curves.items())
         }
         handles = list(self.errorbars_.values())

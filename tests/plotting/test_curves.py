@@ -88,6 +88,16 @@ def test_a_true_system_has_neither_star_nor_pale_points():
     assert len(ax.containers) == 2
 
 
+def test_a_known_system_is_a_line_beside_learned_points_and_points_alone():
+    together = PhaseCurveDisplay.from_curves({"truth": CURVE, "MADE": LEARNED}).errorbars_
+    line = together["truth"].lines[0]
+    assert (line.get_linestyle(), line.get_marker()) == ("-", "None")
+    assert together["MADE"].lines[0].get_marker() != "None"
+    np.testing.assert_allclose(line.get_data(), [np.sort(T), 1 / np.sort(T)])
+    alone = PhaseCurveDisplay.from_curves({"truth": CURVE}).errorbars_["truth"]
+    assert alone.lines[0].get_marker() != "None"
+
+
 def test_a_star_marks_the_data_temperature_on_the_curve():
     """At T0 = 2.2, between 1/2 at T = 2 and 1/2.5 at T = 2.5."""
     (star,) = (line for line in PhaseCurveDisplay.from_curves({"MADE": LEARNED}).ax_.lines if line.get_marker() == "*")
