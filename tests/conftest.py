@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from skhamiltonian._made.calibration import N_FEATURES, Calibration
 from skhamiltonian._made.network import Network, masks
+from skhamiltonian._utils.alphabet import Alphabet
 
 collect_ignore = ["fuzz_loaders.py"]  # a program, which needs atheris
 
@@ -37,11 +38,12 @@ def random_network():
 
     def make(n_sites, n_states, hidden=(7, 5), skip=True, activation="relu", seed=0, scale=1.0, calibrated=False):
         rng = np.random.default_rng(seed)
-        *layers, skip_mask = masks(n_sites, n_states, hidden)
+        alphabet = Alphabet.of_numbers(2 * np.arange(n_states) - n_states + 1)
+        *layers, skip_mask = masks(n_sites, alphabet.n_inputs, alphabet.n_outputs, hidden)
         weights = tuple(scale * rng.normal(size=m.shape) * m for m in layers)
         biases = tuple(scale * rng.normal(size=m.shape[1]) for m in layers)
         skip = scale * rng.normal(size=skip_mask.shape) * skip_mask if skip else None
-        network = Network(weights, biases, skip, rng.permutation(n_sites), n_states, activation)
+        network = Network(weights, biases, skip, rng.permutation(n_sites), alphabet, activation)
         return replace(network, calibration=random_calibration(n_sites, n_states, rng)) if calibrated else network
 
     return make

@@ -4,7 +4,12 @@ import numpy as np
 from scipy import stats
 
 from skhamiltonian._made.network import log_prob
-from skhamiltonian._utils.alphabet import enumerate_states
+from skhamiltonian._utils.alphabet import Alphabet, enumerate_states
+
+
+def numbers(n_states):
+    """Return the alphabet of so many numbers, symmetric about zero: -1 and 1, or -2, 0 and 2."""
+    return Alphabet.of_numbers(2 * np.arange(n_states) - n_states + 1)
 
 
 def all_codes(network):

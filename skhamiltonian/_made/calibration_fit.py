@@ -33,7 +33,7 @@ def max_rows(n_sites):
     return min(_MAX_ROWS, max(1000, _MAX_BYTES // n_sites))
 
 
-def calibrate(network, states, codes, log_p, direction, even, seed):
+def calibrate(network, codes, log_p, direction, even, seed):
     """Fit the density ratio of data (codes and their log p) to model.
 
     Returns the fitted numbers by name, or None where cross-validation speaks against them.
@@ -43,7 +43,7 @@ def calibrate(network, states, codes, log_p, direction, even, seed):
     blocks = populations(network, POPULATION, Law(1.0), draw_seed.spawn(-(-n_draws // POPULATION)))
     drawn = np.concatenate([block.codes for block in blocks])
     drawn_log_p = np.concatenate([block.log_prob for block in blocks])
-    states = states.astype(np.float64)
+    states = network.alphabet.states.astype(np.float64)
     if direction is None:
         direction = _leading_direction(states[codes], int(direction_seed.generate_state(1)[0]))
     order, drawn_order = states[codes] @ direction, states[drawn] @ direction

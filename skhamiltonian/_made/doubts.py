@@ -43,18 +43,19 @@ def warn_of_doubts(
     """
     if plan.symmetries:
         warn_of_refuted(X, plan.lattice_shape, plan.symmetries, counts)
-    laws = conserved(X, plan.states, plan.lattice_shape)
-    unseen = unseen_states(X, plan.states) if learned and not plan.symmetries else np.zeros((1, 1), bool)
+    states = plan.alphabet.states
+    laws = conserved(X, states, plan.lattice_shape)
+    unseen = unseen_states(X, states) if learned and not plan.symmetries else np.zeros((1, 1), bool)
     if laws or unseen.any():
-        draws = plan.states[equal_weight_codes(network, _N_DRAWS, Law(1.0), np.random.SeedSequence(0))]
+        draws = states[equal_weight_codes(network, _N_DRAWS, Law(1.0), np.random.SeedSequence(0))]
     if laws:
         breaks = ~np.all([law.holds(draws) for law in laws], axis=0)
         values = " and ".join(f"{law.what} ({law.value:g})" for law in laws)
         _warn_of_leaks(f"all rows of X have the same value of {values}", breaks, "have it")
     if unseen.any():
-        breaks = np.any([(draws == a)[:, unseen[:, k]].any(axis=1) for k, a in enumerate(plan.states)], axis=0)
+        breaks = np.any([(draws == a)[:, unseen[:, k]].any(axis=1) for k, a in enumerate(states)], axis=0)
         sites = np.flatnonzero(unseen.any(axis=1))
-        some = "; ".join(f"site {i} never {plan.states[unseen[i]].tolist()}" for i in sites[:4].tolist())
+        some = "; ".join(f"site {i} never {states[unseen[i]].tolist()}" for i in sites[:4].tolist())
         what = f"{len(sites)} sites never had states that others have ({some}{'; ...' if len(sites) > 4 else ''})"
         _warn_of_leaks(
             what, breaks, "have none of them, leave out sites that are constant, or pass states= to allow all"

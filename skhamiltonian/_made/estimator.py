@@ -15,7 +15,7 @@ from .._lattice.window import looks_like_window
 from .._montecarlo.draws import Draws
 from .._montecarlo.sampler import ThermalSampler
 from .._utils import sklearn_compat as _callbacks
-from .._utils.alphabet import learn_states
+from .._utils.alphabet import Alphabet, learn_states
 from .._utils.checks import check_flag, check_integer, check_lattice_shape, seed_sequence
 from .._utils.configurations import check_counts, validate_configurations
 from .._utils.repeatable import check_parameters_repeatable
@@ -293,9 +293,9 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         counts = check_counts(sample_weight, len(X))
         if counts is not None:
             X, counts = X[counts > 0], counts[counts > 0]
-        states = learn_states(X, self.states_ if added else self.states)
+        alphabet = Alphabet.of_numbers(learn_states(X, self.states_ if added else self.states))
         n_iter, start = (self.n_iter_, self._network()) if added else (0, None)
-        plan = make_plan(p, len(X) if counts is None else int(counts.sum()), X.shape[1], states, n_iter)
+        plan = make_plan(p, len(X) if counts is None else int(counts.sum()), X.shape[1], alphabet, n_iter)
         seed = seed_sequence(self.random_state, f"MADEHamiltonian.fit {n_iter}" if n_iter else "MADEHamiltonian.fit")
         context = _callbacks.begin(self, X, plan.schedule.max_iter)
         epoch_done = partial(_callbacks.epoch_done, context, self)
@@ -306,7 +306,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             learned["validation_scores_"] = _joined(self, learned)
         learned |= {name: getattr(self, name) + learned[name] for name in added}
         # Sums of overlapping blocks look like windows, too, so only two states are judged.
-        known = self.lattice_shape is not None and len(states) == 2
+        known = self.lattice_shape is not None and alphabet.n_states == 2
         learned["is_window_"] = known and looks_like_window(X, plan.lattice_shape)
         self.__dict__.pop("feature_names_in_", None)
         self.__dict__.update(vars(trial), **learned)
@@ -349,7 +349,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         """
         check_is_fitted(self)
         X = validate_configurations(self, X, reset=False)
-        return score(self._network(), X, self.states_)
+        return score(self._network(), X)
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Return the mean log-likelihood per configuration, in nats.
@@ -520,8 +520,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         return float(self.temperature_)
 
     def _network(self) -> Network:
-        weights, biases = tuple(self.coefs_), tuple(self.intercepts_)
-        network = Network(weights, biases, self.skip_coef_, self.ordering_, len(self.states_), self.activation_)
+        weights, biases, alphabet = tuple(self.coefs_), tuple(self.intercepts_), Alphabet.of_numbers(self.states_)
+        network = Network(weights, biases, self.skip_coef_, self.ordering_, alphabet, self.activation_)
         return calibrated(network, self.calibration_)
 
     def __setstate__(self, state: Any) -> None:

@@ -10,7 +10,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import gen_batches
 
 from .._lattice.symmetry import symmetric_copies, symmetry_sampler
-from .._utils.alphabet import encode, encode_states
 from .._utils.checks import check_ordering
 from .._utils.mapped import release_pages
 from .._utils.warn import warn
@@ -37,10 +36,10 @@ def learn(plan, X, counts, ordering, seed, epoch_done, start=None):
     ordering = check_ordering(ordering, plan.n_sites, rng) if start is None else start.ordering
     split = _split(plan, np.arange(len(X)) if counts is None else np.repeat(np.arange(len(X)), counts), rng)
     rows = TrainingRows(
-        partial(_take, X, plan.states), *split, ordering, symmetry_sampler(plan.lattice_shape, plan.symmetries)
+        partial(_take, X, plan.alphabet), *split, ordering, symmetry_sampler(plan.lattice_shape, plan.symmetries)
     )
-    shape = (plan.n_sites, len(plan.states), plan.hidden, plan.activation, plan.skip_connections)
-    whitening = Whitening(*_whitening(rows, plan.states, rng)) if plan.whiten else None
+    shape = (plan.n_sites, plan.alphabet, plan.hidden, plan.activation, plan.skip_connections)
+    whitening = Whitening(*_whitening(rows, plan.alphabet.states, rng)) if plan.whiten else None
     network = MaskedNetwork(*shape, int(weight_seed.generate_state(1)[0]), whitening)
     if start is not None:
         _check_shape(start, shape)
@@ -82,12 +81,12 @@ def _whitening(rows, states, rng):
 
 
 def _check_shape(network, shape):
-    _, n_states, hidden, activation, skip = shape
+    _, alphabet, hidden, activation, skip = shape
     present = (network.n_states, tuple(map(len, network.biases[:-1])), network.activation, network.skip is not None)
-    if present != (n_states, hidden, activation, skip):
+    if present != (alphabet.n_states, hidden, activation, skip):
         raise ValueError(
             f"training can't go on with other parameters: n_states, hidden_layer_sizes, activation and "
-            f"skip_connections were {present}, got {(n_states, hidden, activation, skip)}"
+            f"skip_connections were {present}, got {(alphabet.n_states, hidden, activation, skip)}"
         )
 
 
@@ -99,7 +98,7 @@ def _calibration(plan, network, rows, rng, seed):
     if chosen is None:
         return None
     even = "spin-flip" in plan.symmetries
-    return calibrate(network, plan.states, *chosen, plan.order_parameter, even, seed.spawn(1)[0])
+    return calibrate(network, *chosen, plan.order_parameter, even, seed.spawn(1)[0])
 
 
 def _calibration_rows(network, rows, rng):
@@ -123,11 +122,11 @@ def _calibration_rows(network, rows, rng):
     return np.concatenate([unseen, seen]), np.concatenate([unseen_log_p, log_p])
 
 
-def _take(X, states, rows):
+def _take(X, alphabet, rows):
     """Return the codes of some rows. A memory-mapped X is read in blocks, since each row maps a whole neighbourhood."""
     codes = np.empty((len(rows), X.shape[1]), np.int8)
     for block in gen_batches(len(rows), 64):
-        codes[block] = encode(X[rows[block]], states)
+        codes[block] = alphabet.encode(X[rows[block]])
         release_pages(X)
     return codes
 
@@ -156,7 +155,7 @@ def _attributes(plan, n_samples, fitted, history, calibration):
         "ordering_": fitted.ordering,
         "activation_": plan.activation,
         "calibration_": calibration,
-        "states_": plan.states,
+        "states_": plan.alphabet.states,
         "loss_curve_": history.loss,
         "validation_scores_": history.validation or None,
         "n_iter_": len(history.loss),
@@ -174,10 +173,10 @@ def _report(plan, epoch_done, epoch, history):
     return epoch_done()
 
 
-def score(network, X, states):
+def score(network, X):
     """Return log p of every row of X, or raise naming a value that is no state."""
     network = network.astype(np.float64)
-    each = (encode_states(X[rows], states, rows.start) for rows in batches(network, len(X)))
+    each = (network.alphabet.encode_checked(X[rows], rows.start) for rows in batches(network, len(X)))
     return np.concatenate([log_prob(network, codes) for codes in each])
 
 

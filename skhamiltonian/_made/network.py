@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.utils import gen_batches
 
+from .._utils.alphabet import Alphabet
 from .calibration import Calibration
 
 Array = NDArray[np.floating]
@@ -26,14 +27,14 @@ Codes = NDArray[np.int8]
 class Network:
     """Weights of a masked network whose sites stand in drawing order.
 
-    A site has one input and one logit for two states, else one of each per state.
+    The alphabet says what a site shows to the network, and what the outputs mean.
     """
 
     weights: tuple[Array, ...]
     biases: tuple[Array, ...]
     skip: Array | None
     ordering: NDArray[np.intp]
-    n_states: int
+    alphabet: Alphabet
     activation: str
     calibration: Calibration | None = None
 
@@ -42,8 +43,8 @@ class Network:
         return len(self.ordering)
 
     @property
-    def n_channels(self) -> int:
-        return channels(self.n_states)
+    def n_states(self) -> int:
+        return self.alphabet.n_states
 
     @property
     def degrees(self) -> list[NDArray[np.intp]]:
@@ -57,52 +58,36 @@ class Network:
         return replace(self, weights=weights, biases=biases, skip=skip)
 
 
-def channels(n_states: int) -> int:
-    """Inputs and logits of one site: two states share one of each."""
-    return 1 if n_states == 2 else n_states
-
-
 def hidden_degrees(n_sites: int, n_units: int) -> NDArray[np.intp]:
     """Return the ascending degrees of a hidden layer, evenly spread over 1 ... n_sites - 1."""
     return 1 + ((np.arange(n_units) + 0.5) * (n_sites - 1) / n_units).astype(np.intp)
 
 
-def masks(n_sites: int, n_states: int, hidden: Sequence[int], n_inputs: int | None = None) -> list[NDArray[np.bool_]]:
+def masks(n_sites: int, n_inputs: int, n_outputs: int, hidden: Sequence[int]) -> list[NDArray[np.bool_]]:
     """Return the masks (in, out) of all layers and, last, that of the skip connections.
 
-    A site has `n_inputs` inputs, as many as logits unless given.
+    Every site has `n_inputs` inputs and `n_outputs` outputs.
     """
-    return [*layer_masks(n_sites, n_states, hidden, n_inputs), skip_mask(n_sites, n_states, n_inputs)]
+    return [*layer_masks(n_sites, n_inputs, n_outputs, hidden), skip_mask(n_sites, n_inputs, n_outputs)]
 
 
-def layer_masks(
-    n_sites: int, n_states: int, hidden: Sequence[int], n_inputs: int | None = None
-) -> list[NDArray[np.bool_]]:
+def layer_masks(n_sites: int, n_inputs: int, n_outputs: int, hidden: Sequence[int]) -> list[NDArray[np.bool_]]:
     """Return the masks (in, out) of all layers, as `masks` does."""
-    site = np.repeat(np.arange(n_sites), channels(n_states))
-    seen = site if n_inputs is None else np.repeat(np.arange(n_sites), n_inputs)
+    seen, site = (np.repeat(np.arange(n_sites), n) for n in (n_inputs, n_outputs))
     # An input carries its own site, so what depends on it has a degree above: m > site.
     degrees = [seen + 1, *(hidden_degrees(n_sites, n_units) for n_units in hidden), site]
     return [low[:, None] <= high for low, high in pairwise(degrees)]
 
 
-def skip_mask(n_sites: int, n_states: int, n_inputs: int | None = None) -> NDArray[np.bool_]:
+def skip_mask(n_sites: int, n_inputs: int, n_outputs: int) -> NDArray[np.bool_]:
     """Return the mask (in, out) of the skip connections, as `masks` does."""
-    n_outputs = channels(n_states)
-    seen = np.repeat(np.arange(n_sites), n_outputs if n_inputs is None else n_inputs)
-    return seen[:, None] < np.repeat(np.arange(n_sites), n_outputs)
+    seen, site = (np.repeat(np.arange(n_sites), n) for n in (n_inputs, n_outputs))
+    return seen[:, None] < site
 
 
 def encode(codes: Codes, network: Network, dtype: type = np.float64) -> Array:
-    """Return codes (n, n_sites) in site order as network inputs (n, n_sites * n_channels) in drawing order."""
-    return encode_ordered(codes[:, network.ordering], network.n_states, dtype)
-
-
-def encode_ordered(codes: Codes, n_states: int, dtype: type = np.float64) -> Array:
-    """Return codes as inputs: -1 or +1 for two states, else one-hot."""
-    if n_states == 2:
-        return 2 * codes.astype(dtype) - 1
-    return (codes[:, :, None] == np.arange(n_states)).reshape(len(codes), -1).astype(dtype)
+    """Return codes (n, n_sites) in site order as inputs (n, n_sites * n_inputs) in drawing order."""
+    return network.alphabet.show(codes[:, network.ordering], dtype)
 
 
 def activate(name: str, a: Array) -> Array:
@@ -115,8 +100,8 @@ def activate(name: str, a: Array) -> Array:
     return sigmoid if name == "logistic" else a * sigmoid
 
 
-def logits(network: Network, inputs: Array) -> Array:
-    """Return the logits (n, n_sites * n_channels) of all conditionals."""
+def outputs(network: Network, inputs: Array) -> Array:
+    """Return the outputs (n, n_sites * n_outputs), which are the logits of all conditionals in the alphabet's basis."""
     hidden = inputs
     for weight, bias in zip(network.weights[:-1], network.biases[:-1], strict=True):
         hidden = activate(network.activation, hidden @ weight + bias)
@@ -126,9 +111,8 @@ def logits(network: Network, inputs: Array) -> Array:
 
 def log_conditionals(network: Network, codes: Codes) -> Array:
     """Return log q(a | s_<d), shape (n, n_sites, n_states), the sites in drawing order."""
-    z = logits(network, encode(codes, network)).reshape(len(codes), network.n_sites, network.n_channels)
-    if network.n_states == 2:
-        return -np.logaddexp(0, np.concatenate([z, -z], axis=2))
+    y = outputs(network, encode(codes, network)).reshape(len(codes), network.n_sites, -1)
+    z = network.alphabet.logits(y)
     return z - np.logaddexp.reduce(z, axis=2)[..., None]
 
 
@@ -146,15 +130,20 @@ def score_codes(network: Network, codes: Codes) -> Array:
 
 def batches(network: Network, n_rows: int) -> Iterator[slice]:
     """Return slices of rows whose arrays fit into scikit-learn's working memory."""
-    row_bytes = 8 * (4 * network.n_sites * network.n_channels + 2 * sum(map(len, network.biases)))
+    row_bytes = 8 * (4 * network.n_sites * _width(network) + 2 * sum(map(len, network.biases)))
     return gen_batches(n_rows, min(4096, max(1, int(get_config()["working_memory"] * 2**20 / row_bytes))))
+
+
+def _width(network: Network) -> int:
+    """Return how many numbers a site needs at a time: one for two states, which take the short way."""
+    return network.n_states if network.n_states > 2 else 1
 
 
 def uncalibrated_log_prob(network: Network, codes: Codes) -> Array:
     """Return log p of every row as the network alone has it."""
-    if network.n_states == 2:
+    if network.n_states == 2:  # log q = -ln(1 + e^(-x y)) with the input x = -1 or 1: half of the work
         inputs = encode(codes, network)
-        return -np.logaddexp(0, -inputs * logits(network, inputs)).sum(axis=1)
+        return -np.logaddexp(0, -inputs * outputs(network, inputs)).sum(axis=1)
     return _chosen(network, log_conditionals(network, codes), codes)
 
 

@@ -9,9 +9,9 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .._lattice.symmetry import SYMMETRIES, group_size
+from .._utils.alphabet import Alphabet
 from .._utils.checks import (
     check_choice,
     check_flag,
@@ -24,7 +24,6 @@ from .._utils.checks import (
     check_temperature,
 )
 from .._utils.memory import check_memory
-from .network import channels
 
 # Updates of Adam, for 64 sites: fewer do not suffice, more bring little. On larger lattices each teaches more.
 _MIN_UPDATES, _MAX_UPDATES, _MANY_SITES = 2500, 8000, 64
@@ -61,7 +60,7 @@ class TrainingPlan:
     """All that training needs to know beside the rows: made once, at the beginning of a fit."""
 
     temperature: float
-    states: np.ndarray
+    alphabet: Alphabet
     lattice_shape: tuple[int, ...]
     symmetries: tuple[str, ...]
     hidden: tuple[int, ...]
@@ -110,10 +109,11 @@ def check_parameters(p: dict[str, Any]) -> None:
         check_ordering(p["ordering"], 1, np.random.default_rng(0))
 
 
-def make_plan(p: dict[str, Any], n_samples: int, n_sites: int, states: NDArray[Any], n_iter: int = 0) -> TrainingPlan:
+def make_plan(p: dict[str, Any], n_samples: int, n_sites: int, alphabet: Alphabet, n_iter: int = 0) -> TrainingPlan:
     """Return the plan of training for so many rows, from checked parameters `p`, after `n_iter` earlier epochs."""
     shape = (n_sites,) if p["lattice_shape"] is None else check_lattice_shape(p["lattice_shape"], n_sites)
     names = check_names(p["symmetries"], "symmetries", SYMMETRIES)
+    states = alphabet.states
     if "spin-flip" in names and not np.array_equal(states, -states[::-1]):
         raise ValueError(
             f"'spin-flip' needs states symmetric about zero, got states {states.tolist()}: "
@@ -121,12 +121,12 @@ def make_plan(p: dict[str, Any], n_samples: int, n_sites: int, states: NDArray[A
         )
     hidden = _hidden_layers(p["hidden_layer_sizes"], n_sites)
     whiten = len(states) > 2 if isinstance(p["whiten"], str) else bool(p["whiten"])
-    _check_weights(p, n_samples, n_sites * channels(len(states)), hidden)
+    _check_weights(p, n_samples, n_sites * alphabet.n_inputs, n_sites * alphabet.n_outputs, hidden)
     if whiten:
         check_memory((n_sites, n_sites), np.float64, "the covariance of whiten", copies=3, n_samples=n_samples)
     return TrainingPlan(
         temperature=float(p["temperature"]),
-        states=states,
+        alphabet=alphabet,
         lattice_shape=shape,
         symmetries=names,
         hidden=hidden,
@@ -142,12 +142,12 @@ def make_plan(p: dict[str, Any], n_samples: int, n_sites: int, states: NDArray[A
     )
 
 
-def _check_weights(p: dict[str, Any], n_samples: int, n_inputs: int, hidden: tuple[int, ...]) -> None:
+def _check_weights(p: dict[str, Any], n_samples: int, n_inputs: int, n_outputs: int, hidden: tuple[int, ...]) -> None:
     """Raise MemoryError if the weights do not fit into this machine."""
     if p["skip_connections"] or not hidden:
         what = "an array of weights of skip_connections"
-        check_memory((n_inputs, n_inputs), np.float32, what, copies=_COPIES_OF_A_WEIGHT, n_samples=n_samples)
-    for pair in pairwise((n_inputs, *hidden, n_inputs)) if hidden else ():
+        check_memory((n_inputs, n_outputs), np.float32, what, copies=_COPIES_OF_A_WEIGHT, n_samples=n_samples)
+    for pair in pairwise((n_inputs, *hidden, n_outputs)) if hidden else ():
         what = f"an array of weights of hidden_layer_sizes={p['hidden_layer_sizes']!r}"
         check_memory(pair, np.float32, what, copies=_COPIES_OF_A_WEIGHT)
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .._utils.alphabet import MAX_STATES
+from .._utils.alphabet import MAX_STATES, Alphabet
 from .._utils.checks import check_choice, check_temperature
 from .calibration import N_FEATURES
-from .network import channels, layer_masks, skip_mask
+from .network import layer_masks, skip_mask
 
 
 def check_stored(attributes: dict[str, Any]) -> None:
@@ -29,7 +29,7 @@ def _check(stored: dict[str, Any]) -> None:
     _expect(stored["n_features_in_"] == n_sites, "n_features_in_")
     check_temperature(stored["temperature_"], "temperature_", allow_infinite=False)
     check_choice(stored["activation_"], "activation_", ("relu", "tanh", "logistic", "silu"))
-    _check_arrays(stored, n_sites, n_states)
+    _check_arrays(stored, n_sites, Alphabet.of_numbers(states))
     _expect(stored["n_samples_seen_"] >= 1, "n_samples_seen_")
     if stored["calibration_"] is not None:
         shapes = {"direction": (n_sites,), "states": (n_states,), "scales": (N_FEATURES,), "coef": (N_FEATURES + 1,)}
@@ -38,15 +38,16 @@ def _check(stored: dict[str, Any]) -> None:
             _expect(_is_real(array, 1) and array.shape == shape, f"calibration_[{name!r}]")
 
 
-def _check_arrays(stored: dict[str, Any], n_sites: int, n_states: int) -> None:
+def _check_arrays(stored: dict[str, Any], n_sites: int, alphabet: Alphabet) -> None:
     weights, biases, skip = stored["coefs_"], stored["intercepts_"], stored["skip_coef_"]
     for array in (*weights, *([] if skip is None else [skip])):
         _expect(_is_real(array, 2), "an array of weights")
     _expect(len(weights) == len(biases) >= 1 and all(_is_real(bias, 1) for bias in biases), "intercepts_")
     hidden = [len(bias) for bias in biases[:-1]]
-    layers = layer_masks(n_sites, n_states, hidden)
-    _expect(len(biases[-1]) == n_sites * channels(n_states), "intercepts_")
-    skips = [] if skip is None else [(skip, skip_mask(n_sites, n_states))]
+    width = alphabet.n_inputs, alphabet.n_outputs
+    layers = layer_masks(n_sites, *width, hidden)
+    _expect(len(biases[-1]) == n_sites * alphabet.n_outputs, "intercepts_")
+    skips = [] if skip is None else [(skip, skip_mask(n_sites, *width))]
     for weight, mask in [*zip(weights, layers, strict=True), *skips]:
         _expect(weight.shape == mask.shape, f"shape {weight.shape} of weights instead of {mask.shape}")
         _expect(not weight[~mask].any(), "a weight against the order of the sites")

@@ -10,7 +10,7 @@ import pytest
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
 jax = pytest.importorskip("jax")
 
-from skhamiltonian._made.network import encode_ordered, log_prob  # noqa: E402
+from skhamiltonian._made.network import encode, log_prob  # noqa: E402
 from skhamiltonian._made.sampling.chains import TILE  # noqa: E402
 from skhamiltonian._made.sampling.law import Law  # noqa: E402
 from skhamiltonian._made.sampling.sweeps import Chains  # noqa: E402
@@ -79,7 +79,7 @@ def test_metropolis_against_jax(network, codes, ours, report):
         steps = jnp.arange(0, N_SITES, N_SITES // n_theirs), jax.random.split(key, n_theirs)
         return jax.lax.scan(visit, (x, log_p(x)), steps)[0][0]
 
-    x = jnp.asarray(encode_ordered(codes[:, network.ordering], 2, np.float32))
+    x = jnp.asarray(encode(codes, network, np.float32))
     np.testing.assert_allclose(log_p(x), log_prob(network, codes), atol=1e-3)
     key = jax.random.key(0)
     fast, slow = proposals_per_second(ours, lambda: sweep(x, key).block_until_ready(), n_theirs)

@@ -6,9 +6,10 @@ import time
 import numpy as np
 import pytest
 import torch
+from laws import numbers
 from torch.nn import functional
 
-from skhamiltonian._made.network import encode_ordered, log_prob, masks
+from skhamiltonian._made.network import encode, log_prob, masks
 from skhamiltonian._made.sampling.chains import TILE
 from skhamiltonian._made.sampling.law import Law
 from skhamiltonian._made.sampling.sweeps import Chains
@@ -68,7 +69,7 @@ class PlainTorch:
 
 
 def network_masks(network):
-    return masks(network.n_sites, network.n_states, [len(b) for b in network.biases[:-1]])
+    return masks(network.n_sites, 1, 1, [len(b) for b in network.biases[:-1]])
 
 
 @pytest.mark.parametrize("n_chains", [1, 128, 1024])
@@ -81,7 +82,7 @@ def test_metropolis_against_a_forward_pass_a_proposal(random_network, report, n_
     tiles = [codes[start : start + TILE] for start in range(0, n_chains, TILE)]
     tiles = [Chains(network, tile, Law(1.0), [np.random.default_rng(j) for j in range(len(tile))]) for tile in tiles]
     plain = PlainTorch(network)
-    x = torch.from_numpy(encode_ordered(codes[:, network.ordering], 2, np.float32))
+    x = torch.from_numpy(encode(codes, network, np.float32))
     np.testing.assert_allclose(plain.log_prob(x).numpy(), log_prob(network, codes), atol=1e-3)
 
     def ours():
@@ -114,7 +115,7 @@ def test_training_against_a_plain_loop(report, n_sites, hidden, n_threads):
     """
     torch.set_num_threads(n_threads)
     codes = np.random.default_rng(0).integers(2, size=(469, n_sites)).astype(np.int8)
-    ours_network = MaskedNetwork(n_sites, 2, hidden, "tanh", True, 0)
+    ours_network = MaskedNetwork(n_sites, numbers(2), hidden, "tanh", True, 0)
     plain = PlainTorch(ours_network.to_numpy(np.arange(n_sites)))
     for parameter in plain.parameters:
         parameter.requires_grad_()
@@ -128,7 +129,7 @@ def test_training_against_a_plain_loop(report, n_sites, hidden, n_threads):
 
     def theirs():
         for _ in range(20):
-            x = torch.from_numpy(encode_ordered(codes, 2, np.float32))
+            x = torch.from_numpy(numbers(2).show(codes, np.float32))
             loss = -plain.log_prob(x).mean()
             theirs_adam.zero_grad()
             loss.backward()

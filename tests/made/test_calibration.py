@@ -65,7 +65,6 @@ def test_normaliser_from_draws_covers_the_enumerated_one(random_network, monkeyp
         rows = codes[np.random.default_rng(seed).choice(len(codes), 2000, p=p / p.sum())]
         numbers = calibrate(
             network,
-            np.array([-1, 1]),
             rows,
             uncalibrated_log_prob(network, rows),
             None,
@@ -101,7 +100,7 @@ def test_noise_is_not_calibrated(random_network):
     log_p = uncalibrated_log_prob(network, codes)
     chosen = np.random.default_rng(0).choice(len(codes), 5000, p=np.exp(log_p))
     seed = np.random.SeedSequence(0)
-    numbers = calibrate(network, np.array([-1, 1]), codes[chosen], log_p[chosen], None, True, seed)
+    numbers = calibrate(network, codes[chosen], log_p[chosen], None, True, seed)
     assert numbers is None or abs(numbers["gain"]) < 3 * numbers["gain_error"]
 
 
@@ -116,7 +115,7 @@ def test_a_harmful_correction_is_refused(random_network, monkeypatch):
     for seed in range(24):
         rows = np.random.default_rng(seed).choice(len(codes), 30, p=np.exp(log_p))
         seeds = np.random.SeedSequence(seed)
-        results.append(calibrate(network, np.array([-1, 1]), codes[rows], log_p[rows], None, False, seeds))
+        results.append(calibrate(network, codes[rows], log_p[rows], None, False, seeds))
     assert any(numbers is None for numbers in results)
 
 

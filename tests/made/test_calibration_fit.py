@@ -45,7 +45,7 @@ def test_every_row_has_two_draws_unless_memory_forbids(random_network, monkeypat
     monkeypatch.setattr(_density_ratio, "populations", populations)
     network = random_network(8, 2, (6,))
     monkeypatch.setattr(type(network), "n_sites", n_sites)
-    arguments = np.array([-1, 1]), np.zeros((n_rows, 8), np.int8), np.zeros(n_rows), np.ones(8)
+    arguments = np.zeros((n_rows, 8), np.int8), np.zeros(n_rows), np.ones(8)
     with pytest.raises(InterruptedError):
         calibrate(network, *arguments, False, np.random.SeedSequence(0))
     assert n_draws <= drawn[0] < n_draws + 1024
@@ -147,9 +147,7 @@ def calibrated_pair(random_network, even, seed=0):
     log_q = log_p + np.tensordot(coef, np.stack(features(log_p, order, scales)), 1)
     log_q -= np.logaddexp.reduce(log_q)
     rows = np.random.default_rng(seed).choice(len(codes), 4000, p=np.exp(log_q))
-    numbers = calibrate(
-        network, np.array([-1, 1]), codes[rows], log_p[rows], np.ones(10), even, np.random.SeedSequence(seed)
-    )
+    numbers = calibrate(network, codes[rows], log_p[rows], np.ones(10), even, np.random.SeedSequence(seed))
     return numbers, codes, log_p, log_q
 
 

@@ -7,11 +7,10 @@ from hypothesis import strategies as st
 
 from skhamiltonian._made.network import (
     Network,
-    channels,
     encode,
     hidden_degrees,
     log_prob,
-    logits,
+    outputs,
 )
 from skhamiltonian._utils.alphabet import enumerate_states
 
@@ -35,15 +34,15 @@ def test_probabilities_of_all_states_sum_to_one(random_network, n_sites, n_state
 @given(**architectures)
 @settings(max_examples=60, deadline=None)
 def test_a_conditional_sees_only_sites_drawn_before(random_network, n_sites, n_states, hidden, skip, seed):
-    """Change one site: logits up to it stay to the last bit; with skip connections all later ones move."""
+    """Change one site: outputs up to it stay to the last bit; with skip connections all later ones move."""
     network = random_network(n_sites, n_states, hidden, skip, "tanh", seed)
     rng = np.random.default_rng(seed)
     codes = rng.integers(n_states, size=(1, n_sites)).astype(np.int8)
-    before = logits(network, encode(codes, network)).reshape(n_sites, -1)
+    before = outputs(network, encode(codes, network)).reshape(n_sites, -1)
     for position, site in enumerate(network.ordering):
         changed = codes.copy()
         changed[0, site] = (codes[0, site] + 1) % n_states
-        moved = (logits(network, encode(changed, network)).reshape(n_sites, -1) != before).any(axis=1)
+        moved = (outputs(network, encode(changed, network)).reshape(n_sites, -1) != before).any(axis=1)
         assert not moved[: position + 1].any()
         if skip:
             assert moved[position + 1 :].all()
@@ -57,7 +56,7 @@ def test_every_allowed_dependence_exists_with_wide_hidden_layers(random_network)
     for d in range(7):
         step = np.zeros((1, 7))
         step[0, d] = 1e-4
-        jacobian[:, d] = (logits(network, inputs + step) - logits(network, inputs - step))[0] / 2e-4
+        jacobian[:, d] = (outputs(network, inputs + step) - outputs(network, inputs - step))[0] / 2e-4
     assert (jacobian[np.triu_indices(7)] == 0).all()
     assert (jacobian[np.tril_indices(7, -1)] != 0).all()
 
@@ -74,7 +73,7 @@ def test_degrees_ascend_between_one_and_the_last_site(n_sites, n_units):
 
 def test_ordering_only_relabels_sites(random_network):
     network = random_network(5, 3, (6,), activation="tanh")
-    natural = Network(network.weights, network.biases, network.skip, np.arange(5), 3, "tanh")
+    natural = Network(network.weights, network.biases, network.skip, np.arange(5), network.alphabet, "tanh")
     codes = np.random.default_rng(1).integers(3, size=(20, 5)).astype(np.int8)
     np.testing.assert_array_equal(log_prob(network, codes), log_prob(natural, codes[:, network.ordering]))
 
@@ -91,4 +90,4 @@ def test_two_states_as_one_logit_or_as_two_are_one_function(random_network):
     z = (np.tanh(one_hot @ first + one.biases[0]) @ last + bias).reshape(-1, 5, 2)
     chosen = np.take_along_axis(z, inputs[:, one.ordering, None].astype(int), 2)[..., 0]
     np.testing.assert_allclose(log_prob(one, inputs), (chosen - np.logaddexp.reduce(z, 2)).sum(1), atol=1e-12)
-    assert channels(2) == 1
+    assert one.alphabet.n_inputs == one.alphabet.n_outputs == 1

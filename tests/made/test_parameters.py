@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from laws import numbers
 
 from skhamiltonian import IsingSampler, MADEHamiltonian
 from skhamiltonian._made.parameters import make_plan
@@ -12,7 +13,7 @@ SYMMETRIES = ("translation", "point-group", "spin-flip")
 
 def default_schedule(n_samples, L, symmetries):
     parameters = MADEHamiltonian(lattice_shape=(L, L), symmetries=symmetries).get_params()
-    return make_plan(parameters, n_samples, L * L, np.array([-1, 1], np.int8)).schedule
+    return make_plan(parameters, n_samples, L * L, numbers(2)).schedule
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from laws import numbers
 from sklearn.base import clone
 
 from skhamiltonian import IsingSampler, MADEHamiltonian
@@ -16,11 +17,11 @@ RAW = MADEHamiltonian(1.5, hidden_layer_sizes=(32,), max_iter=100, calibrate=Fal
 
 
 def schedule(model, n_samples, n_sites):
-    return make_plan(model.get_params(), n_samples, n_sites, np.array([-1, 1], np.int8)).schedule
+    return make_plan(model.get_params(), n_samples, n_sites, numbers(2)).schedule
 
 
 def test_shrinking_moves_towards_zero_and_not_beyond():
-    network = MaskedNetwork(2, 2, (3,), "relu", True, 0)
+    network = MaskedNetwork(2, numbers(2), (3,), "relu", True, 0)
     with torch.no_grad():
         network.weights[0].copy_(torch.tensor([[0.5, -0.5], [0.1, -0.1], [0.0, 0.2]]))
         network.skip.fill_(-0.3)

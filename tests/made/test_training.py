@@ -5,9 +5,10 @@ import math
 
 import numpy as np
 import pytest
+from laws import numbers
 
 from skhamiltonian._made import training as _training
-from skhamiltonian._made.network import encode_ordered, log_prob, masks
+from skhamiltonian._made.network import log_prob, masks
 from skhamiltonian._made.parameters import Schedule
 from skhamiltonian._made.training import DivergedError, MaskedNetwork, TrainingRows, Whitening, mean_loss, train
 
@@ -36,8 +37,9 @@ def arrays(network):
 
 def mixed(network, n_inputs=None):
     """Give the biases and the skip connections of a network numbers, too."""
-    n_sites = len(network.biases[-1]) // (1 if network.n_states == 2 else network.n_states)
-    rng, skip_mask = np.random.default_rng(1), masks(n_sites, network.n_states, (), n_inputs)[-1].T
+    width = n_inputs or network.alphabet.n_inputs, network.alphabet.n_outputs
+    n_sites = len(network.biases[-1]) // width[1]
+    rng, skip_mask = np.random.default_rng(1), masks(n_sites, *width, ())[-1].T
     with torch.no_grad():
         for bias in network.biases:
             bias.copy_(torch.from_numpy(rng.normal(size=len(bias))))
@@ -50,7 +52,7 @@ def mixed(network, n_inputs=None):
 @pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize(("n_states", "hidden"), [(2, ()), (2, (7, 5)), (3, (9,))])
 def test_the_loss_is_that_of_the_law_that_is_kept(n_states, hidden, skip, activation):
-    network = mixed(MaskedNetwork(6, n_states, hidden, activation, skip, 3))
+    network = mixed(MaskedNetwork(6, numbers(n_states), hidden, activation, skip, 3))
     codes, ordering = np.random.default_rng(0).integers(n_states, size=(40, 6)).astype(np.int8), np.roll(range(6), 2)
     kept = network.to_numpy(ordering)
     assert kept.activation == activation
@@ -59,18 +61,18 @@ def test_the_loss_is_that_of_the_law_that_is_kept(n_states, hidden, skip, activa
 
 def test_weights_begin_with_the_variance_of_their_fan_in_and_biases_at_zero():
     """Uniform up to 1 / sqrt(fan-in), counted after masking; a unit that sees nothing has no weights."""
-    network = MaskedNetwork(64, 2, (2000,), "relu", True, 0)
-    for weight, mask in zip(network.weights, masks(64, 2, (2000,))[:-1], strict=True):
+    network = MaskedNetwork(64, numbers(2), (2000,), "relu", True, 0)
+    for weight, mask in zip(network.weights, masks(64, 1, 1, (2000,))[:-1], strict=True):
         weight, mask = weight.detach().numpy(), mask.T
         fan_in = np.maximum(mask.sum(axis=1, keepdims=True), 1)
         unit = (weight * np.sqrt(fan_in))[mask]
         assert np.all(weight[~mask] == 0)
         assert (unit.min(), unit.max()) == pytest.approx((-1, 1), abs=1e-3)
         assert (np.mean(unit), np.mean(unit**2)) == (pytest.approx(0, abs=0.02), pytest.approx(1 / 3, abs=0.01))
-    one_input = masks(64, 2, (2000,))[0].sum(axis=0) == 1
+    one_input = masks(64, 1, 1, (2000,))[0].sum(axis=0) == 1
     assert network.weights[0].detach().numpy()[one_input].max() > 0.9
     assert all(torch.all(start == 0) for start in [*network.biases, network.skip])
-    again, other = (MaskedNetwork(64, 2, (2000,), "relu", True, seed) for seed in (0, 1))
+    again, other = (MaskedNetwork(64, numbers(2), (2000,), "relu", True, seed) for seed in (0, 1))
     assert torch.equal(network.weights[0], again.weights[0])
     assert not torch.equal(network.weights[0], other.weights[0])
 
@@ -81,18 +83,19 @@ def test_blocks_of_a_product_change_neither_loss_nor_gradient(monkeypatch, n_sta
     rng = np.random.default_rng(0)
     codes = rng.integers(n_states, size=(30, 12)).astype(np.int8)
     whitening = Whitening(np.arange(n_states), rng.normal(size=12), np.tril(rng.normal(size=(12, 12))))
-    n_inputs = (1 if n_states == 2 else n_states) + whitened
+    alphabet = numbers(n_states)
+    n_inputs = alphabet.n_inputs + whitened
     found = []
     for size in (100, 3):
         monkeypatch.setattr(_training, "_SIZE_OF_A_BLOCK", size)
-        network = MaskedNetwork(12, n_states, hidden, "tanh", True, 0, whitening if whitened else None)
+        network = MaskedNetwork(12, alphabet, hidden, "tanh", True, 0, whitening if whitened else None)
         mixed(network, n_inputs)
         assert (len(network.blocks[-1]) > 1) == (len(network.skip_blocks) > 1) == (size == 3)
         loss = network.loss(codes)
         loss.backward()
         network.mask_gradients()
         found.append([loss.detach(), *(p.grad for p in network.parameters())])
-        *layers, skip_mask = masks(12, n_states, hidden, n_inputs)
+        *layers, skip_mask = masks(12, n_inputs, alphabet.n_outputs, hidden)
         for parameter, mask in zip([*network.weights, network.skip], [*layers, skip_mask], strict=True):
             assert np.all(parameter.grad.numpy()[~mask.T] == 0)
             assert np.all(parameter.grad.numpy()[mask.T] != 0)
@@ -103,7 +106,7 @@ def test_blocks_of_a_product_change_neither_loss_nor_gradient(monkeypatch, n_sta
 @pytest.mark.parametrize("shape", [(64, (40,)), (300, (250, 700)), (700, (1200,))])
 def test_blocks_hold_a_mask_and_little_more(shape):
     """Small matrices stay whole; of large ones hardly more than the half that is there is multiplied."""
-    for mask in masks(shape[0], 2, shape[1]):
+    for mask in masks(shape[0], 1, 1, shape[1]):
         blocks = _training._blocks(torch.from_numpy(mask.T.astype(np.float32)))
         held = np.zeros(mask.T.shape, int)
         for rows, columns in blocks:
@@ -117,7 +120,7 @@ def test_blocks_hold_a_mask_and_little_more(shape):
 
 
 def test_a_network_takes_over_the_weights_of_another():
-    network, other = (mixed(MaskedNetwork(6, 3, (8,), "relu", True, seed)) for seed in (0, 1))
+    network, other = (mixed(MaskedNetwork(6, numbers(3), (8,), "relu", True, seed)) for seed in (0, 1))
     network.load(other.to_numpy(np.arange(6)))
     assert all(map(torch.equal, arrays(network), arrays(other)))
 
@@ -126,12 +129,12 @@ def plain_loop(network, batches, rates, betas, alpha, sparsity):
     """Minimise by Adam with weight decay and soft threshold written out; weights instead of gradients are masked."""
     weights = [w.T.copy() for w in (*network.weights, network.skip)]
     parameters = [torch.from_numpy(a.copy()).requires_grad_() for a in (*weights, *network.biases)]
-    every_mask = [torch.from_numpy(m.T.astype(np.float32)) for m in masks(6, 2, (8,))]
+    every_mask = [torch.from_numpy(m.T.astype(np.float32)) for m in masks(6, 1, 1, (8,))]
     first, second = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
     losses = []
     for step, (codes, rate, (beta1, beta2)) in enumerate(zip(batches, rates, betas, strict=True), start=1):
         (w0, w1, skip), (b0, b1) = (p * m for p, m in zip(parameters[:3], every_mask, strict=True)), parameters[3:]
-        x = torch.from_numpy(encode_ordered(codes, 2, np.float32))
+        x = torch.from_numpy(numbers(2).show(codes, np.float32))
         z = torch.tanh(x @ w0.T + b0) @ w1.T + b1 + x @ skip.T
         loss = torch.nn.functional.softplus(-x * z).sum(dim=1).mean()
         losses.append(loss.item())
@@ -160,7 +163,7 @@ def test_training_is_the_plain_loop(monkeypatch):
         return losses[-1]
 
     monkeypatch.setattr(_training, "_step", watched)
-    network = mixed(MaskedNetwork(6, 2, (8,), "tanh", True, 0))
+    network = mixed(MaskedNetwork(6, numbers(2), (8,), "tanh", True, 0))
     start = network.to_numpy(order)
     kept, history = trained(network, ordering=order, max_iter=40, alpha=0.3, sparsity=0.05)
     assert [len(b) for b in batches] == [20, 20, 10] * 40
@@ -182,7 +185,7 @@ def test_training_is_the_plain_loop(monkeypatch):
     wanted, plain_losses = plain_loop(start, batches, rates, betas, 0.3, 0.05)
     np.testing.assert_allclose(losses, plain_losses, rtol=1e-4)
     found = [*(w.T for w in kept.weights), kept.skip.T, *kept.biases]
-    for ours, plain, mask in zip(found, wanted, [*masks(6, 2, (8,)), True, True], strict=True):
+    for ours, plain, mask in zip(found, wanted, [*masks(6, 1, 1, (8,)), True, True], strict=True):
         np.testing.assert_allclose(ours, plain * np.transpose(mask), atol=2e-4)
     assert kept.skip.any()
 
@@ -197,7 +200,7 @@ def test_short_trainings_run_to_their_end_and_their_second_step_is_the_fullest(m
         return step(network, codes, optimizer, schedule, sparsity)
 
     monkeypatch.setattr(_training, "_step", watched)
-    network = MaskedNetwork(6, 2, (8,), "relu", True, 0)
+    network = MaskedNetwork(6, numbers(2), (8,), "relu", True, 0)
     before = mean_loss(network, CODES.__getitem__, ROWS, np.arange(6), 50)
     _, history = trained(
         network, max_iter=max_iter, batch_size=batch_size, report=lambda epoch, history: seen.append(epoch)
@@ -219,7 +222,7 @@ def test_a_row_is_seen_once_an_epoch_and_through_a_symmetry_of_its_batch():
         return CODES[rows]
 
     rows, images = np.array([3, 9, 4, 7, 30, 31, 40]), []
-    network = MaskedNetwork(6, 2, (), "relu", True, 0)
+    network = MaskedNetwork(6, numbers(2), (), "relu", True, 0)
     loss = network.loss
     network.loss = lambda codes: (images.append(codes.copy()), loss(codes))[1]
     trained(network, take, rows, max_iter=2, batch_size=4, symmetry=lambda rng: next(elements))
@@ -233,7 +236,7 @@ def scored(monkeypatch, scores, stop=None, **options):
     """Train with these likelihoods of the rows held out; return what is kept, what was there, and the history."""
     remaining, states = iter(scores), []
     monkeypatch.setattr(_training, "mean_loss", lambda *arguments: -next(remaining))
-    network = MaskedNetwork(6, 2, (), "relu", True, 0)
+    network = MaskedNetwork(6, numbers(2), (), "relu", True, 0)
 
     def report(epoch, history):
         states.append(network.to_numpy(np.arange(6)))
@@ -255,7 +258,7 @@ def test_the_epoch_that_knows_the_rows_held_out_best_is_kept(monkeypatch, scores
 
 
 def test_without_rows_held_out_the_last_epoch_is_kept():
-    network, states = MaskedNetwork(6, 2, (), "relu", True, 0), []
+    network, states = MaskedNetwork(6, numbers(2), (), "relu", True, 0), []
     kept, _ = trained(network, learning_rate=3.0, report=lambda *_: states.append(network.to_numpy(np.arange(6))))
     assert [same(kept, state) for state in states] == [False, False, True]
 
@@ -279,7 +282,7 @@ def test_training_stops_after_so_many_epochs_without_a_gain(monkeypatch, scores,
 def test_patience_without_rows_held_out_watches_the_loss():
     """A rate too small to learn anything: the loss gains less than tol in every epoch but the first."""
     _, history = trained(
-        MaskedNetwork(6, 2, (), "relu", True, 0), learning_rate=1e-9, tol=1e-3, patience=4, max_iter=20
+        MaskedNetwork(6, numbers(2), (), "relu", True, 0), learning_rate=1e-9, tol=1e-3, patience=4, max_iter=20
     )
     assert len(history.loss) == 5
     assert np.ptp(history.loss) < 1e-5
@@ -305,11 +308,11 @@ def test_a_loss_that_is_no_number_ends_training_with_the_best_epoch(monkeypatch,
     assert history.stopped.startswith("epoch 3, learning rate 0.00")
     calls[:] = [1] * 4
     with pytest.raises(DivergedError, match="epoch 1, learning rate"):
-        trained(MaskedNetwork(6, 2, (), "relu", True, 0))
+        trained(MaskedNetwork(6, numbers(2), (), "relu", True, 0))
 
 
 def test_the_mean_of_a_loss_weighs_every_row_alike():
-    network = mixed(MaskedNetwork(6, 2, (7,), "tanh", True, 0))
+    network = mixed(MaskedNetwork(6, numbers(2), (7,), "tanh", True, 0))
     order = np.array([5, 3, 1, 0, 2, 4])
     rows = np.arange(1, 48)
     wanted = np.mean([network.loss(CODES[i : i + 1, order]).item() for i in rows])

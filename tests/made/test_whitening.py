@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from laws import numbers
 
 from skhamiltonian import MADEHamiltonian
 from skhamiltonian._made.network import log_prob, masks
@@ -17,8 +18,9 @@ def whitened(request):
     values = np.array([-1.0, 1.0]) if n_states == 2 else np.array([-1.0, 0.1, 0.9])
     matrix = np.tril(rng.normal(size=(6, 6)))
     whitening = Whitening(values, rng.normal(size=6), matrix)
-    network = MaskedNetwork(6, n_states, (7, 5), "silu", True, 0, whitening)
-    inputs = masks(6, n_states, (7, 5), n_inputs=2 if n_states == 2 else 4)
+    alphabet = numbers(n_states)
+    network = MaskedNetwork(6, alphabet, (7, 5), "silu", True, 0, whitening)
+    inputs = masks(6, alphabet.n_inputs + 1, alphabet.n_outputs, (7, 5))
     with torch.no_grad():
         for parameter, mask in zip([*network.weights, network.skip], inputs, strict=True):
             parameter.copy_(torch.from_numpy((rng.normal(size=mask.shape) * mask).T))
@@ -35,7 +37,8 @@ def test_folded_weights_are_the_same_law(whitened):
 def test_folded_weights_keep_the_masks(whitened):
     network, _ = whitened
     law = network.to_numpy(np.arange(6))
-    for weight, mask in zip([*law.weights, law.skip], masks(6, law.n_states, (7, 5)), strict=True):
+    width = law.alphabet.n_inputs, law.alphabet.n_outputs
+    for weight, mask in zip([*law.weights, law.skip], masks(6, *width, (7, 5)), strict=True):
         np.testing.assert_array_equal(weight != 0, mask)
 
 

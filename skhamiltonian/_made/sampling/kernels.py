@@ -45,6 +45,8 @@ class Layers(NamedTuple):
     stops: U64  # (n_layers,), the padded number of units
     activation: int
     has_skip: bool
+    inputs: F32  # (n_states, n_inputs), what a state shows
+    basis: F32  # (n_outputs, n_states), what the outputs of a site add to the logits of its states
 
 
 class Target(NamedTuple):
@@ -72,7 +74,7 @@ class State(NamedTuple):
     new_terms: F64
     listed: U64  # (n_layers, n_units), which inputs of a layer change
     change: F32  # by how much
-    parts: F32  # (2, n_sites)
+    parts: F32  # (3, n_sites or n_states), a and b of every site, and the logits of one
 
 
 @kernel
@@ -154,17 +156,22 @@ def _list_changes(start: int, stop: int, old: F32, new: F32, index: U64, change:
 
 
 @kernel
-def log_q_of_blocks(start: int, width: int, inputs: F32, z: F32, parts: F32, terms: F64) -> None:
-    """Set the terms of the blocks from `start` on to the sums of log q = a - ln b, q = e^a / b."""
+def log_q_of_blocks(start: int, codes: Codes, inputs: F32, basis: F32, y: F32, parts: F32, terms: F64) -> None:
+    """Set the terms of the blocks from `start` on to the sums of log q = a - ln b, q = e^a / b, by the outputs y."""
     n_sites = np.uint64(len(terms)) * _16
-    if width == 1:
+    if basis.shape[1] == 2:
         for i in range(start * _16, n_sites):
-            t = inputs[i] * z[i]
+            t = inputs[i] * y[i]
             parts[0, i] = min(t, np.float32(0.0))
             parts[1, i] = np.float32(1.0) + exp(-abs(t))
     else:
         for i in range(start * _16, n_sites):
-            _log_q_of_many(i, np.uint64(width), inputs, z, parts)
+            code = codes[i] if i < len(codes) else 0  # the outputs of a spare site are zero
+            if basis.shape[0] == basis.shape[1]:
+                _log_q_of_many(i, i * np.uint64(len(basis)), code, np.uint64(len(basis)), y, parts)
+            else:
+                _set_logits(i * np.uint64(len(basis)), basis, y, parts[2])
+                _log_q_of_many(i, _0, code, np.uint64(basis.shape[1]), parts[2], parts)
     for block in range(start, np.uint64(len(terms))):
         a, b = np.float32(0.0), np.float32(1.0)
         for i in range(block * _16, block * _16 + _4):
@@ -174,21 +181,30 @@ def log_q_of_blocks(start: int, width: int, inputs: F32, z: F32, parts: F32, ter
 
 
 @kernel
-def _log_q_of_many(site: int, width: int, inputs: F32, z: F32, parts: F32) -> None:
-    top, chosen, total = z[site * width], np.float32(0.0), np.float32(0.0)
-    for k in range(site * width, (site + _1) * width):
+def _log_q_of_many(site: int, first: int, code: int, n_states: int, z: F32, parts: F32) -> None:
+    """Set a and b of a site from its logits, which begin at `first`."""
+    top, total = z[first], np.float32(0.0)
+    for k in range(first, first + n_states):
         top = max(top, z[k])
-        chosen += inputs[k] * z[k]
-    for k in range(site * width, (site + _1) * width):
+    for k in range(first, first + n_states):
         total += exp(z[k] - top)
-    parts[0, site], parts[1, site] = chosen - top, total
+    parts[0, site], parts[1, site] = z[first + np.uint64(code)] - top, total
 
 
 @kernel
-def _propose(sites: Any, shift: Codes, wraps: bool, chain: int, target: Target, state: State) -> int:
+def _set_logits(first: int, basis: F32, y: F32, z: F32) -> None:
+    """Set the logits of a site whose outputs begin at `first`."""
+    z[: basis.shape[1]] = 0.0
+    for k in range(np.uint64(basis.shape[0])):
+        for a in range(np.uint64(basis.shape[1])):
+            z[a] += basis[k, a] * y[first + k]
+
+
+@kernel
+def _propose(sites: Any, shift: Codes, wraps: bool, chain: int, layers: Layers, state: State) -> int:
     """List the changes of the inputs in state.listed[0] and make them; return how many, none if they are forbidden."""
     codes, inputs, index, change = state.codes[chain], state.inputs[chain], state.listed[0], state.change[0]
-    n_states, n = target.tilt.shape[1], 0
+    n_states, n_inputs, n = layers.inputs.shape[0], layers.inputs.shape[1], 0
     for k in range(len(sites)):
         new = codes[sites[k]] + shift[k]
         if wraps:
@@ -198,29 +214,29 @@ def _propose(sites: Any, shift: Codes, wraps: bool, chain: int, target: Target, 
     for k in range(len(sites)):
         if shift[k] == 0:
             continue
-        old, site = np.int64(codes[sites[k]]), np.int64(sites[k])
-        if n_states == 2:
-            index[n], change[n] = site, np.float32(2 * shift[k])
-            n += 1
-        else:
-            index[n], change[n] = site * n_states + old, np.float32(-1.0)
-            index[n + 1], change[n + 1] = site * n_states + old + shift[k], np.float32(1.0)
-            n += 2
-        codes[site] += shift[k]
-    for k in range(n):
-        inputs[index[k]] += change[k]
+        old, site = codes[sites[k]], np.int64(sites[k])
+        new = old + shift[k]
+        codes[site] = new
+        for j in range(n_inputs):
+            difference = layers.inputs[new, j] - layers.inputs[old, j]
+            if difference != 0:
+                inputs[site * n_inputs + j] = layers.inputs[new, j]
+                index[n], change[n] = site * n_inputs + j, difference
+                n += 1
     for k in range(n, n + GROUP):
         index[k], change[k] = index[max(n - 1, 0)], np.float32(0.0)
     return n
 
 
 @kernel
-def _withdraw(sites: Any, shift: Codes, n: int, chain: int, state: State) -> None:
+def _withdraw(sites: Any, shift: Codes, chain: int, layers: Layers, state: State) -> None:
     """Undo a proposal."""
+    n_inputs = layers.inputs.shape[1]
     for k in range(len(sites)):
-        state.codes[chain, sites[k]] -= shift[k]
-    for k in range(n):
-        state.inputs[chain, state.listed[0, k]] -= state.change[0, k]
+        site = np.int64(sites[k])
+        state.codes[chain, site] -= shift[k]
+        for j in range(n_inputs):
+            state.inputs[chain, site * n_inputs + j] = layers.inputs[state.codes[chain, site], j]
 
 
 @kernel
@@ -302,23 +318,24 @@ def sweep_impl(
     it is above the threshold, (n_windows, n_chains); at infinity nothing is computed. A chain whose weight is NaN gets
     log_prob = NaN.
     """
-    n_accepted, width = 0, 1 if target.tilt.shape[1] == 2 else target.tilt.shape[1]
+    n_accepted = 0
     for window in range(len(windows)):
         sites = windows[window]
         first = np.uint64(sites[0] // BLOCK)
         for chain in range(len(state.codes)):
             limit, moves = threshold[window, chain], shift[window, chain]
-            n = _propose(sites, moves, wraps, chain, target, state) if limit < math.inf else 0
+            n = _propose(sites, moves, wraps, chain, layers, state) if limit < math.inf else 0
             if n == 0:
                 continue
             _new_units(sites[0], n, chain, layers, state)
-            z = state.new_pre[len(layers.starts) - 1]
-            log_q_of_blocks(first, width, state.inputs[chain], z, state.parts, state.new_terms)
+            y = state.new_pre[len(layers.starts) - 1]
+            codes, inputs = state.codes[chain], state.inputs[chain]
+            log_q_of_blocks(first, codes, inputs, layers.basis, y, state.parts, state.new_terms)
             if _accepts(sites, moves, limit, chain, target, state):
                 _keep(sites[0], chain, layers, state)
                 n_accepted += 1
             else:
-                _withdraw(sites, moves, n, chain, state)
+                _withdraw(sites, moves, chain, layers, state)
     return n_accepted
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..network import Array, Codes, Network, activate, encode_ordered
+from ..network import Array, Codes, Network, activate
 from .acceptance import threshold
 from .kernels import ALIGN, BLOCK, GROUP, Layers, State, Target, log_q_of_blocks, sweep
 from .law import Law
@@ -108,7 +108,7 @@ class Chains:
 
 def _refresh(state: State, network: Network, layers: Layers, target: Target) -> None:
     """Compute every unit anew from the configurations, so that rounding errors do not add up."""
-    x = encode_ordered(state.codes, network.n_states, np.float32)
+    x = network.alphabet.show(state.codes, np.float32)
     state.inputs[:, : x.shape[1]] = x
     hidden = x
     for layer, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
@@ -117,8 +117,8 @@ def _refresh(state: State, network: Network, layers: Layers, target: Target) -> 
             a += x @ network.skip
         hidden = activate(network.activation, a)
         state.pre[:, layer, : a.shape[1]], state.hidden[:, layer, : a.shape[1]] = a, hidden
-    for inputs, z, terms in zip(state.inputs, state.pre[:, -1], state.terms, strict=True):
-        log_q_of_blocks(np.uint64(0), network.n_channels, inputs, z, state.parts, terms)
+    for codes, inputs, y, terms in zip(state.codes, state.inputs, state.pre[:, -1], state.terms, strict=True):
+        log_q_of_blocks(np.uint64(0), codes, inputs, layers.basis, y, state.parts, terms)
     n_spare = BLOCK * state.terms.shape[1] - network.n_sites
     state.log_prob[:] = state.terms.sum(axis=1) + n_spare * np.log(network.n_states)
     state.order[:] = target.contribution[np.arange(network.n_sites), state.codes].sum(axis=1)
@@ -130,13 +130,14 @@ def _padded(n: int) -> int:
 
 def _layers(network: Network) -> Layers:
     """Return the weights in rows, with the tails of the layers that a site and an input are seen by."""
-    width, site = network.n_channels, np.arange(network.n_sites)
-    degrees = [*network.degrees, np.repeat(site, width)]
-    stops = [_padded(len(degree)) for degree in degrees[:-1]] + [_padded(network.n_sites) * width]
+    alphabet, site = network.alphabet, np.arange(network.n_sites)
+    degrees = [*network.degrees, np.repeat(site, alphabet.n_outputs)]
+    stops = [_padded(len(degree)) for degree in degrees[:-1]] + [_padded(network.n_sites) * alphabet.n_outputs]
     # What the units of a matrix see: an input carries its own site, so what sees it has a degree above.
-    seen = [np.repeat(site, width) + 1, *degrees[:-1], np.repeat(site, width) + 1]
+    above = np.repeat(site, alphabet.n_inputs) + 1
+    seen = [above, *degrees[:-1], above]
     matrices = [*network.weights, *([] if network.skip is None else [network.skip])]
-    rows, lows = np.zeros((2, len(matrices), max(*stops, width * len(site))), np.uint64)
+    rows, lows = np.zeros((2, len(matrices), max(*stops, len(above))), np.uint64)
     flat, size = [], 0
     for i, matrix in enumerate(matrices):
         layer = min(i, len(degrees) - 1)
@@ -147,10 +148,11 @@ def _layers(network: Network) -> Layers:
         lows[i, : len(matrix)], lows[i, len(matrix) :] = low, stops[layer]  # nothing sees a spare unit
         size += flat[-1].size
     starts = [np.searchsorted(degree, site + 1) // ALIGN * ALIGN for degree in degrees[:-1]]
-    starts.append(site // ALIGN * ALIGN * width)
+    starts.append(site // ALIGN * ALIGN * alphabet.n_outputs)
     name, has_skip = _ACTIVATIONS[network.activation], network.skip is not None
     start, stop = np.array(starts, np.uint64), np.array(stops, np.uint64)
-    return Layers(np.concatenate(flat), rows, lows, start, stop, name, has_skip)
+    inputs, basis = alphabet.inputs.astype(np.float32), np.ascontiguousarray(alphabet.basis.T, np.float32)
+    return Layers(np.concatenate(flat), rows, lows, start, stop, name, has_skip, inputs, basis)
 
 
 def _target(network: Network, law: Law) -> Target:
@@ -164,7 +166,7 @@ def _target(network: Network, law: Law) -> Target:
 def _state(layers: Layers, network: Network, n_chains: int) -> State:
     """Return room for some chains."""
     n_sites, n_layers = _padded(network.n_sites), len(layers.stops)
-    n_inputs, n_units = n_sites * network.n_channels, int(layers.stops.max())
+    n_inputs, n_units = n_sites * network.alphabet.n_inputs, int(layers.stops.max())
     n_listed = max(n_units, n_inputs) + GROUP
 
     def room(*shape: int) -> Array:
@@ -183,5 +185,5 @@ def _state(layers: Layers, network: Network, n_chains: int) -> State:
         new_terms=np.zeros(n_sites // BLOCK),
         listed=np.zeros((n_layers, n_listed), np.uint64),
         change=room(n_layers, n_listed),
-        parts=room(2, n_sites),
+        parts=room(3, max(n_sites, network.n_states)),
     )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._utils.compile import kernel
-from ..network import Array, Codes, Network, activate, encode_ordered, log_conditionals, uncalibrated_log_prob
+from ..network import Array, Codes, Network, activate, log_conditionals, uncalibrated_log_prob
 from .law import Law
 
 F64 = NDArray[np.float64]
@@ -133,7 +133,10 @@ def support(network: Network, law: Law, seed: np.random.SeedSequence) -> float:
 
 @kernel
 def draw_site(z: F32, exponent: float, tilt: F64, uniform: F64, code: Codes, log_p: F64, log_weight: F64) -> None:
-    """Draw the state of one site from the logits (n_channels, n_draws), and add its log q and ln Z_d."""
+    """Draw the state of one site, and add its log q and ln Z_d.
+
+    The logits z are (n_states, n_draws), and (1, n_draws) for two states, whose first logit is 0.
+    """
     if len(tilt) == 2:
         _draw_of_two(z, exponent, tilt, uniform, code, log_p, log_weight)
     else:
@@ -222,28 +225,28 @@ class _PartialDraws:
         self.codes = np.empty((network.n_sites, n_draws), np.int8)
         self.layers = [np.empty((len(weight), n_draws), np.float32) for weight in network.weights]
         sites = np.arange(network.n_sites + 1)
-        channels = sites * network.n_channels
         hidden = [np.searchsorted(degrees, sites, "right") for degrees in network.degrees]
         # How many units of a layer, and of the next one, can be computed before a site is drawn.
-        self.known, self.next_known = [channels, *hidden], [*hidden, channels]
+        self.known = [sites * network.alphabet.n_inputs, *hidden]
+        self.next_known = [*hidden, sites * network.alphabet.n_outputs]
         self.start = 0
         self.sums: list[Array] = []
 
     def logits(self, site: int) -> Array:
-        """Return the logits of a site given the drawn ones, shape (n_channels, n_draws)."""
+        """Return the logits of a site given the drawn ones, as `draw_site` takes them."""
         if site % _BLOCK == 0:
             self._begin_block(site)
         z = self._pre_activations(len(self.layers) - 1, site, site)
         if self.network.skip is not None:
             seen, units = slice(self.known[0][self.start], self.known[0][site]), self._new(-1, site, site + 1)
             z += self.network.skip[seen, units].T @ self.layers[0][seen]
-        return z
+        return z if self.network.n_states == 2 else self.network.alphabet.logits(z.T).T
 
     def append(self, site: int, code: Codes) -> None:
         """Fix `site` and compute the hidden units that have now seen all they may see."""
         self.codes[site] = code
-        self.layers[0][self.known[0][site] : self.known[0][site + 1]] = encode_ordered(
-            code[:, None], self.network.n_states, np.float32
+        self.layers[0][self.known[0][site] : self.known[0][site + 1]] = self.network.alphabet.show(
+            code[:, None], np.float32
         ).T
         for layer in range(len(self.layers) - 1):
             a = self._pre_activations(layer, site, site + 1)
