@@ -4,7 +4,7 @@ from ._baselines.independent import IndependentSites
 from ._baselines.pairs import PseudolikelihoodIsing, pseudo_log_likelihood
 from ._coarse.binarizer import DomainBinarizer
 from ._coarse.blocks import BlockSpinTransformer
-from ._coarse.windows import extract_windows
+from ._coarse.images import extract_windows
 from ._curves.critical import crossing_temperature, peak_temperature
 from ._curves.phase_curve import phase_curve
 from ._curves.result import PhaseCurve

@@ -10,7 +10,7 @@ from scipy.special import expit
 from sklearn.utils import gen_batches
 from sklearn.utils.parallel import Parallel, delayed
 
-from .._interactions.regression import pseudo_inverse
+from .._interactions.projection import pseudo_inverse
 
 _BLOCK = 2**22  # influences on all couplings in one block of rows: 32 MB
 _FALLBACK = 1.0  # inverse strength of the penalty if columns are linearly dependent

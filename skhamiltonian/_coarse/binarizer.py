@@ -14,8 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils.checks import check_choice, check_integer, check_number
 from .._utils.warn import warn
+from .images import grey_images, is_series
 from .levels import Array, Level, domain_range, site_levels
-from .windows import grey_images, is_series
 
 _THRESHOLDS = ("otsu", "li", "local", "quantile")
 _N_BINS, _MOST_BINS = 512, 2**16

@@ -13,9 +13,9 @@ from sklearn.utils import gen_batches
 
 from .operators import FAMILIES, Geometry, Operator, lattice_operators, operator_sums
 from .problem import PROBLEMS, Asked, energies_of
+from .projection import Projection, expand, project, support
 from .pseudolikelihood import Rows, estimate, is_wide, site_groups, totals
-from .refutation import couplings_differ, energy_differs, magnetization_differs, positions_differ, split
-from .regression import Projection, expand, project, support
+from .symmetry_tests import couplings_differ, energy_differs, magnetization_differs, positions_differ, split
 from .translation import inner_sites
 
 _ROWS_OF_TESTS = 8192

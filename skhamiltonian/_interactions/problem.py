@@ -21,7 +21,7 @@ from .._utils.memory import room
 from .._utils.names import rows_for, without_names
 from .._utils.repeatable import check_repeatable
 from .operators import FAMILIES, Geometry, Operator, lattice_operators, operator_sums
-from .regression import Floats, Problem, contrast, project
+from .projection import Floats, Problem, contrast, project
 from .translation import own_operator
 
 LARGEST_POWER = 4

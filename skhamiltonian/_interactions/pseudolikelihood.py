@@ -11,7 +11,7 @@ from scipy.special import ndtr, stdtrit
 
 from .._utils.mapped import release_pages
 from .operators import Operator
-from .regression import Projection, pseudo_inverse
+from .projection import Projection, pseudo_inverse
 
 _BLOCK = 2**21  # entries of the design in one block of rows: 16 MB, three times
 _PRIOR = 0.04  # observations of information that keep the couplings of separable rows finite

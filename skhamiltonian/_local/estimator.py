@@ -20,12 +20,12 @@ from .._utils.configurations import validate_configurations
 from .._utils.repeatable import check_parameters_repeatable
 from .energy import LARGEST_TABLE, LocalEnergy, energies
 from .fitting import learn, stored_network
+from .observations import WindowGeometry
 from .parameters import check_parameters, plan
 from .persistence import check_stored
 from .reading import Data, read
 from .sampler import LocalSampler
 from .scoring import row_log_likelihoods
-from .windows import WindowGeometry
 
 
 class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):

@@ -16,11 +16,11 @@ from .._utils.torch_state import plain_torch
 from .._utils.warn import warn
 from .clusters import Clusters, clusters_of, window_group
 from .network import WindowNetwork
+from .observations import Neighbourhoods, Observations, Rows, counted, each_site, neighbourhoods, tiles
 from .parameters import MOST_HELD_OUT, MOST_PATTERNS, MOST_SITES, Plan
 from .problem import NOTHING, Problem, Summary
 from .reading import Data
 from .sparse import fit_sparse
-from .windows import Neighbourhoods, Observations, Rows, counted, each_site, neighbourhoods, tiles
 
 _OTHER_SHAPE = (
     "training cannot continue with other states, window_shape, symmetries or hidden_layer_sizes than before: "

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .clusters import basis
-from .windows import WindowGeometry
+from .observations import WindowGeometry
 
 Floats = NDArray[np.float64]
 _BLOCK = 2**20  # numbers in a layer

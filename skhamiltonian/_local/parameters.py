@@ -22,7 +22,7 @@ from .._utils.checks import (
     check_temperature,
 )
 from .._utils.memory import check_memory
-from .windows import WindowGeometry
+from .observations import WindowGeometry
 
 # Up to this many patterns every function of a window is a sum of clusters, whose couplings are a convex problem.
 MOST_PATTERNS = 2**16

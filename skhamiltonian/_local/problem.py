@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .clusters import Clusters
+from .observations import Observations
 from .pseudo import feature_differences, loss_and_slope, site_energies
-from .windows import Observations
 
 Floats = NDArray[np.float64]
 # Precision of the couplings before any data, (T0/coupling)^2: without it the couplings of frozen sites would diverge.

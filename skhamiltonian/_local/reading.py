@@ -14,7 +14,7 @@ from sklearn.utils.validation import _check_sample_weight
 from .._utils.alphabet import encode_states
 from .._utils.configurations import validate_configurations
 from .._utils.mapped import release_pages
-from .windows import Rows
+from .observations import Rows
 
 _BLOCK = 2**20  # sites
 

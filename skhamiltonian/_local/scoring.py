@@ -8,9 +8,9 @@ from scipy.special import log_softmax
 
 from .energy import LocalEnergy
 from .network import site_energies_of
+from .observations import Rows, WindowGeometry, each_site, neighbourhoods
 from .pseudo import site_energies
 from .reading import Data
-from .windows import Rows, WindowGeometry, each_site, neighbourhoods
 
 
 def row_log_likelihoods(

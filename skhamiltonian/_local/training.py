@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from .network import WindowNetwork, inputs, n_inputs
-from .windows import Neighbourhoods, WindowGeometry
+from .observations import Neighbourhoods, WindowGeometry
 
 Symmetry = Callable[[np.random.Generator], tuple[NDArray[np.intp], bool]]
 

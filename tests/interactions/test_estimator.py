@@ -8,7 +8,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skhamiltonian import IndependentSites, InteractionExpansion, IsingSampler, MADEHamiltonian
 from skhamiltonian._interactions.operators import Geometry, lattice_operators, operator_sums
-from skhamiltonian._interactions.regression import contrast
+from skhamiltonian._interactions.projection import contrast
 from skhamiltonian._lattice.bonds import nearest_neighbours
 from skhamiltonian._utils.alphabet import enumerate_states
 

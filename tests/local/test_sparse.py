@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from skhamiltonian._local.clusters import clusters_of, window_group
+from skhamiltonian._local.observations import Rows, WindowGeometry, counted, each_site, neighbourhoods
 from skhamiltonian._local.problem import NOTHING, Problem, row_scores
 from skhamiltonian._local.quadratic import exchanges, sandwich
-from skhamiltonian._local.windows import Rows, WindowGeometry, counted, each_site, neighbourhoods
 
 RNG = np.random.default_rng(0)
 GEOMETRY = WindowGeometry((2, 3), 3, (False, True))

@@ -17,7 +17,7 @@ from sklearn.utils import gen_batches
 
 from .._lattice.bonds import nearest_neighbours
 from .operators import Operator
-from .regression import Projection
+from .projection import Projection
 
 _LEVEL = 5.7e-7  # two-sided chance of five standard errors
 _LEAST_ROWS = 50

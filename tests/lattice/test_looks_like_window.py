@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skhamiltonian import IsingSampler, extract_windows
-from skhamiltonian._lattice.window import looks_like_window
+from skhamiltonian._lattice.looks_like_window import looks_like_window
 
 
 def boxes(boundary, temperature, n_samples=8000):
