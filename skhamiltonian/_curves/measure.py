@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._montecarlo.draws import Draws, Estimate
+from .._montecarlo.order_parameter import mean_state
 from .._montecarlo.sampler import ThermalSampler
 from .._montecarlo.statistics import (
     autocorrelation_time,
@@ -80,14 +81,14 @@ def measure(sampler: ThermalSampler, T: float, request: Request, seed: np.random
     """Return averages and diagnostics of a sampler at one temperature."""
     draws = sampler.draws(T, n_samples=request.n_samples, field=request.field, method=request.method, random_state=seed)
     support = sampler._support(T, request.field, seed.spawn(1)[0])
-    return replace(estimate(draws, request.functions, T, getattr(sampler, "states_", None)), support=support)
+    return replace(estimate(draws, request.functions, T, sampler._magnetization), support=support)
 
 
-def estimate(draws: Draws, functions: Mapping[str, Callable], T: float, states: np.ndarray | None = None) -> Point:
+def estimate(draws: Draws, functions: Mapping[str, Callable], T: float, magnetization: Callable = mean_state) -> Point:
     """Return the averages of draws, with errors and diagnostics."""
     n_sites = draws.configurations.shape[2]
     weight = normalised_weights(draws)
-    series = _built_in_series(draws, weight, _largest_state(states, draws.configurations))
+    series = _built_in_series(draws, weight, magnetization(draws.configurations))
     vectors = {name: _values(name, function, draws) for name, function in functions.items()}
     scalars = {(name, i): x for name, values in vectors.items() for i, x in enumerate(_columns(values))}
     # The sign of m is left out: by symmetry, <m> = 0 although no chain flips its sign.
@@ -115,13 +116,8 @@ def _starts(draws: Draws, slow: list[Floats]) -> NDArray[np.intp]:
     return unit_starts(n_chains, n_draws, tau)
 
 
-def _largest_state(states: np.ndarray | None, configurations: np.ndarray) -> float:
-    return np.max(np.abs(configurations if states is None else np.asarray(states, dtype=float))) or 1
-
-
-def _built_in_series(draws: Draws, weight: np.ndarray, largest_state: float) -> dict[str, np.ndarray]:
+def _built_in_series(draws: Draws, weight: Floats, m: Floats) -> dict[str, Floats]:
     """Return the series that built-in observables average, each (n_chains, n_draws)."""
-    m = draws.configurations.mean(axis=2, dtype=float) / largest_state
     series = {"m": m, "abs_m": np.abs(m), "m2": m**2, "m4": m**4}
     if draws.energy is not None:
         E = _finite("energy", np.asarray(draws.energy, dtype=float))

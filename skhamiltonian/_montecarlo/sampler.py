@@ -16,6 +16,7 @@ from .._utils.memory import check_memory
 from .._utils.names import without_names
 from .._utils.warn import warn
 from .draws import Draws
+from .order_parameter import mean_state
 from .statistics import normalised_weights
 
 _FAR_ABOVE = 20  # in units of the sampler's own temperature; the argument is then probably n_samples
@@ -172,6 +173,15 @@ class ThermalSampler(ABC):
     def _support(self, temperature: float, field: Any, seed: np.random.SeedSequence) -> float:
         """Return the support: the number of configurations of the data behind a prediction; nan without data."""
         return math.nan
+
+    def _magnetization(self, configurations: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the magnetization of every configuration (..., n_sites); samplers of angles define their own."""
+        return mean_state(configurations, getattr(self, "states_", None))
+
+    def _log_states(self) -> float | None:
+        """Return the logarithm of the number of states of a site, or of their volume; None if it is unknown."""
+        states = getattr(self, "states_", None)
+        return None if states is None else math.log(len(states))
 
     @property
     def _data_temperature(self) -> float | None:
