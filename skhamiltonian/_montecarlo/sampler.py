@@ -52,6 +52,7 @@ class ThermalSampler(ABC):
     """
 
     _METHODS: tuple[str, ...] = ("auto",)
+    _ITEM: type[np.generic] = np.int8  # of a configuration
     _SITE_FIELDS = False  # whether `_draw` takes an array of fields, one for each site
     _integrates_entropy = False  # whether `phase_curve` adds the entropy by integration by default
 
@@ -202,7 +203,7 @@ class ThermalSampler(ABC):
             raise ValueError(f"field must be one number for {type(self).__name__}, got one for each site: {field!r}")
         check_choice(method, "method", self._METHODS)
         if n_sites is not None:
-            check_memory((n_samples, n_sites), np.int8, "an array of configurations")
+            check_memory((n_samples, n_sites), self._ITEM, "an array of configurations")
         state = getattr(self, "random_state", None) if random_state is None else random_state
         return T, n_samples, field, method, seed_sequence(state, f"{type(self).__name__}.sample")
 
