@@ -100,13 +100,21 @@ def estimate(draws: Draws, functions: Mapping[str, Callable], T: float, magnetiz
     with np.errstate(invalid="ignore", divide="ignore"):  # F(T = inf), and the cumulant of m = 0
         estimates = {name: jackknife(x) for name, x in _observables(mean, T, n_sites).items()}
     for name, values in vectors.items():
-        each = [jackknife(mean[name, i]) for i in range(len(_columns(values)))]
-        estimates[name] = Estimate(*(np.reshape(part, values.shape[2:])[()] for part in zip(*each, strict=True)))
+        averages = np.stack([mean[name, i] for i in range(len(_columns(values)))], axis=-1)
+        estimates[name] = _of_averages(functions[name], averages.reshape(-1, *values.shape[2:]), T)
     ess = min(effective_sample_size(x, weight, starts) for x in slow)
     if not ess >= _TOO_FEW_DRAWS:
         estimates = {name: Estimate(value, np.full_like(value, math.nan)[()]) for name, (value, _) in estimates.items()}
     disagreement = max(r_hat(x, weight) for x in slow)
     return Point(estimates, n_sites, ess, disagreement, acceptance=draws.acceptance, frozen=draws.frozen)
+
+
+def _of_averages(function: Callable, averages: Floats, T: float) -> Estimate:
+    """Return an observable with its error from its averages over all units, and without each unit."""
+    if hasattr(function, "of_averages"):
+        averages = np.asarray(function.of_averages(averages, T), dtype=float)
+    each = [jackknife(x) for x in averages.reshape(len(averages), -1).T]
+    return Estimate(*(np.reshape(part, averages.shape[1:])[()] for part in zip(*each, strict=True)))
 
 
 def _starts(draws: Draws, slow: list[Floats]) -> NDArray[np.intp]:

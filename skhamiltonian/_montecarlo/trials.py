@@ -68,4 +68,5 @@ def record(chains: ChainGroup, n_sweeps: int, temperature: float, low: NDArray[A
         n_changes += int(np.count_nonzero(states != last))
         last = states
     without_phase = np.abs if chains.system.is_even else np.real
-    return Records(E, *map(without_phase, (m, q, r)), stride, n_changes / (n_sweeps * last.size))
+    m, q, r = (without_phase(x) for x in (m, q, r))
+    return Records(E, m, q, r, stride, n_changes / (n_sweeps * last.size))
