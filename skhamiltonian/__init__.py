@@ -5,6 +5,7 @@ from ._baselines.pairs import PseudolikelihoodIsing, pseudo_log_likelihood
 from ._coarse.binarizer import DomainBinarizer
 from ._coarse.blocks import BlockSpinTransformer
 from ._coarse.images import extract_windows
+from ._curves.angles import helicity_modulus, vortex_density
 from ._curves.critical import crossing_temperature, peak_temperature
 from ._curves.phase_curve import phase_curve
 from ._curves.result import PhaseCurve
@@ -21,6 +22,7 @@ from ._montecarlo.sampler import ThermalSampler
 from ._plotting.curves import PhaseCurveDisplay
 from ._plotting.fit import EnergyDisplay, LossCurveDisplay
 from ._plotting.interactions import InteractionDisplay
+from ._xy.sampler import XYSampler
 
 #: For ``skops.io.load(file, trusted=SKOPS_TRUSTED_TYPES)``: the library's own types, none of which runs foreign code.
 SKOPS_TRUSTED_TYPES = tuple(
@@ -35,6 +37,7 @@ SKOPS_TRUSTED_TYPES = tuple(
         MADEHamiltonian,
         _Operator,
         PseudolikelihoodIsing,
+        XYSampler,
     )
 )
 
@@ -59,14 +62,17 @@ __all__ = [
     "PseudolikelihoodIsing",
     "ThermalSampler",
     "Worldlines",
+    "XYSampler",
     "action_couplings",
     "common_hamiltonian_gain",
     "crossing_temperature",
     "extract_windows",
+    "helicity_modulus",
     "ising_exact",
     "peak_temperature",
     "phase_curve",
     "pseudo_log_likelihood",
     "quantum_couplings",
     "trotter_extrapolate",
+    "vortex_density",
 ]

@@ -43,10 +43,10 @@ def with_entropy(
     """Return the points of one sampler with `free_energy` and `entropy` per site added to their observables.
 
     T = infinity is measured too, and further temperatures if the integral needs them. The sampler needs `states_`: at
-    T = infinity ln Z is the number of sites times the logarithm of the number of states.
+    T = infinity ln Z is the number of sites times the logarithm of the number of states; for angles, times ln 2 pi.
     """
-    N, states = points[0].n_sites, getattr(sampler, "states_", None)
-    if states is None or "energy" not in points[0].observables:
+    N, log_states = points[0].n_sites, sampler._log_states()
+    if log_states is None or "energy" not in points[0].observables:
         raise TypeError(f"entropy=True needs a sampler with `states_` and energies, got {sampler!r}")
 
     def energy_at(beta: float) -> EnergyPoint:
@@ -63,7 +63,7 @@ def with_entropy(
             known[1 / T] = EnergyPoint(
                 Estimate(N * U.value, N * U.error), Estimate(N * T**2 * C.value, N * T**2 * C.error)
             )
-    log_z, S = integrate_energy(1 / np.asarray(temperatures), known, energy_at, N, N * math.log(len(states)))
+    log_z, S = integrate_energy(1 / np.asarray(temperatures), known, energy_at, N, N * log_states)
     with np.errstate(invalid="ignore"):  # T = inf
         F = Estimates(-temperatures * log_z.value / N, temperatures * log_z.error / N)
     per_site = {"free_energy": F, "entropy": Estimates(S.value / N, S.error / N)}

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._montecarlo.draws import Draws, Estimate
+from .._montecarlo.order_parameter import mean_state
 from .._montecarlo.sampler import ThermalSampler
 from .._montecarlo.statistics import (
     autocorrelation_time,
@@ -80,14 +81,14 @@ def measure(sampler: ThermalSampler, T: float, request: Request, seed: np.random
     """Return averages and diagnostics of a sampler at one temperature."""
     draws = sampler.draws(T, n_samples=request.n_samples, field=request.field, method=request.method, random_state=seed)
     support = sampler._support(T, request.field, seed.spawn(1)[0])
-    return replace(estimate(draws, request.functions, T, getattr(sampler, "states_", None)), support=support)
+    return replace(estimate(draws, request.functions, T, sampler._magnetization), support=support)
 
 
-def estimate(draws: Draws, functions: Mapping[str, Callable], T: float, states: np.ndarray | None = None) -> Point:
+def estimate(draws: Draws, functions: Mapping[str, Callable], T: float, magnetization: Callable = mean_state) -> Point:
     """Return the averages of draws, with errors and diagnostics."""
     n_sites = draws.configurations.shape[2]
     weight = normalised_weights(draws)
-    series = _built_in_series(draws, weight, _largest_state(states, draws.configurations))
+    series = _built_in_series(draws, weight, magnetization(draws.configurations))
     vectors = {name: _values(name, function, draws) for name, function in functions.items()}
     scalars = {(name, i): x for name, values in vectors.items() for i, x in enumerate(_columns(values))}
     # The sign of m is left out: by symmetry, <m> = 0 although no chain flips its sign.
@@ -99,13 +100,21 @@ def estimate(draws: Draws, functions: Mapping[str, Callable], T: float, states: 
     with np.errstate(invalid="ignore", divide="ignore"):  # F(T = inf), and the cumulant of m = 0
         estimates = {name: jackknife(x) for name, x in _observables(mean, T, n_sites).items()}
     for name, values in vectors.items():
-        each = [jackknife(mean[name, i]) for i in range(len(_columns(values)))]
-        estimates[name] = Estimate(*(np.reshape(part, values.shape[2:])[()] for part in zip(*each, strict=True)))
+        averages = np.stack([mean[name, i] for i in range(len(_columns(values)))], axis=-1)
+        estimates[name] = _of_averages(functions[name], averages.reshape(-1, *values.shape[2:]), T)
     ess = min(effective_sample_size(x, weight, starts) for x in slow)
     if not ess >= _TOO_FEW_DRAWS:
         estimates = {name: Estimate(value, np.full_like(value, math.nan)[()]) for name, (value, _) in estimates.items()}
     disagreement = max(r_hat(x, weight) for x in slow)
     return Point(estimates, n_sites, ess, disagreement, acceptance=draws.acceptance, frozen=draws.frozen)
+
+
+def _of_averages(function: Callable, averages: Floats, T: float) -> Estimate:
+    """Return an observable with its error from its averages over all units, and without each unit."""
+    if hasattr(function, "of_averages"):
+        averages = np.asarray(function.of_averages(averages, T), dtype=float)
+    each = [jackknife(x) for x in averages.reshape(len(averages), -1).T]
+    return Estimate(*(np.reshape(part, averages.shape[1:])[()] for part in zip(*each, strict=True)))
 
 
 def _starts(draws: Draws, slow: list[Floats]) -> NDArray[np.intp]:
@@ -115,13 +124,8 @@ def _starts(draws: Draws, slow: list[Floats]) -> NDArray[np.intp]:
     return unit_starts(n_chains, n_draws, tau)
 
 
-def _largest_state(states: np.ndarray | None, configurations: np.ndarray) -> float:
-    return np.max(np.abs(configurations if states is None else np.asarray(states, dtype=float))) or 1
-
-
-def _built_in_series(draws: Draws, weight: np.ndarray, largest_state: float) -> dict[str, np.ndarray]:
+def _built_in_series(draws: Draws, weight: Floats, m: Floats) -> dict[str, Floats]:
     """Return the series that built-in observables average, each (n_chains, n_draws)."""
-    m = draws.configurations.mean(axis=2, dtype=float) / largest_state
     series = {"m": m, "abs_m": np.abs(m), "m2": m**2, "m4": m**4}
     if draws.energy is not None:
         E = _finite("energy", np.asarray(draws.energy, dtype=float))

@@ -52,7 +52,8 @@ def phase_curve(
     observables : dict of str to callable, default=None
         Further quantities to average: functions of configurations X (n, n_sites) that return numbers (n,) or
         arrays (n, ...). Averages of arrays have the shape (n_temperatures, ...). If the states are integers, X holds
-        64-bit integers, so products do not overflow.
+        64-bit integers, so products do not overflow. A function with a method ``of_averages(averages, temperature)``,
+        such as :func:`helicity_modulus`, stands for that function of its averages (n, ...).
     n_samples : int, default=10_000
         Configurations drawn at each temperature.
     method : str, default="auto"
@@ -69,7 +70,8 @@ def phase_curve(
     Returns
     -------
     PhaseCurve
-        For N sites, with m the mean of X over the largest absolute state and averages at temperature T:
+        For N sites, with m the mean of X over the largest absolute state (the length of the mean vector if X holds
+        angles) and averages at temperature T:
 
         - ``magnetization`` <m>, ``abs_magnetization`` <\|m\|>;
         - ``energy`` <H> / N. The energy of a learned model is relative to F(T0), the free energy at the

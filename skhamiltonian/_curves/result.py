@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
 from .._montecarlo.draws import Draws, Estimate, with_error
-from .._utils.checks import check_temperatures
+from .._montecarlo.order_parameter import mean_state, mean_vector_length
+from .._utils.checks import check_choice, check_temperatures
 from .._utils.configurations import validate_configurations
 from .measure import assemble, check_observables, estimate
 
@@ -82,6 +83,7 @@ class PhaseCurve:
         *,
         energy: Callable[[NDArray], ArrayLike] | None = None,
         observables: Mapping[str, Callable[[NDArray], ArrayLike]] | None = None,
+        states: str = "auto",
     ) -> Self:
         """Return the averages of measured configurations, to compare with a prediction.
 
@@ -95,6 +97,8 @@ class PhaseCurve:
             of a model or a sampler.
         observables : dict of str to callable, default=None
             Further quantities, as in :func:`phase_curve`.
+        states : {"auto", "angle"}, default="auto"
+            "angle" if X holds angles in radians: the magnetization is then the length of the mean vector.
 
         Returns
         -------
@@ -118,7 +122,8 @@ class PhaseCurve:
             raise TypeError(f"samples must be a dict of temperatures and configurations, got {samples!r}")
         temperatures = check_temperatures(sorted(samples), "samples", ndim=1)
         functions = check_observables(observables)
-        points = [estimate(_rows(samples[T], energy), functions, float(T)) for T in sorted(samples)]
+        m = mean_state if check_choice(states, "states", ("auto", "angle")) == "auto" else mean_vector_length
+        points = [estimate(_rows(samples[T], energy), functions, float(T), m) for T in sorted(samples)]
         return cls(**assemble(points, temperatures, 0.0, None))
 
     def __getitem__(self, name: str) -> Estimate:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from threading import Event
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from .._montecarlo.chains import start_groups
-from .._montecarlo.parallel import in_parallel
-from .._montecarlo.statistics import autocorrelation_time
 from .groups import Engine, SpinGroup
 from .kernels import energies
 from .terms import SpinSystem
@@ -59,29 +56,3 @@ def _hot(system: SpinSystem) -> float:
     sites = np.repeat(np.arange(system.n_sites), np.diff(system.site_start))
     fields = np.bincount(sites, np.abs(system.strength)[system.site_terms], minlength=system.n_sites)
     return float(2 * fields.max())
-
-
-def evolve_rows(
-    X: NDArray[Any], engine: Engine, n_sweeps: int, seed: np.random.SeedSequence, n_jobs: int | None
-) -> NDArray[np.int8]:
-    """Return every row after `n_sweeps` sweeps from the signs of its entries."""
-    result = np.empty(X.shape, dtype=np.int8)
-    most = engine.kind.most_chains
-    firsts = range(0, len(X), most)
-
-    def evolve(stop: Event, first: int, child: np.random.SeedSequence) -> None:
-        rows = slice(first, first + most)
-        group = engine.new_group(np.where(X[rows] > 0, 1, -1).astype(np.int8), child)
-        group.stop = stop
-        group.advance(n_sweeps, engine.temperature)
-        result[rows] = group.states()
-
-    in_parallel(evolve, zip(firsts, seed.spawn(len(firsts)), strict=True), n_jobs)
-    return result
-
-
-def autocorrelation(X: NDArray[np.int8], energy: NDArray[np.float64], n_sweeps: int) -> tuple[float, float]:
-    """Return the autocorrelation time in sweeps and the number of independent draws, by energy and magnetization."""
-    m = X.mean(axis=2)
-    tau = max(map(autocorrelation_time, (energy, m, np.abs(m)))) if energy.size else 1.0
-    return n_sweeps * tau, energy.size / tau

@@ -50,7 +50,7 @@ class SpinGroup(ChainGroup):
     def energies(self, states: NDArray[np.int8]) -> NDArray[np.float64]:
         return energies(states, self.system)
 
-    def flip_at_random(self, states: NDArray[np.int8]) -> None:
+    def apply_symmetry(self, states: NDArray[np.int8]) -> None:
         states *= self.rng.choice(np.array([-1, 1], dtype=np.int8), (*states.shape[:-1], 1))
 
     def _nanoseconds(self, n_chains: int) -> float:

@@ -3,55 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .._montecarlo.chains import number_of_chains
-from .._montecarlo.statistics import autocorrelation_time
+from .._montecarlo.planning import Plan, Request
 from .._montecarlo.trials import NANOSECONDS_PER_TRIAL, Trial, record
 from .chains import is_cooled, start_chains
 from .ground_state import Landscape, landscape, satisfying_state
 from .groups import Engine, SpinGroup, new_engine
 from .tempering import ladder
-from .terms import SpinSystem
 
 _SHARE_OF_TEMPERING = 0.3  # of the nanoseconds of a trial, if single spins are tried after it
 _SHORTEST_TRIAL = 64  # sweeps
 _CHAINS_PER_TRIAL = 4  # chains of the sample for each chain of a trial
 _RARE_FLIPS = 0.01  # per site and sweep
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to draw a sample: the method, and the sweeps before the first draw and between two draws."""
-
-    engine: Engine
-    burn_in: int
-    n_sweeps: int
-    tau: float  # integrated autocorrelation time in sweeps, of the slowest observable; nan if not measured
-    converged: bool
-
-    @property
-    def method(self) -> str:
-        """The name of the method."""
-        return self.engine.method
-
-
-@dataclass(frozen=True)
-class Request:
-    """A number of draws from a system at a temperature; sweeps that are None have to be measured."""
-
-    system: SpinSystem
-    temperature: float
-    n_samples: int
-    burn_in: int | None = None
-    n_sweeps: int | None = None
-
-    @property
-    def is_given(self) -> bool:
-        """Whether both numbers of sweeps are given."""
-        return self.burn_in is not None and self.n_sweeps is not None
 
 
 def plan(method: str, request: Request, seed: np.random.SeedSequence) -> Plan:
@@ -64,8 +30,8 @@ def plan(method: str, request: Request, seed: np.random.SeedSequence) -> Plan:
     terms = landscape(system)
     names = _candidates(request, terms) if method == "auto" else (method,)
     engines = [new_engine(name, system, T, terms.ground_state) for name in names]
-    if request.burn_in is not None and request.n_sweeps is not None:
-        return Plan(engines[0], request.burn_in, request.n_sweeps, math.nan, True)
+    if request.is_given:
+        return request.complete(Plan(engines[0], 0, 1, math.nan, True))
     plans: list[tuple[bool, float, Plan]] = []
     budget = NANOSECONDS_PER_TRIAL
     for engine in engines:
@@ -79,11 +45,7 @@ def plan(method: str, request: Request, seed: np.random.SeedSequence) -> Plan:
         if one.converged and tempers:
             break
     best = min(plans, key=lambda each: each[:2])[2]
-    return replace(
-        best,
-        burn_in=best.burn_in if request.burn_in is None else request.burn_in,
-        n_sweeps=best.n_sweeps if request.n_sweeps is None else request.n_sweeps,
-    )
+    return request.complete(best)
 
 
 def _candidates(request: Request, terms: Landscape) -> tuple[str, ...]:
@@ -120,7 +82,7 @@ def _run_trial(engine: Engine, n_chains: int, budget: float, seed: np.random.See
         if is_cooled(engine) or not groups:
             groups = start_chains(engine, n_chains, n, seed.spawn(1)[0])
         seen = record(groups[0], n, engine.temperature, satisfying_state(engine.system))
-        tau = seen.stride * max(map(autocorrelation_time, (seen.energy, seen.mean, seen.overlap, seen.overlap_of_two)))
+        tau = seen.autocorrelation_time()
         n_forget = max(tau, groups[0].renewal_time())
         is_rigid = may_be_rigid and seen.change_rate < _RARE_FLIPS
         converged = n >= 10 * n_forget and not is_rigid

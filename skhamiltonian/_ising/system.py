@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .._lattice.bonds import axis_bonds, next_nearest_neighbours, plaquettes
 from .._lattice.checks import axis_couplings, check_sites, periodic_axes
-from .._utils.checks import check_field, check_integer, check_number
+from .._utils.checks import check_field, check_number
 from .._utils.memory import check_memory
 from .._utils.repeatable import check_repeatable
 from .terms import SpinSystem, spin_system
@@ -70,12 +70,6 @@ def coupling_tables(couplings: Any, n_sites: int) -> Iterator[tuple[float, NDArr
         if (np.diff(np.sort(table, axis=1), axis=1) == 0).any():
             raise ValueError(f"the sites of each term in couplings must differ, got {entry[1]!r}")
         yield strength, table
-
-
-def check_count(value: Any, name: str, automatic: str | None, minimum: int) -> None:
-    """Check an integer, or `automatic`, the value for an automatic choice."""
-    if value is not automatic and not (isinstance(value, str) and value == automatic):
-        check_integer(value, name, minimum=minimum)
 
 
 def _finite(value: Any, name: str) -> float:

@@ -37,7 +37,7 @@ class CodeGroup(ChainGroup):
     def energies(self, states: NDArray[np.int8]) -> NDArray[np.float64]:
         return self.system.energies(states)
 
-    def flip_at_random(self, states: NDArray[np.int8]) -> None:
+    def apply_symmetry(self, states: NDArray[np.int8]) -> None:
         states ^= self.rng.integers(0, 2, (*states.shape[:-1], 1), dtype=np.int8)
 
     def _nanoseconds(self, n_chains: int) -> float:

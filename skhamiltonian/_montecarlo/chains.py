@@ -22,15 +22,16 @@ _DRAWS_PER_CHAIN = 8
 class ChainGroup(ABC):
     """Chains that share random streams and kernel calls; groups are independent of each other.
 
-    States are rows of int8 numbers: spins -1 and 1, or codes of an alphabet.
+    States are rows of int8 numbers, spins -1 and 1 or codes of an alphabet, or rows of float64 angles.
     """
 
     most_chains: int  # in a group
     enough_chains: int  # for a sample of any size
     trial_chains: int  # at most, in a trial run
+    dtype: type[np.generic] = np.int8  # of a state
     freezes = True  # if it starts from disorder at low temperature
 
-    def __init__(self, states: NDArray[np.int8], system: Any, seed: np.random.SeedSequence) -> None:
+    def __init__(self, states: NDArray[Any], system: Any, seed: np.random.SeedSequence) -> None:
         self.n_chains, self.n_sites = states.shape
         self.system = system
         self.stop = Event()
@@ -42,23 +43,23 @@ class ChainGroup(ABC):
         """Move all chains."""
 
     @abstractmethod
-    def states(self) -> NDArray[np.int8]:
+    def states(self) -> NDArray[Any]:
         """Return the states of the chains, (n_chains, n_sites)."""
 
     @abstractmethod
-    def values(self, states: NDArray[np.int8]) -> NDArray[Any]:
+    def values(self, states: NDArray[Any]) -> NDArray[Any]:
         """Return the value of every site."""
 
     @abstractmethod
-    def energies(self, states: NDArray[np.int8]) -> NDArray[np.float64]:
+    def energies(self, states: NDArray[Any]) -> NDArray[np.float64]:
         """Return H of every state."""
 
     @abstractmethod
-    def flip_at_random(self, states: NDArray[np.int8]) -> None:
-        """Flip each of the states with probability 1/2, in place."""
+    def apply_symmetry(self, states: NDArray[Any]) -> None:
+        """Apply a random symmetry of H to each of the states, in place: a flip with probability 1/2, or a rotation."""
 
     @abstractmethod
-    def _pack(self, states: NDArray[np.int8], seed: np.random.SeedSequence) -> None:
+    def _pack(self, states: NDArray[Any], seed: np.random.SeedSequence) -> None:
         """Store the states as the kernel needs them, and create the random streams."""
 
     @abstractmethod
@@ -106,24 +107,44 @@ def start_groups(
 
 def draw_states(
     groups: list[Any], n_samples: int, n_sweeps: int, temperature: float, n_jobs: int | None
-) -> NDArray[np.int8]:
+) -> NDArray[Any]:
     """Move all chains further and return at least `n_samples` states, (n_chains, n_draws, n_sites).
 
-    If H(-s) = H(s), every state is flipped with probability 1/2: moves of single sites would need long for that.
+    If H(-s) = H(s), every state is flipped with probability 1/2, or rotated by a random angle: moves of single sites
+    would need long for that.
     """
     firsts = np.cumsum([0] + [group.n_chains for group in groups])
     n_chains, n_sites = firsts[-1], groups[0].n_sites
-    draws = np.empty((n_chains, math.ceil(n_samples / n_chains), n_sites), dtype=np.int8)
+    draws = np.empty((n_chains, math.ceil(n_samples / n_chains), n_sites), dtype=groups[0].dtype)
     is_even = groups[0].system.is_even
 
-    def fill(stop: Event, group: ChainGroup, block: NDArray[np.int8]) -> None:
+    def fill(stop: Event, group: ChainGroup, block: NDArray[Any]) -> None:
         group.stop = stop
         for t in range(block.shape[1]):
             group.advance(n_sweeps, temperature)
             block[:, t] = group.states()
         if is_even:
-            group.flip_at_random(block)
+            group.apply_symmetry(block)
 
     blocks = [draws[a:b] for a, b in pairwise(firsts)]
     in_parallel(fill, zip(groups, blocks, strict=True), n_jobs)
     return draws
+
+
+def evolve_rows(
+    states: NDArray[Any], engine: Any, n_sweeps: int, seed: np.random.SeedSequence, n_jobs: int | None
+) -> NDArray[Any]:
+    """Return every row of `states` after `n_sweeps` sweeps."""
+    result = np.empty_like(states)
+    most = engine.kind.most_chains
+    firsts = range(0, len(states), most)
+
+    def evolve(stop: Event, first: int, child: np.random.SeedSequence) -> None:
+        rows = slice(first, first + most)
+        group = engine.new_group(states[rows], child)
+        group.stop = stop
+        group.advance(n_sweeps, engine.temperature)
+        result[rows] = group.states()
+
+    in_parallel(evolve, zip(firsts, seed.spawn(len(firsts)), strict=True), n_jobs)
+    return result

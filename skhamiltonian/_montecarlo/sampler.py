@@ -16,6 +16,7 @@ from .._utils.memory import check_memory
 from .._utils.names import without_names
 from .._utils.warn import warn
 from .draws import Draws
+from .order_parameter import mean_state
 from .statistics import normalised_weights
 
 _FAR_ABOVE = 20  # in units of the sampler's own temperature; the argument is then probably n_samples
@@ -51,6 +52,7 @@ class ThermalSampler(ABC):
     """
 
     _METHODS: tuple[str, ...] = ("auto",)
+    _ITEM: type[np.generic] = np.int8  # of a configuration
     _SITE_FIELDS = False  # whether `_draw` takes an array of fields, one for each site
     _integrates_entropy = False  # whether `phase_curve` adds the entropy by integration by default
 
@@ -173,6 +175,15 @@ class ThermalSampler(ABC):
         """Return the support: the number of configurations of the data behind a prediction; nan without data."""
         return math.nan
 
+    def _magnetization(self, configurations: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the magnetization of every configuration (..., n_sites); samplers of angles define their own."""
+        return mean_state(configurations, getattr(self, "states_", None))
+
+    def _log_states(self) -> float | None:
+        """Return the logarithm of the number of states of a site, or of their volume; None if it is unknown."""
+        states = getattr(self, "states_", None)
+        return None if states is None else math.log(len(states))
+
     @property
     def _data_temperature(self) -> float | None:
         """The temperature of the training data; None without data."""
@@ -192,7 +203,7 @@ class ThermalSampler(ABC):
             raise ValueError(f"field must be one number for {type(self).__name__}, got one for each site: {field!r}")
         check_choice(method, "method", self._METHODS)
         if n_sites is not None:
-            check_memory((n_samples, n_sites), np.int8, "an array of configurations")
+            check_memory((n_samples, n_sites), self._ITEM, "an array of configurations")
         state = getattr(self, "random_state", None) if random_state is None else random_state
         return T, n_samples, field, method, seed_sequence(state, f"{type(self).__name__}.sample")
 

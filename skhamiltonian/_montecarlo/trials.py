@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .chains import ChainGroup
+from .statistics import autocorrelation_time
 
 NANOSECONDS_PER_TRIAL = 1e10
 _RECORDS = 256  # states recorded in a trial run, however long it is
@@ -43,23 +44,29 @@ class Records(NamedTuple):
     stride: int  # sweeps between two records
     change_rate: float  # changes of a site in a sweep, as far as the records show them
 
+    def autocorrelation_time(self) -> float:
+        """Return the integrated autocorrelation time of the slowest observable, in sweeps."""
+        return self.stride * max(map(autocorrelation_time, self[:4]))
+
 
 def record(chains: ChainGroup, n_sweeps: int, temperature: float, low: NDArray[Any]) -> Records:
     """Move chains by `n_sweeps` and return their observables; `low` has the values of a state of low energy.
 
-    If H(-s) = H(s), all observables but the energy are taken without their sign.
+    If H(-s) = H(s), all observables but the energy are taken without their sign. Values may be complex numbers, unit
+    vectors in a plane, of which the part along the field counts, or the length if there is none.
     """
     stride = max(1, n_sweeps // _RECORDS)
-    E, m, q, r = np.empty((4, chains.n_chains, n_sweeps // stride))
+    E = np.empty((chains.n_chains, n_sweeps // stride))
+    m, q, r = np.empty((3, *E.shape), dtype=np.result_type(low, np.float64))
     last, n_changes = np.array(chains.states(), order="C"), 0
     for t in range(n_sweeps // stride):
         chains.advance(stride, temperature)
         states = np.array(chains.states(), order="C")
         s = chains.values(states)
-        E[:, t], m[:, t], q[:, t] = chains.energies(states), s.mean(axis=1), (s * low).mean(axis=1)
-        r[:, t] = (s * np.roll(s, 1, axis=0)).mean(axis=1)
+        E[:, t], m[:, t], q[:, t] = chains.energies(states), s.mean(axis=1), (s * low.conj()).mean(axis=1)
+        r[:, t] = (s * np.roll(s, 1, axis=0).conj()).mean(axis=1)
         n_changes += int(np.count_nonzero(states != last))
         last = states
-    if chains.system.is_even:
-        m, q, r = np.abs(m), np.abs(q), np.abs(r)
+    without_phase = np.abs if chains.system.is_even else np.real
+    m, q, r = (without_phase(x) for x in (m, q, r))
     return Records(E, m, q, r, stride, n_changes / (n_sweeps * last.size))

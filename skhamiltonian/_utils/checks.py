@@ -71,6 +71,12 @@ def check_integer(value: Any, name: str, *, minimum: int = 0) -> int:
     return int(value)
 
 
+def check_count(value: Any, name: str, automatic: str | None, minimum: int) -> None:
+    """Check an integer, or `automatic`, the value for an automatic choice."""
+    if value is not automatic and not (isinstance(value, str) and value == automatic):
+        check_integer(value, name, minimum=minimum)
+
+
 def check_choice(value: Any, name: str, choices: Sequence[Any]) -> str:
     """Return `value` if it is one of `choices`."""
     if not isinstance(value, str) or value not in choices:

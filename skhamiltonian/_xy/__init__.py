@@ -1,0 +1,1 @@
+"""XY models, whose spins are angles."""

@@ -1,0 +1,80 @@
+"""Chains of angles from their start to equilibrium, and trial runs that measure how many sweeps a sample needs."""
+
+from __future__ import annotations
+
+import math
+from threading import Event
+from typing import Any
+
+import numpy as np
+
+from .._montecarlo.chains import number_of_chains, start_groups
+from .._montecarlo.planning import Plan, Request
+from .._montecarlo.trials import NANOSECONDS_PER_TRIAL, Trial, record
+from .groups import FULL_TURN, AngleGroup, Engine
+
+METHODS = ("auto", "heat-bath", "wolff")
+_SHORTEST_TRIAL = 64  # sweeps
+_CHAINS_PER_TRIAL = 4  # chains of the sample for each chain of a trial
+
+
+def plan(method: str, request: Request, seed: np.random.SeedSequence) -> Plan:
+    """Return the method, and its sweeps by a trial run unless all of them are given.
+
+    Draws are 2 tau apart, and the burn-in is 8 tau.
+    """
+    if method == "auto":
+        method = "heat-bath" if request.system.competes else "wolff"
+    engine = Engine(method, request.system, request.temperature)
+    if request.is_given:
+        return request.complete(Plan(engine, 0, 1, math.nan, True))
+    n_chains = number_of_chains(engine.kind, request.n_samples)
+    trial = _run_trial(engine, min(engine.kind.trial_chains, max(2, n_chains // _CHAINS_PER_TRIAL)), seed)
+    burn_in, n_sweeps = trial.schedule(math.ceil(request.n_samples / n_chains))
+    return request.complete(Plan(engine, burn_in, n_sweeps, trial.tau, trial.converged))
+
+
+def _run_trial(engine: Engine, n_chains: int, seed: np.random.SeedSequence) -> Trial:
+    """Run chains until the run is ten times as long as tau, or the budget is spent.
+
+    Each stage is as long as all stages before it together; these are its burn-in. Chains that have to be cooled start
+    anew in each stage, with a longer cooling.
+    """
+    system, n = engine.system, _SHORTEST_TRIAL
+    low = np.exp(1j * (np.zeros(system.n_sites) if system.competes else system.ordered))
+    groups: list[AngleGroup] = []
+    while True:
+        if system.competes or not groups:
+            groups = start_chains(engine, n_chains, n, seed.spawn(1)[0])
+        tau = record(groups[0], n, engine.temperature, low).autocorrelation_time()
+        converged = n >= 10 * tau
+        if converged or (4 if system.competes else 2) * engine.price(2 * n, n_chains) > NANOSECONDS_PER_TRIAL:
+            return Trial(tau, tau, n, converged)
+        n *= 2
+
+
+def start_chains(
+    engine: Engine, n_chains: int, burn_in: int, seed: np.random.SeedSequence, n_jobs: int | None = None
+) -> list[Any]:
+    """Return groups of chains after their burn-in.
+
+    Chains start from the ground state, rotated at random if there is no field: from disorder, vortices and whole turns
+    along a periodic axis would stay for long at low T. If terms compete, they are cooled from disorder.
+    """
+    system = engine.system
+    strongest = np.abs(system.field).max() + 2 * len(system.coupling) / system.n_sites * np.abs(system.coupling).max(
+        initial=0.0
+    )
+
+    def start(n: int, child: np.random.SeedSequence, stop: Event) -> AngleGroup:
+        starts, moves = child.spawn(2)
+        rng = np.random.default_rng(starts)
+        angles = rng.uniform(0.0, FULL_TURN, (n, system.n_sites if system.competes else 1))
+        if not system.competes:
+            angles = angles * system.is_even + system.ordered
+        group = engine.new_group(angles, moves)
+        group.stop = stop
+        group.equilibrate(burn_in, engine.temperature, strongest if system.competes else 0.0)
+        return group
+
+    return start_groups(engine.kind, n_chains, start, seed, n_jobs)
