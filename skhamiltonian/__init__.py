@@ -6,6 +6,7 @@ from ._coarse.binarizer import DomainBinarizer
 from ._coarse.blocks import BlockSpinTransformer
 from ._coarse.windows import extract_windows
 from ._curves.critical import crossing_temperature, peak_temperature
+from ._curves.entropy import EntropyTable, entropy
 from ._curves.phase_curve import phase_curve
 from ._curves.result import PhaseCurve
 from ._curves.worldlines import Worldlines, action_couplings, quantum_couplings, trotter_extrapolate
@@ -46,6 +47,7 @@ __all__ = [
     "DomainBinarizer",
     "Draws",
     "EnergyDisplay",
+    "EntropyTable",
     "Estimate",
     "IndependentSites",
     "InteractionDisplay",
@@ -62,6 +64,7 @@ __all__ = [
     "action_couplings",
     "common_hamiltonian_gain",
     "crossing_temperature",
+    "entropy",
     "extract_windows",
     "ising_exact",
     "peak_temperature",
