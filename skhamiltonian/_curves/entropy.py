@@ -224,18 +224,19 @@ def _fold(
 def _density(model: Any, n_samples: int, seed: np.random.SeedSequence) -> _Density:
     """Return the normalised law of a fitted model."""
     draws_seed, curve_seed = (np.random.default_rng(child) for child in seed.spawn(2))
-    if "open" in np.ravel(getattr(model, "boundary", "periodic")):
-        raise ValueError(
-            "rows with boundary='open' are windows of something larger, and no local energy gives their law: use "
-            "phase_curve(model.to_sampler(lattice_shape), [T], entropy=True) for the entropy of a whole lattice, or "
-            "a MADEHamiltonian for that of the windows"
-        )
     if isinstance(model, ThermalSampler) and callable(getattr(model, "score_samples", None)):
         draws = model.sample(n_samples=n_samples, random_state=draws_seed)
         calibration = getattr(model, "calibration_", None) or {}
         ln_z = Estimate(0.0, float(calibration.get("log_normalizer_error", 0.0)))
         return _Density(model, math.nan, ln_z, draws, np.asarray(model.score_samples(draws)))
-    sampler = model.to_sampler() if callable(getattr(model, "to_sampler", None)) else model
+    learned = callable(getattr(model, "to_sampler", None))
+    if learned and "open" in np.ravel(model.boundary):
+        raise ValueError(
+            "rows with boundary='open' are windows of something larger, and no local energy gives their law: use "
+            "phase_curve(model.to_sampler(lattice_shape), [T], entropy=True) for the entropy of a whole lattice, or "
+            "a MADEHamiltonian for that of the windows"
+        )
+    sampler = model.to_sampler() if learned else model
     if not isinstance(sampler, ThermalSampler) or not callable(getattr(sampler, "energy", None)):
         raise TypeError(f"estimator must have a density (score_samples and sample) or an energy, got {model!r}")
     T = float(sampler._own_temperature() or 1.0)

@@ -3,8 +3,8 @@
     python tests/benchmarks/entropy_table.py measure network --temperatures 1.1 1.4 1.7 --output entropy.csv
     python tests/benchmarks/entropy_table.py draw entropy.csv docs/_static/entropy.png
 
-The public numbers are those of the repository rmldj/ml-entropy, code_paper/scan50.log and scan50augment.log: one boosted
-classifier for each site, the same lattice and number of configurations. They are in bits a site there.
+The public numbers are those of the repository rmldj/ml-entropy, code_paper/scan50.log and scan50augment.log: one
+boosted classifier for each site, the same lattice and number of configurations. They are in bits a site there.
 """
 
 import argparse
@@ -85,7 +85,9 @@ def draw(source, figure):
         part = sorted((line for line in lines if line["model"] == name), key=lambda line: float(line["T"]))
         if not part:
             continue
-        T, off, error, bound = (np.array([float(line[key]) for line in part]) for key in ("T", "off", "error", "bound_off"))
+        T, off, error, bound = (
+            np.array([float(line[key]) for line in part]) for key in ("T", "off", "error", "bound_off")
+        )
         ax.errorbar(T + 0.02 * shift, off, error, fmt="o", markersize=3, capsize=2, label=name)
         rms = [np.sqrt(np.mean(x**2)) for x in (off, bound, np.sqrt(ising_exact(SHAPE, T).heat_capacity / N_ROWS))]
         print(
