@@ -15,7 +15,6 @@ It takes about a minute on one core.
 import argparse
 
 import numpy as np
-from common import load_images
 from scipy import ndimage
 from sklearn.model_selection import GroupKFold
 
@@ -26,6 +25,8 @@ from skhamiltonian import (
     extract_windows,
     phase_curve,
 )
+
+from common import load_images
 
 SYMMETRIES = ("point-group",)
 

@@ -18,7 +18,6 @@ A file takes about ten seconds on one core.
 import argparse
 
 import numpy as np
-from common import compare, load_rows, strongest
 from sklearn.model_selection import KFold
 
 from skhamiltonian import (
@@ -28,6 +27,8 @@ from skhamiltonian import (
     PseudolikelihoodIsing,
     entropy,
 )
+
+from common import compare, load_rows, strongest
 
 
 def order_of(X):

@@ -15,7 +15,6 @@ It takes about a minute on one core.
 import argparse
 
 import numpy as np
-from common import compare, load_rows, look, strongest
 from sklearn.model_selection import KFold
 
 from skhamiltonian import (
@@ -24,6 +23,8 @@ from skhamiltonian import (
     PseudolikelihoodIsing,
     entropy,
 )
+
+from common import compare, load_rows, look, strongest
 
 
 def law_of(X):

@@ -195,7 +195,8 @@ def _splits(
             yield np.bincount(copies[train], minlength=len(X)), np.bincount(copies[test], minlength=len(X))
     else:
         for train, test in check_cv(cv).split(X):
-            yield tuple(np.where(np.isin(np.arange(len(X)), part), counts, 0) for part in (train, test))
+            rows = np.arange(len(X))
+            yield np.where(np.isin(rows, train), counts, 0), np.where(np.isin(rows, test), counts, 0)
 
 
 def _fold(
@@ -224,11 +225,12 @@ def _fold(
 def _density(model: Any, n_samples: int, seed: np.random.SeedSequence) -> _Density:
     """Return the normalised law of a fitted model."""
     draws_seed, curve_seed = (np.random.default_rng(child) for child in seed.spawn(2))
-    if isinstance(model, ThermalSampler) and callable(getattr(model, "score_samples", None)):
+    score_samples = getattr(model, "score_samples", None)
+    if isinstance(model, ThermalSampler) and callable(score_samples):
         draws = model.sample(n_samples=n_samples, random_state=draws_seed)
         calibration = getattr(model, "calibration_", None) or {}
         ln_z = Estimate(0.0, float(calibration.get("log_normalizer_error", 0.0)))
-        return _Density(model, math.nan, ln_z, draws, np.asarray(model.score_samples(draws)))
+        return _Density(model, math.nan, ln_z, draws, np.asarray(score_samples(draws)))
     learned = callable(getattr(model, "to_sampler", None))
     if learned and "open" in np.ravel(model.boundary):
         raise ValueError(
@@ -251,7 +253,8 @@ def _log_partition(sampler: Any, T: float, n_samples: int, n_sites: int, rng: np
     if n_sites * math.log(len(states)) <= math.log(_MOST_ENUMERATED):
         log_weight = -np.asarray(sampler.energy(enumerate_states(states, n_sites))) / T
         return Estimate(float(np.logaddexp.reduce(log_weight)), 0.0)
-    value, error = phase_curve(sampler, [T], n_samples=n_samples, entropy=True, random_state=rng)["free_energy"]
+    curve = phase_curve(sampler, [T], n_samples=n_samples, entropy=True, random_state=rng)
+    value, error = map(np.asarray, curve["free_energy"])
     return Estimate(float(-value[0] * n_sites / T), float(error[0] * n_sites / T))
 
 
