@@ -40,16 +40,16 @@ def load_masks(paths):
 
 
 def judge(spins, mask, edge, smallest=0.3):
-    """Return (discs found, discs, share of the background that is misread)."""
+    """Return (discs found, discs, share of the background misread: all of it, and beyond the rim of discs)."""
     dark = (spins < 0).repeat(edge, axis=0).repeat(edge, axis=1)
     mask = mask[: dark.shape[0], : dark.shape[1]]
     discs, n = ndimage.label(mask)
     areas = ndimage.sum(mask, discs, range(1, n + 1))
     whole = 1 + np.flatnonzero(areas >= smallest * np.median(areas))  # no specks
     found = ndimage.mean(dark, discs, whole) > 0.5
-    # A site at the rim of a disc is part of both: it is judged by neither.
+    # A site at the rim of a disc belongs to both in part.
     rim = ndimage.binary_dilation(mask, iterations=edge)
-    return int(found.sum()), len(whole), float(dark[~rim].mean())
+    return int(found.sum()), len(whole), float(dark[~mask].mean()), float(dark[~rim].mean())
 
 
 def binarized(images, masks=None):
@@ -64,9 +64,9 @@ def binarized(images, masks=None):
             f"{binarizer.separation_:.1f}, {binarizer.up_fraction_[0]:.1%} up"
         )
         if masks is not None:
-            found, n, misread = judge(spins, masks[number], binarizer.pixels_per_site_)
+            found, n, misread, beyond = judge(spins, masks[number], binarizer.pixels_per_site_)
             total += found, n
-            text += f", {found} of {n} discs, {misread:.2%} of the background misread"
+            text += f", {found} of {n} discs, {misread:.2%} of the background misread ({beyond:.2%} beyond the rims)"
         print(text)
     if masks is not None:
         print(f"in all {total[0]} of {total[1]} discs found")
