@@ -109,7 +109,8 @@ def test_the_skyrmion_script_finds_the_discs(script, tmp_path):
     assert found >= 0.97 * n_discs > 20
     assert skyrmions.judge(np.ones((120, 160)), skyrmions.load_masks(files[1])[0], 2)[:1] == (0,)
     local, X = skyrmions.learn(spins)
-    assert local.couplings_.size and X.shape[1] == 256
+    assert local.couplings_.size
+    assert X.shape[1] == 256
 
 
 @pytest.mark.filterwarnings("default")  # a few couplings of nearly ordered rings are not determined
