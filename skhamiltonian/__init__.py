@@ -7,6 +7,7 @@ from ._coarse.blocks import BlockSpinTransformer
 from ._coarse.images import extract_windows
 from ._curves.angles import helicity_modulus, vortex_density
 from ._curves.critical import crossing_temperature, peak_temperature
+from ._curves.entropy import EntropyTable, entropy
 from ._curves.phase_curve import phase_curve
 from ._curves.result import PhaseCurve
 from ._curves.worldlines import Worldlines, action_couplings, quantum_couplings, trotter_extrapolate
@@ -49,6 +50,7 @@ __all__ = [
     "DomainBinarizer",
     "Draws",
     "EnergyDisplay",
+    "EntropyTable",
     "Estimate",
     "IndependentSites",
     "InteractionDisplay",
@@ -66,6 +68,7 @@ __all__ = [
     "action_couplings",
     "common_hamiltonian_gain",
     "crossing_temperature",
+    "entropy",
     "extract_windows",
     "helicity_modulus",
     "ising_exact",

@@ -132,7 +132,8 @@ def _site(Z: Floats, weight: Floats, k: int, C: float, separate: bool) -> _Site:
     start = np.zeros(Z.shape[1])
     step = len(Z) // (20 * Z.shape[1])
     if step > 1:
-        start = _maximum(Z[::step], weight[::step], k, others, start, np.inf if separate else _FALLBACK)[0]
+        # In few rows a rare site may be constant, which only a penalty survives.
+        start = _maximum(Z[::step], weight[::step], k, others, start, _FALLBACK)[0]
     u, inverse = _maximum(Z, weight, k, others, start, np.inf if separate else _FALLBACK)
     if np.inf == C:
         return _Site(u, inverse, np.zeros_like(u), known)

@@ -1,0 +1,68 @@
+r"""
+Answers of an annealer: which pairs are coupled, and how hot?
+=============================================================
+
+Reads a histogram of configurations of +-1 (csv; the first column counts), fits independent
+sites, pairs and a network, and compares them on rows that they have not seen. A file to
+try is dwave_samples.csv of the repository lanl-ansi/inverse_ising (data_dwave), half a
+million answers of 62 qubits (Lokhov et al., Science Advances 4, e1700791, 2018).
+
+    python examples/real/annealer.py dwave_samples.zip
+
+A network of 62 sites takes about a minute on one core, all else half of that.
+"""
+
+import argparse
+
+import numpy as np
+from sklearn.model_selection import KFold
+
+from skhamiltonian import (
+    IndependentSites,
+    MADEHamiltonian,
+    PseudolikelihoodIsing,
+    entropy,
+)
+
+from common import compare, load_rows, look, some_rows, strongest
+
+
+def run(path, n_rows=20_000, max_iter=30, n_units=256, strength=None):
+    X, counts = load_rows(path)
+    look(X, counts)
+    X = some_rows(X, counts, n_rows)
+
+    # The same two folds for all models.
+    folds = list(KFold(2, shuffle=True, random_state=0).split(X))
+    made = MADEHamiltonian(hidden_layer_sizes=(n_units,), max_iter=max_iter, random_state=0)
+    models = {"independent": IndependentSites(), "pairs": PseudolikelihoodIsing(), "network": made}
+    tables = {name: entropy(model, X, folds, n_samples=4000, random_state=0) for name, model in models.items()}
+    compare({name: table.log_likelihood for name, table in tables.items()})
+    ln_z = tables["pairs"].upper_bound.error
+    print(f"  (the score of pairs has a further error of ln Z, by integration: together {ln_z:.3f})")
+
+    print("entropy, by the network")
+    print(tables["network"])
+
+    pairs = PseudolikelihoodIsing().fit(X)
+    found, value = strongest(pairs.coupling_, pairs.coupling_std_)
+    degree = 2 * found.sum() / X.shape[1]
+    print(f"the graph of these couplings has {degree:.1f} neighbours a site")
+    if strength is not None:
+        typical = np.median(np.abs(value[found]))
+        print(f"median |J|/T = {typical:.3f}: T = {strength / typical:.3f} for |J| = {strength}")
+
+    print("what this cannot tell")
+    print("- the temperature itself: only J/T, unless the programmed J is known (--strength)")
+    print("- whether answers are in equilibrium: a law with these frequencies is all we see")
+    print("- drifts: rows are taken as independent, and a histogram has lost their order")
+    return tables, pairs
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[1])
+    parser.add_argument("path", help="histogram: csv, or zip that holds one")
+    parser.add_argument("--n-rows", type=int, default=20_000, help="rows to draw from it")
+    parser.add_argument("--strength", type=float, help="|J| that was programmed")
+    given = parser.parse_args()
+    run(given.path, given.n_rows, strength=given.strength)

@@ -1,0 +1,180 @@
+"""Entropy from rows: exact laws, histograms, pipelines, and errors that cover."""
+
+import numpy as np
+import pytest
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import make_pipeline
+
+from skhamiltonian import (
+    BlockSpinTransformer,
+    IndependentSites,
+    IsingSampler,
+    LocalHamiltonian,
+    MADEHamiltonian,
+    PseudolikelihoodIsing,
+    entropy,
+    ising_exact,
+)
+from skhamiltonian._curves.entropy import _density, _disagreement
+from skhamiltonian._utils.alphabet import enumerate_states
+
+SEED = np.random.SeedSequence(0)
+
+
+def rows(T=2.5, shape=(3, 3), n=1000, seed=0):
+    return IsingSampler(shape, T, random_state=seed).sample(n_samples=n)
+
+
+@pytest.fixture(scope="module")
+def pairs_table():
+    return entropy(PseudolikelihoodIsing(2.5), rows(), random_state=0)
+
+
+def test_the_cross_entropy_of_the_true_law_is_the_mean_energy_and_ln_z():
+    ising, exact = IsingSampler((3, 3), 2.5), ising_exact((3, 3), 2.5)
+    X = rows()
+    table = entropy(ising, X, random_state=0)
+    log_prob = -ising.energy(X) / 2.5 - exact.log_partition
+    np.testing.assert_allclose(table.log_likelihood, log_prob, rtol=1e-9)
+    assert table.upper_bound.value == pytest.approx(-log_prob.mean())
+    assert table.upper_bound.error == pytest.approx(log_prob.std(ddof=1) / np.sqrt(1000))
+    assert table.entropy == pytest.approx(table.upper_bound)  # two fits of a known system do not differ
+    assert abs(table.model.value - exact.entropy) < 4 * table.model.error
+
+
+def test_free_sites_of_several_states_have_the_entropy_of_their_counts():
+    p = np.array([0.7, 0.2, 0.1])
+    X = np.random.default_rng(0).choice(3, size=(6000, 4), p=p)
+    table = entropy(IndependentSites(), X, random_state=0)
+    exact = -4 * (p * np.log(p)).sum()
+    share = [np.bincount(column) / 6000 for column in X.T]
+    plug_in = -sum((q * np.log(q)).sum() for q in share)
+    assert table.independent.value == pytest.approx(plug_in + 4 * 2 / 12_000, rel=1e-12)
+    for name in ("entropy", "upper_bound", "model", "independent"):
+        value, error = getattr(table, name)
+        assert abs(value - exact) < 3 * error < 0.15
+    assert abs(table.multi_information.value) < 3 * table.multi_information.error < 0.01
+
+
+def test_a_histogram_gives_what_its_rows_give():
+    X = enumerate_states((-1, 1), 4)
+    counts = np.random.default_rng(0).poisson(30 * (1 + (X.sum(axis=1) > 0)))
+    counts[3] = 0
+    both = [
+        entropy(IndependentSites(), *given, random_state=0)
+        for given in ((X, 2, counts), (np.repeat(X, counts, axis=0), 2))
+    ]
+    for name in ("entropy", "upper_bound", "model", "independent", "multi_information"):
+        np.testing.assert_allclose(getattr(both[0], name), getattr(both[1], name), rtol=1e-9)
+    assert np.isnan(both[0].log_likelihood[3])
+    mean = counts @ np.nan_to_num(both[0].log_likelihood) / counts.sum()
+    assert mean == pytest.approx(both[1].log_likelihood.mean())
+
+
+def test_a_pipeline_has_the_entropy_of_its_last_rows():
+    X = rows(shape=(4, 4))
+    blocks = BlockSpinTransformer(2, lattice_shape=(4, 4))
+    of_pipeline = entropy(make_pipeline(blocks, IndependentSites()), X, random_state=0)
+    of_blocks = entropy(IndependentSites(), blocks.fit_transform(X), random_state=0)
+    assert of_pipeline.entropy == of_blocks.entropy
+    assert of_pipeline.independent == of_blocks.independent
+    weighted = entropy(make_pipeline(blocks, IndependentSites()), X, sample_weight=np.full(1000, 2), random_state=0)
+    assert weighted.upper_bound.value == pytest.approx(of_blocks.upper_bound.value, rel=1e-2)
+
+
+def test_the_disagreement_is_the_mean_of_both_relative_entropies():
+    fits = [PseudolikelihoodIsing(2.5).fit(rows(n=300, seed=k)) for k in range(2)]
+    found = _disagreement([_density(fit, 40_000, seed) for fit, seed in zip(fits, SEED.spawn(2), strict=True)])
+    log_p = [-fit.energy(enumerate_states((-1, 1), 9)) / 2.5 for fit in fits]
+    log_p = [one - np.logaddexp.reduce(one) for one in log_p]
+    exact = (np.exp(log_p[0]) - np.exp(log_p[1])) @ (log_p[0] - log_p[1]) / 2
+    assert found == pytest.approx(exact, rel=0.03)
+
+
+def test_noise_of_the_fits_is_taken_off_and_errors_cover():
+    """200 rows fix 36 couplings badly: the cross-entropy is far above, and half of J is by how much."""
+    exact, off = ising_exact((3, 3), 3.5).entropy, []
+    for seed in range(30):
+        table = entropy(PseudolikelihoodIsing(3.5), rows(3.5, n=300, seed=seed), n_samples=1000, random_state=seed)
+        off.append([table.entropy.value - exact, table.entropy.error, table.upper_bound.value - exact])
+    best, error, bound = np.transpose(off)
+    assert bound.mean() > 5 * bound.std() / np.sqrt(30)
+    assert abs(best.mean()) < bound.mean() / 3
+    assert np.mean(np.abs(best) < error) > 0.6
+    assert np.mean(np.abs(best) < 3 * error) == 1
+
+
+def test_a_local_energy_is_normalised_by_integration():
+    X = rows(3.0, (5, 5), 1000)
+    local = LocalHamiltonian(3.0, lattice_shape=(5, 5), boundary="periodic", symmetries=("point-group", "spin-flip"))
+    value, error = entropy(local, X, n_samples=2000, random_state=0).entropy
+    assert abs(value - ising_exact((5, 5), 3.0).entropy) < 3 * error < 1
+
+
+def test_a_network_bounds_the_entropy_of_a_small_lattice():
+    X = rows(2.5, (3, 3), 2000)
+    made = MADEHamiltonian(2.5, hidden_layer_sizes=(32,), max_iter=30, random_state=0)
+    table = entropy(made, X, n_samples=4000, random_state=0)
+    exact = ising_exact((3, 3), 2.5).entropy
+    assert abs(table.entropy.value - exact) < 3 * table.entropy.error < 0.4
+    assert table.upper_bound.value > exact - 3 * table.upper_bound.error
+    assert table.multi_information.value > 10 * table.multi_information.error
+
+
+def test_pairs_predict_better_than_free_sites_by_the_paired_difference(pairs_table):
+    free = entropy(IndependentSites(), rows(), random_state=0)
+    gain = pairs_table.log_likelihood - free.log_likelihood
+    assert gain.mean() > 10 * gain.std() / np.sqrt(1000)
+    assert pairs_table.multi_information.value == pytest.approx(
+        pairs_table.independent.value - pairs_table.entropy.value
+    )
+
+
+def test_rows_of_a_group_stay_together_and_the_table_is_printed(pairs_table):
+    X = np.repeat(rows(n=200), 5, axis=0)
+    groups = np.repeat(np.arange(200), 5)
+    table = entropy(IndependentSites(), X, GroupKFold(2).split(X, groups=groups), random_state=0)
+    assert np.isfinite(table.log_likelihood).all()
+    lines = str(pairs_table).splitlines()
+    assert [line.split("  ")[0] for line in lines] == [
+        "entropy", "upper bound (cross-entropy)", "entropy of the model", "entropy of independent sites",
+        "multi-information",
+    ]  # fmt: skip
+    assert all(line.endswith(" nats") for line in lines)
+
+
+X0 = rows(n=40)
+REFUSED = {
+    "one fold": (lambda: entropy(IndependentSites(), X0, 1), "cv must be an integer >= 2, got 1"),
+    "one split": (lambda: entropy(IndependentSites(), X0, [(range(20), range(20, 40))]), "at least two folds.*got 1"),
+    "one row": (lambda: entropy(IndependentSites(), X0[:1]), "n_splits=2.*samples: n_samples=1|n_splits=2 greater"),
+    "no draws": (lambda: entropy(IndependentSites(), X0, n_samples=0), "n_samples must be an integer >= 2, got 0"),
+    "a number of folds as text": (lambda: entropy(IndependentSites(), X0, "two"), "two"),
+    "weights": (lambda: entropy(IndependentSites(), X0, sample_weight=np.full(40, 0.5)), "counts of rows.*0.5"),
+    "no density": (lambda: entropy(BlockSpinTransformer(lattice_shape=(3, 3)), X0), "density .*or an energy, got Bl"),
+    "windows": (
+        lambda: entropy(LocalHamiltonian(lattice_shape=(9,), window_shape=2), X0),
+        "windows of something larger",
+    ),
+    "NaN": (lambda: entropy(IndependentSites(), np.full((9, 2), np.nan)), "NaN .*in row 0, column 0"),
+    "text": (lambda: entropy(IndependentSites(), X0.astype(str)), "must hold numbers"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_has_no_entropy_is_refused_by_name(kind):
+    call, message = REFUSED[kind]
+    with pytest.raises((ValueError, TypeError), match=message):
+        call()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("T", [1.8, 2.5])
+def test_errors_of_networks_cover_over_50_seeds(T):
+    exact, z = ising_exact((4, 4), T).entropy, []
+    for seed in range(50):
+        made = MADEHamiltonian(T, hidden_layer_sizes=(32,), max_iter=30, random_state=seed)
+        value, error = entropy(made, rows(T, (4, 4), 2000, seed), n_samples=4000, random_state=seed).entropy
+        z.append((value - exact) / error)
+    assert np.mean(np.abs(z) < 1) > 0.55
+    assert np.mean(np.abs(z) < 3) > 0.95
