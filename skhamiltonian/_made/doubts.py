@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,23 +11,20 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._lattice.conserved import conserved
 from .._lattice.refuted import warn_of_refuted
-from .._lattice.unseen import unseen_states
 from .._utils.warn import warn
 from .network import Network
 from .parameters import TrainingPlan
 from .sampling.chains import R_HAT_LIMIT, ChainDraws
 from .sampling.law import Law
-from .sampling.tempered import equal_weight_codes
+from .sampling.tempered import equal_weight_codes, independent_populations
 
 _N_DRAWS = 1000
+# Draws, and rows at most, that are compared, and how far apart their means may be.
+_N_COMPARED, _N_ERRORS = 2048, 5
 
 
-def warn_of_doubts(
-    X: NDArray[Any], counts: NDArray[np.intp] | None, plan: TrainingPlan, network: Network, learned: bool
-) -> None:
-    """Warn of symmetries that the data refute, and of what all rows have in common and draws have not.
-
-    These are conserved sums, and states that a site never had if the alphabet was learned from all sites.
+def warn_of_doubts(X: NDArray[Any], counts: NDArray[np.intp] | None, plan: TrainingPlan, network: Network) -> None:
+    """Warn of symmetries that the data refute, and of sums that all rows have in common and draws have not.
 
     Parameters
     ----------
@@ -38,36 +36,70 @@ def warn_of_doubts(
         The plan of training, with the lattice, its symmetries and the alphabet.
     network : Network
         The model.
-    learned : bool
-        Whether the alphabet was learned from X.
     """
     if plan.symmetries:
         warn_of_refuted(X, plan.lattice_shape, plan.symmetries, counts)
     states = plan.alphabet.states
     laws = conserved(X, states, plan.lattice_shape)
-    unseen = unseen_states(X, states) if learned and not plan.symmetries else np.zeros((1, 1), bool)
-    if laws or unseen.any():
-        draws = states[equal_weight_codes(network, _N_DRAWS, Law(1.0), np.random.SeedSequence(0))]
-    if laws:
-        breaks = ~np.all([law.holds(draws) for law in laws], axis=0)
-        values = " and ".join(f"{law.what} ({law.value:g})" for law in laws)
-        _warn_of_leaks(f"all rows of X have the same value of {values}", breaks, "have it")
-    if unseen.any():
-        breaks = np.any([(draws == a)[:, unseen[:, k]].any(axis=1) for k, a in enumerate(states)], axis=0)
-        sites = np.flatnonzero(unseen.any(axis=1))
-        some = "; ".join(f"site {i} never {states[unseen[i]].tolist()}" for i in sites[:4].tolist())
-        what = f"{len(sites)} sites never had states that others have ({some}{'; ...' if len(sites) > 4 else ''})"
-        _warn_of_leaks(
-            what, breaks, "have none of them, leave out sites that are constant, or pass states= to allow all"
-        )
-
-
-def _warn_of_leaks(what: str, breaks: NDArray[np.bool_], way_out: str) -> None:
+    if not laws:
+        return
+    draws = states[equal_weight_codes(network, _N_DRAWS, Law(1.0), np.random.SeedSequence(0))]
+    breaks = ~np.all([law.holds(draws) for law in laws], axis=0)
+    values = " and ".join(f"{law.what} ({law.value:g})" for law in laws)
     warn(
-        f"{what}, which the model does not know: {100 * np.mean(breaks):.2g} % of its draws at the temperature of X "
-        f"break it, and up to all at others; averages over the draws that keep it are right, but entropies are not. "
-        f"Keep draws that {way_out}"
+        f"all rows of X have the same value of {values}, which the model does not know: {100 * np.mean(breaks):.2g} % "
+        f"of its draws at the temperature of X break it, and up to all at others; averages over the draws that keep "
+        f"it are right, but entropies are not. Keep draws that have it"
     )
+
+
+def some_rows(n_rows: int, counts: NDArray[np.intp] | None, seed: np.random.SeedSequence) -> NDArray[np.intp]:
+    """Return the numbers of rows to compare draws with, each in proportion to its count."""
+    if counts is None:
+        return np.arange(min(n_rows, _N_COMPARED)) * n_rows // min(n_rows, _N_COMPARED)
+    total = int(counts.sum())
+    chosen = np.random.default_rng(seed.spawn(1)[0]).choice(total, min(total, _N_COMPARED), replace=False)
+    return np.searchsorted(np.cumsum(counts), np.sort(chosen), side="right")
+
+
+def warn_of_unlike_draws(X: NDArray[Any], made: Any, network: Network, law: Law) -> None:
+    """Warn if the model's draws at the temperature of the data have another energy or order parameter than X.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_sites)
+        Configurations that the model was fitted to, or a part of them.
+    made : MADEHamiltonian
+        The model, fitted.
+    network : Network
+        Its network.
+    law : Law
+        Its law at the temperature of X.
+    """
+    populations = independent_populations(network, _N_COMPARED, law, np.random.SeedSequence(0))
+    states = made.states_
+    for what, of_data, of_draws in [
+        ("energy", made.energy(X), [-made.temperature_ * block.log_prob for block in populations]),
+        (
+            "squared magnetization",
+            made._magnetization(X) ** 2,
+            [made._magnetization(states[b.codes]) ** 2 for b in populations],
+        ),
+    ]:
+        means = [
+            np.average(x, weights=np.exp(b.log_weight - b.log_weight.max()))
+            for x, b in zip(of_draws, populations, strict=True)
+        ]
+        error = math.hypot(of_data.std() / math.sqrt(len(X)), np.std(means, ddof=1) / math.sqrt(len(means)))
+        distance = abs(of_data.mean() - np.mean(means))
+        if distance > _N_ERRORS * error and distance > 1e-9 * abs(of_data).max():
+            warn(
+                f"Draws at the temperature of X do not resemble X: their mean {what} is {np.mean(means):.4g} instead "
+                f"of {of_data.mean():.4g}, {distance / error:.0f} standard errors away. If loss_curve_ still falls, "
+                "raise max_iter. If rows are few and the network remembers them, use symmetries, sparsity or more rows",
+                ConvergenceWarning,
+            )
+            return
 
 
 def warn_of_chains(draws: ChainDraws, temperature: float, method: str) -> None:

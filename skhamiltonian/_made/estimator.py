@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._lattice.looks_like_window import looks_like_window
+from .._lattice.unseen import unseen_states
 from .._montecarlo.draws import Draws
 from .._montecarlo.sampler import ThermalSampler
 from .._utils import sklearn_compat as _callbacks
@@ -20,7 +21,7 @@ from .._utils.checks import check_flag, check_integer, check_lattice_shape, seed
 from .._utils.configurations import check_counts, validate_configurations
 from .._utils.repeatable import check_parameters_repeatable
 from .._utils.torch_state import plain_torch
-from .doubts import warn_of_chains, warn_of_doubts
+from .doubts import some_rows, warn_of_chains, warn_of_doubts, warn_of_unlike_draws
 from .fitting import calibrated, learn, score
 from .network import Network, score_codes
 from .parameters import check_parameters, make_plan
@@ -28,6 +29,9 @@ from .persistence import check_stored
 from .sampling.chains import METHODS, ChainDraws, ChainPlan, chain_draws, parted_codes
 from .sampling.law import Law
 from .sampling.tempered import equal_weight_codes, independent_populations, joint_log_weight, support
+
+# Logarithmic weight of what cannot be: its exponential is 0, and sums with it keep eleven digits.
+_FORBIDDEN = -1e4
 
 
 class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMixin, BaseEstimator):
@@ -141,6 +145,9 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         The temperature T0 at which the model was fitted.
     n_samples_seen_ : int
         Configurations in X.
+    unseen_states_ : ndarray of shape (n_sites, n_states)
+        States that a site never had, although the other sites predict at least 30 occurrences. They have no weight in
+        draws and averages. False everywhere with `symmetries`, or if `states` is given: all are then possible.
     is_window_ : bool
         Whether X, of two states, looks like windows of something larger than `lattice_shape`: opposite edges are not
         neighbours, and edges are like the interior. The law at T0 is right, but predictions at other temperatures are
@@ -308,10 +315,17 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         # Sums of overlapping blocks look like windows, too, so only two states are judged.
         known = self.lattice_shape is not None and alphabet.n_states == 2
         learned["is_window_"] = known and looks_like_window(X, plan.lattice_shape)
+        never = np.zeros((X.shape[1], alphabet.n_states), bool)
+        if isinstance(self.states, str) and not plan.symmetries:  # else a state is known to be possible everywhere
+            never = unseen_states(X, alphabet.states)
+        learned["unseen_states_"] = never & self.unseen_states_ if added else never
         self.__dict__.pop("feature_names_in_", None)
         self.__dict__.update(vars(trial), **learned)
         if not added:
-            warn_of_doubts(X, counts, plan, self._network(), isinstance(self.states, str))
+            warn_of_doubts(X, counts, plan, self._network())
+        if not changed:
+            rows = some_rows(len(X), counts, seed)
+            warn_of_unlike_draws(X[rows], self, self._network(), self._law(self.temperature_, 0.0))
         return self
 
     def energy(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -499,8 +513,10 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         return chain_draws(self._network(), law, plan, seed)
 
     def _law(self, temperature: float, field: Any) -> Law:
-        """Return p^(T0/T) with the logarithmic weight h s/T of every state."""
+        """Return p^(T0/T) with the logarithmic weight h s/T of every state, and none for states a site never had."""
         tilt = np.multiply.outer(field, self.states_.astype(np.float64)) / temperature
+        if self.unseen_states_.any():
+            tilt = tilt + np.where(self.unseen_states_, _FORBIDDEN, 0.0)
         return Law(float(self.temperature_ / temperature), tilt)
 
     def _support(self, temperature: float, field: Any, seed: np.random.SeedSequence) -> float:

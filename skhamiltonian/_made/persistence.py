@@ -30,6 +30,10 @@ def _check(stored: dict[str, Any]) -> None:
     check_temperature(stored["temperature_"], "temperature_", allow_infinite=False)
     check_choice(stored["activation_"], "activation_", ("relu", "tanh", "logistic", "silu"))
     _check_arrays(stored, n_sites, Alphabet.of_numbers(states))
+    never = stored["unseen_states_"]
+    _expect(
+        never.dtype == bool and never.shape == (n_sites, n_states) and not never.all(axis=1).any(), "unseen_states_"
+    )
     _expect(stored["n_samples_seen_"] >= 1, "n_samples_seen_")
     if stored["calibration_"] is not None:
         shapes = {"direction": (n_sites,), "states": (n_states,), "scales": (N_FEATURES,), "coef": (N_FEATURES + 1,)}

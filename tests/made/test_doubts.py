@@ -1,0 +1,97 @@
+"""What a site never had stays away, and a fit whose draws are unlike the data says so."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+from skhamiltonian import IsingSampler, MADEHamiltonian, phase_curve
+from skhamiltonian._made.doubts import some_rows
+
+SMALL = {"hidden_layer_sizes": (4,), "max_iter": 1, "random_state": 0}
+UNLIKE = "Draws at the temperature of X do not resemble X"
+
+
+def pinned(n_samples=500):
+    """Return coins, of which number 3 always lands on one side."""
+    X = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (n_samples, 8))
+    X[:, 3] = 1
+    return X
+
+
+def diluted(n_samples=500):
+    """Return three-state sites of which the first four are never 0."""
+    rng = np.random.default_rng(0)
+    return np.concatenate([rng.choice([-1, 1], (n_samples, 4)), rng.choice([-1, 0, 1], (n_samples, 4))], axis=1)
+
+
+@pytest.mark.parametrize("method", ["tempered", "metropolis", "heat-bath"])
+@pytest.mark.parametrize("data", [pinned, diluted])
+def test_states_that_a_site_never_had_stay_away_at_every_temperature(data, method):
+    X = data()
+    made = MADEHamiltonian(1.0, **SMALL).fit(X)
+    for temperature in (1.0, 0.5, 20.0, np.inf):
+        draws = made.sample(temperature, n_samples=400, method=method, random_state=1)
+        for site in range(8):
+            assert set(draws[:, site]) <= set(X[:, site])
+        assert (draws != draws[0]).any()
+
+
+def test_the_entropy_of_a_pinned_site_is_zero_also_at_infinite_temperature():
+    curve = phase_curve(MADEHamiltonian(1.0, **SMALL).fit(pinned()), [1e6], n_samples=4000, random_state=0)
+    assert curve["entropy"].value[0] == pytest.approx(7 / 8 * np.log(2), abs=1e-4)
+
+
+def test_given_states_and_symmetries_are_possible_everywhere():
+    given = MADEHamiltonian(1.0, states=(-1, 1), **SMALL).fit(pinned())
+    assert not given.unseen_states_.any()
+    assert (given.sample(100.0, n_samples=200, random_state=0)[:, 3] == -1).any()
+
+
+def test_a_state_seen_later_is_possible():
+    made = MADEHamiltonian(1.0, **SMALL).partial_fit(pinned())
+    assert np.argwhere(made.unseen_states_).tolist() == [[3, 0]]
+    made.partial_fit(-pinned())
+    assert not made.unseen_states_.any()
+
+
+def test_a_stored_model_without_a_possible_state_is_damaged():
+    made = MADEHamiltonian(1.0, **SMALL).fit(pinned())
+    made.unseen_states_[3] = True
+    with pytest.raises(ValueError, match="unseen_states_"):
+        pickle.loads(pickle.dumps(made))
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return IsingSampler((4, 4), 2.5, random_state=0).sample(n_samples=3000)
+
+
+@pytest.mark.filterwarnings(f"error:{UNLIKE}")
+def test_a_fit_that_has_not_converged_says_what_is_unlike_the_data(rows):
+    with pytest.raises(ConvergenceWarning, match=r"mean (energy|squared magnetization) is .* raise max_iter"):
+        MADEHamiltonian(2.5, calibrate=False, max_iter=1, learning_rate_init=1e-5, random_state=0).fit(rows)
+
+
+@pytest.mark.filterwarnings(f"error:{UNLIKE}")
+@pytest.mark.parametrize("calibrate", [True, False])
+def test_a_fit_that_has_converged_says_nothing(calibrate, rows):
+    MADEHamiltonian(2.5, calibrate=calibrate, max_iter=30, hidden_layer_sizes=(64,), random_state=0).fit(rows)
+
+
+def test_one_warning_that_points_to_the_caller(rows):
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        MADEHamiltonian(2.5, calibrate=False, max_iter=1, learning_rate_init=1e-5, random_state=0).fit(rows)
+    assert [one.filename for one in seen if UNLIKE in str(one.message)] == [__file__]
+
+
+def test_rows_are_compared_in_proportion_to_their_counts():
+    seed = np.random.SeedSequence(0)
+    chosen = some_rows(3, np.array([6000, 0, 3000]), seed)
+    assert set(chosen) == {0, 2}
+    assert np.mean(chosen == 2) == pytest.approx(1 / 3, abs=0.05)
+    assert some_rows(3, np.array([1, 0, 2]), seed).tolist() == [0, 2, 2]
+    assert some_rows(5, None, seed).tolist() == [0, 1, 2, 3, 4]
