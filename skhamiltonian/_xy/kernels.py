@@ -144,42 +144,56 @@ def cluster_sweeps(
     cos: NDArray[np.float64],
     sin: NDArray[np.float64],
     n_sweeps: int,
+    n_reflections: int,
     system: AngleSystem,
     temperature: float,
     streams: NDArray[np.uint64],
 ) -> None:
-    """Make `n_sweeps` cluster updates of every row (Wolff, Phys. Rev. Lett. 62, 361, 1989).
+    """Make `n_sweeps` times an update of all clusters, and the local sweeps that move what clusters leave for long."""
+    for _ in range(n_sweeps):
+        reflect_clusters(cos, sin, system, temperature, streams)
+        local_sweeps(cos, sin, 1, n_reflections, system, temperature, streams)
+
+
+@kernel
+def reflect_clusters(
+    cos: NDArray[np.float64],
+    sin: NDArray[np.float64],
+    system: AngleSystem,
+    temperature: float,
+    streams: NDArray[np.uint64],
+) -> None:
+    """Reflect clusters of every chain (Wolff, Phys. Rev. Lett. 62, 361, 1989).
 
     The parts p_i = s_i r along a random direction r are Ising spins with the couplings J_ij p_i p_j. A satisfied bond
     joins its sites with probability 1 - exp(-2 J_ij p_i p_j / T), and each cluster is reflected, p -> -p, with
-    probability 1/2. The last site is a ghost with the direction of the field: its cluster stays.
+    probability 1/2. A ghost, one more site, has the direction of the field: its cluster stays.
     """
-    n_rows, n_sites = cos.shape
+    n_sites, n_chains = cos.shape
     n_bonds, n_streams = len(system.ghost_bonds), streams.shape[1]
     scale, slope = scale_and_slope(system, temperature)
     strength = 2.0 * slope * (system.ghost_strength / scale)
-    words = np.empty((1 + n_bonds + n_sites + n_streams - 1) // n_streams * n_streams, np.uint64)
-    joined, parent = np.empty(n_bonds, np.int32), np.empty(n_sites, np.int32)
-    p, turn = np.empty(n_sites), np.empty(n_sites)
-    for row in range(n_rows):
-        for _ in range(n_sweeps):
-            fill_words(words, streams)
-            phi = np.pi * np.int64(words[0] >> np.uint64(1)) * _ULP_63  # r and -r are the same
-            r_x, r_y = np.cos(phi), np.sin(phi)
-            for i in range(n_sites):
-                p[i] = cos[row, i] * r_x + sin[row, i] * r_y
-            n_joined = 0
-            for k in range(n_bonds):
-                a, b = system.ghost_bonds[k, 0], system.ghost_bonds[k, 1]
-                u = np.int64(words[1 + k] >> np.uint64(11)) * _ULP_53
-                x = strength[k] * p[a] * p[b]
-                joined[n_joined] = k
-                n_joined += np.exp(-max(x, 0.0)) <= u
-            find_roots(parent, system.ghost_bonds, joined[:n_joined])
-            for i in range(n_sites):
-                if parent[i] == i:
-                    turn[i] = 2.0 if words[1 + n_bonds + i] >> np.uint64(63) else 0.0
-            turn[parent[n_sites - 1]] = 0.0
-            for i in range(n_sites):
-                cos[row, i] -= turn[parent[i]] * p[i] * r_x
-                sin[row, i] -= turn[parent[i]] * p[i] * r_y
+    words = np.empty((1 + n_bonds + n_sites + n_streams) // n_streams * n_streams, np.uint64)
+    joined, parent = np.empty(n_bonds + 1, np.int32), np.empty(n_sites + 1, np.int32)
+    p, turn = np.empty(n_sites + 1), np.empty(n_sites + 1)
+    for c in range(n_chains):
+        fill_words(words, streams)
+        phi = np.pi * np.int64(words[0] >> np.uint64(1)) * _ULP_63  # r and -r are the same
+        r_x, r_y = np.cos(phi), np.sin(phi)
+        for i in range(n_sites):
+            p[i] = cos[i, c] * r_x + sin[i, c] * r_y
+        p[n_sites] = r_x
+        n_joined = 0
+        for k in range(n_bonds):  # without branches, which would be mispredicted
+            a, b = system.ghost_bonds[k, 0], system.ghost_bonds[k, 1]
+            joined[n_joined] = k
+            x = strength[k] * p[a] * p[b]
+            n_joined += np.exp(-max(x, 0.0)) <= np.int64(words[1 + k] >> np.uint64(11)) * _ULP_53
+        find_roots(parent, system.ghost_bonds, joined[:n_joined])
+        for i in range(n_sites):
+            if parent[i] == i:
+                turn[i] = 2.0 if words[1 + n_bonds + i] >> np.uint64(63) else 0.0
+        turn[parent[n_sites]] = 0.0
+        for i in range(n_sites):
+            cos[i, c] -= turn[parent[i]] * p[i] * r_x
+            sin[i, c] -= turn[parent[i]] * p[i] * r_y
