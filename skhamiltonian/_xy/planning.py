@@ -16,7 +16,7 @@ from .system import AngleSystem
 
 METHODS = ("auto", "heat-bath", "wolff")
 _SHORTEST_TRIAL = 64  # sweeps
-_CHAINS_PER_TRIAL = 4  # chains of the sample for each chain of a trial
+_TYPICAL_TRIAL = 512
 _LARGEST_KAPPA = 1e12  # of the law of the first angles; more is no rotation
 
 
@@ -31,7 +31,7 @@ def plan(method: str, request: Request, seed: np.random.SeedSequence) -> Plan:
     if request.is_given:
         return request.complete(Plan(engine, 0, 1, math.nan, True))
     n_chains = number_of_chains(engine.kind, request.n_samples)
-    trial = _run_trial(engine, min(engine.kind.trial_chains, max(2, n_chains // _CHAINS_PER_TRIAL)), seed)
+    trial = _run_trial(engine, _trial_chains(engine), seed)
     burn_in, n_sweeps = trial.schedule(math.ceil(request.n_samples / n_chains))
     return request.complete(Plan(engine, burn_in, n_sweeps, trial.tau, trial.converged))
 
@@ -53,6 +53,12 @@ def _run_trial(engine: Engine, n_chains: int, seed: np.random.SeedSequence) -> T
         if converged or (4 if system.competes else 2) * engine.price(2 * n, n_chains) > NANOSECONDS_PER_TRIAL:
             return Trial(tau, tau, n, converged)
         n *= 2
+
+
+def _trial_chains(engine: Engine) -> int:
+    """Return the number of chains in a trial: fewer on large lattices, so that each can run longer."""
+    price = 2 * engine.price(_TYPICAL_TRIAL, 1)
+    return max(2, min(engine.kind.trial_chains, int(NANOSECONDS_PER_TRIAL / price)))
 
 
 def start_chains(

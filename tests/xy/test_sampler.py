@@ -56,12 +56,12 @@ def test_without_field_every_direction_is_as_likely():
 
 
 def test_energies_of_draws_count_the_field_of_the_call():
-    xy = XYSampler((4, 4), 1.0, coupling=(1.0, 0.5), field=0.1)
-    draws = xy.draws(2.0, n_samples=100, field=0.2, random_state=0)
+    xy = XYSampler((4, 4), 1.0, coupling=(1.0, 0.5), field=0.125)
+    draws = xy.draws(2.0, n_samples=100, field=0.25, random_state=0)
     X = draws.configurations.reshape(-1, 16)
-    np.testing.assert_allclose(draws.energy.ravel(), xy.energy(X) - 0.2 * np.cos(X).sum(axis=1))
-    same = clone(xy).set_params(field=0.3).sample(2.0, n_samples=100, random_state=0)
-    np.testing.assert_allclose(xy.sample(2.0, n_samples=100, field=0.2, random_state=0), same, atol=1e-9)
+    np.testing.assert_allclose(draws.energy.ravel(), xy.energy(X) - 0.25 * np.cos(X).sum(axis=1))
+    same = clone(xy).set_params(field=0.375).sample(2.0, n_samples=100, random_state=0)
+    np.testing.assert_array_equal(xy.sample(2.0, n_samples=100, field=0.25, random_state=0), same)
 
 
 def test_energy_takes_any_number_of_radians():
@@ -129,10 +129,10 @@ def test_frames_keep_their_names():
 
 @pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
 def test_chains_that_do_not_decorrelate_are_reported(monkeypatch):
-    """The direction of all spins in a field that is weak against T / N."""
+    """Long waves of a cold chain, which local moves hardly see."""
     monkeypatch.setattr("skhamiltonian._xy.planning.NANOSECONDS_PER_TRIAL", 1e7)
-    slow = XYSampler((12, 12), 0.1, field=1e-6, method="heat-bath", random_state=0)
-    with pytest.raises(ConvergenceWarning, match=r"sweeps at temperature 0.1.*another method than 'heat-bath'"):
+    slow = XYSampler((256,), 0.02, method="heat-bath", random_state=0)
+    with pytest.raises(ConvergenceWarning, match=r"sweeps at temperature 0.02.*another method than 'heat-bath'"):
         slow.sample(n_samples=10)
 
 
