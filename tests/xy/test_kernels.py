@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skhamiltonian._montecarlo.kernels import new_streams
+from skhamiltonian._montecarlo.kernels import new_streams, next_word
 from skhamiltonian._xy import kernels as _kernels
 from skhamiltonian._xy.groups import angles_of, wrapped
 from skhamiltonian._xy.kernels import energies, heat_bath, local_field, local_sweeps, reflect, reflect_clusters
@@ -81,6 +81,28 @@ def test_the_heat_bath_draws_the_von_mises_law(kappa, direction):
     )
     assert stats.kstest(phi, law.cdf).pvalue > 1e-3
     assert stats.kstest(np.abs(phi), lambda x: 2 * law.cdf(x) - 1).pvalue > 1e-3
+
+
+@pytest.mark.kernel
+def test_the_heat_bath_accepts_by_the_exact_rule():
+    """Point after point of the square from the same streams, without the bound that saves most exponentials."""
+    n, kappa = 4000, 1.5
+    streams = new_streams(np.random.SeedSequence(2), n)
+    peer, wanted = streams.copy(), np.empty(n)
+    for c in range(n):
+        ratio = None
+        while ratio is None:
+            word = int(next_word(peer, c))
+            v, w = (((word >> shift & 0xFFFFFFFF) + 0.5) / 2**31 - 1 for shift in (0, 32))
+            half = math.atan(abs(v / w) / math.sqrt(1 + 2 * kappa))
+            y = 2 * kappa * math.sin(half) ** 2
+            if v * v + w * w < (1 + y) * math.exp(-y):
+                ratio = half
+        wanted[c] = 2 * ratio
+    cos, sin = np.zeros((2, n))
+    heat_bath(cos, sin, np.ones(n), np.zeros(n), kappa, streams)
+    np.testing.assert_allclose(np.abs(np.arctan2(sin, cos)), wanted, atol=1e-12)
+    np.testing.assert_array_equal(streams, peer)
 
 
 @pytest.mark.kernel
