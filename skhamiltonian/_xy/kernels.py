@@ -59,23 +59,22 @@ def local_sweeps(
     Chain c has the vectors (cos[:, c], sin[:, c]), and its own stream.
     """
     n_chains = cos.shape[1]
-    F_x, F_y = np.empty(n_chains), np.empty(n_chains)
+    F = np.empty((2, n_chains))
     scale, slope = scale_and_slope(system, temperature)
     coupling, field = system.coupling / scale, system.field / scale
     for _ in range(n_sweeps):
         for i in range(len(cos)):
-            local_field(F_x, F_y, cos, sin, i, system, coupling, field)
-            heat_bath(cos[i], sin[i], F_x, F_y, slope, streams)
+            local_field(F, cos, sin, i, system, coupling, field)
+            heat_bath(cos[i], sin[i], F, slope, streams)
         for _ in range(n_reflections):
             for i in range(len(cos)):
-                local_field(F_x, F_y, cos, sin, i, system, coupling, field)
-                reflect(cos[i], sin[i], F_x, F_y)
+                local_field(F, cos, sin, i, system, coupling, field)
+                reflect(cos[i], sin[i], F)
 
 
 @kernel
 def local_field(
-    F_x: NDArray[np.float64],
-    F_y: NDArray[np.float64],
+    F: NDArray[np.float64],
     cos: NDArray[np.float64],
     sin: NDArray[np.float64],
     i: int,
@@ -83,7 +82,8 @@ def local_field(
     coupling: NDArray[np.float64],
     field: NDArray[np.float64],
 ) -> None:
-    """Set F = h_i (1, 0) + sum_j J_ij s_j of every chain."""
+    """Set F[:, c] = h_i (1, 0) + sum_j J_ij s_j of every chain."""
+    F_x, F_y = F[0], F[1]
     for c in range(len(F_x)):
         F_x[c], F_y[c] = field[i], 0.0
     for entry in range(system.site_start[i], system.site_start[i + 1]):
@@ -97,8 +97,7 @@ def local_field(
 def heat_bath(
     cos: NDArray[np.float64],
     sin: NDArray[np.float64],
-    F_x: NDArray[np.float64],
-    F_y: NDArray[np.float64],
+    F: NDArray[np.float64],
     slope: float,
     streams: NDArray[np.uint64],
 ) -> None:
@@ -110,8 +109,8 @@ def heat_bath(
     so it decides; acceptance is at least 56 % of the disc, at every kappa.
     """
     for c in range(len(cos)):
-        F = np.sqrt(F_x[c] * F_x[c] + F_y[c] * F_y[c])
-        kappa_2 = 2.0 * slope * F
+        length = np.sqrt(F[0, c] * F[0, c] + F[1, c] * F[1, c])
+        kappa_2 = 2.0 * slope * length
         a_2 = 1.0 / (1.0 + kappa_2)
         while True:
             word = next_word(streams, c)
@@ -123,15 +122,14 @@ def heat_bath(
             if r_2 < 1.0 - 0.5 * y * y or r_2 < (1.0 + y) * np.exp(-y):  # the first is below the second
                 break
         along, across = (q - p) / (p + q), 2.0 * np.sqrt(a_2) * v * w / (p + q)
-        e_x, e_y = (F_x[c] / F, F_y[c] / F) if F > 0.0 else (1.0, 0.0)
+        e_x, e_y = (F[0, c] / length, F[1, c] / length) if length > 0.0 else (1.0, 0.0)
         cos[c], sin[c] = along * e_x - across * e_y, along * e_y + across * e_x
 
 
 @kernel
-def reflect(
-    cos: NDArray[np.float64], sin: NDArray[np.float64], F_x: NDArray[np.float64], F_y: NDArray[np.float64]
-) -> None:
+def reflect(cos: NDArray[np.float64], sin: NDArray[np.float64], F: NDArray[np.float64]) -> None:
     """Reflect the spin of every chain at its local field F, s' = 2 (s F) F / F^2 - s, which leaves H as it is."""
+    F_x, F_y = F[0], F[1]
     for c in range(len(cos)):
         F_2 = F_x[c] * F_x[c] + F_y[c] * F_y[c]
         g = 2.0 * (cos[c] * F_x[c] + sin[c] * F_y[c]) / F_2 if F_2 > _NO_FIELD else 0.0

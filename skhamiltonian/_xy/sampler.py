@@ -99,7 +99,7 @@ class XYSampler(LatticeSampler):
     >>> X.shape, X.dtype
     ((1000, 256), dtype('float64'))
     >>> print(f"{xy.energy(X).mean() / 256:.2f}")
-    -1.12
+    -1.33
     """
 
     _METHODS = METHODS

@@ -54,13 +54,13 @@ def test_the_local_field_is_the_gradient_of_the_energy(name):
     """H(theta_i) = -F_x cos theta_i - F_y sin theta_i + what does not depend on theta_i."""
     system, X = SYSTEMS[name], random_angles(7, SYSTEMS[name].n_sites)
     cos, sin = np.cos(X.T), np.sin(X.T)
-    F_x, F_y = np.empty((2, 7))
+    F = np.empty((2, 7))
     for i in range(system.n_sites):
-        local_field(F_x, F_y, cos, sin, i, system, system.coupling, system.field)
+        local_field(F, cos, sin, i, system, system.coupling, system.field)
         for angle in (0.3, 2.0, 4.0):
             turned = X.copy()
             turned[:, i] = angle
-            change = F_x * (np.cos(X[:, i]) - np.cos(angle)) + F_y * (np.sin(X[:, i]) - np.sin(angle))
+            change = F[0] * (np.cos(X[:, i]) - np.cos(angle)) + F[1] * (np.sin(X[:, i]) - np.sin(angle))
             np.testing.assert_allclose(energies(turned, system) - energies(X, system), change, atol=1e-13)
 
 
@@ -69,7 +69,8 @@ def test_the_local_field_is_the_gradient_of_the_energy(name):
 def test_the_heat_bath_draws_the_von_mises_law(kappa, direction):
     n, slope = 40_000, 3.0
     cos, sin, F = np.ones(n), np.zeros(n), np.full(n, kappa / slope)
-    heat_bath(cos, sin, F * np.cos(direction), F * np.sin(direction), slope, new_streams(np.random.SeedSequence(1), n))
+    along = np.array([np.cos(direction), np.sin(direction)])[:, None]
+    heat_bath(cos, sin, F * along, slope, new_streams(np.random.SeedSequence(1), n))
     np.testing.assert_allclose(np.hypot(cos, sin), 1, rtol=1e-14)
     phi = np.mod(np.arctan2(sin, cos) - direction * (kappa > 0) + math.pi, FULL_TURN) - math.pi
     law = (
@@ -100,7 +101,7 @@ def test_the_heat_bath_accepts_by_the_exact_rule():
                 ratio = half
         wanted[c] = 2 * ratio
     cos, sin = np.zeros((2, n))
-    heat_bath(cos, sin, np.ones(n), np.zeros(n), kappa, streams)
+    heat_bath(cos, sin, np.stack([np.ones(n), np.zeros(n)]), kappa, streams)
     np.testing.assert_allclose(np.abs(np.arctan2(sin, cos)), wanted, atol=1e-12)
     np.testing.assert_array_equal(streams, peer)
 
@@ -108,18 +109,18 @@ def test_the_heat_bath_accepts_by_the_exact_rule():
 @pytest.mark.kernel
 def test_a_field_beyond_all_bounds_aligns_the_spin():
     cos, sin = np.zeros(50), np.ones(50)
-    heat_bath(cos, sin, np.full(50, -1.0), np.zeros(50), 1e30, new_streams(np.random.SeedSequence(0), 50))
+    heat_bath(cos, sin, np.stack([np.full(50, -1.0), np.zeros(50)]), 1e30, new_streams(np.random.SeedSequence(0), 50))
     np.testing.assert_allclose(angles_of(cos, sin), math.pi, atol=1e-12)
 
 
 @pytest.mark.kernel
 def test_over_relaxation_keeps_the_energy_and_turns_every_spin_to_the_other_side():
     alpha, theta, F = random_angles(1, 40)[0], random_angles(1, 40, seed=1)[0], np.linspace(1e-100, 5, 40)
-    cos, sin, F_x, F_y = np.cos(theta), np.sin(theta), F * np.cos(alpha), F * np.sin(alpha)
-    reflect(cos, sin, F_x, F_y)
+    cos, sin, F = np.cos(theta), np.sin(theta), F * np.stack([np.cos(alpha), np.sin(alpha)])
+    reflect(cos, sin, F)
     np.testing.assert_allclose(np.exp(1j * (2 * alpha - theta)), cos + 1j * sin, atol=1e-13)
     cos, sin = np.cos(theta), np.sin(theta)
-    reflect(cos, sin, 0 * F_x, 0 * F_y)
+    reflect(cos, sin, 0 * F)
     np.testing.assert_allclose(angles_of(cos, sin), wrapped(theta + math.pi), atol=1e-13)
 
 
@@ -152,6 +153,10 @@ def test_clusters_leave_the_boltzmann_law(monkeypatch, name, temperature):
     p = np.cos(np.append(X, np.zeros((len(X), 1)), axis=1) - phi)
     x = 2 / temperature * system.ghost_strength * p[:, system.ghost_bonds[:, 0]] * p[:, system.ghost_bonds[:, 1]]
     joins = -np.expm1(-np.maximum(x, 0))
+    above = np.minimum(((1 - joins) * (1 + 1e-12) * 2**53).astype(np.int64) + 2, 2**53 - 1)
+    below = np.maximum(((1 - joins) * (1 - 1e-12) * 2**53).astype(np.int64) - 2, 0)
+    # The words that just join a bond, and those that just do not.
+    thresholds = np.stack([above, below], axis=1).astype(np.uint64) << np.uint64(11)
     kernel = getattr(reflect_clusters, "py_func", reflect_clusters)
     P, streams = np.zeros((len(X), len(X))), np.zeros((4, 1), dtype=np.uint64)
     for row in range(len(X)):
@@ -160,8 +165,8 @@ def test_clusters_leave_the_boltzmann_law(monkeypatch, name, temperature):
             if probability == 0:
                 continue
             for turned in itertools.product((0, 1), repeat=n_sites):
-                bonds = [2**64 - 1 if join else 0 for join in joined]
-                script = [int(phi / math.pi * 2**63) << 1, *bonds, *(turn << 63 for turn in turned), 0]
+                bonds = np.where(joined, *thresholds[row])
+                script = [int(phi / math.pi * 2**63) << 1, *bonds.tolist(), *(turn << 63 for turn in turned), 0]
                 words = np.array(script, dtype=np.uint64)
                 monkeypatch.setattr(_kernels, "fill_words", lambda out, _, new=words: np.copyto(out, new))
                 cos, sin = np.cos(X[row])[:, None], np.sin(X[row])[:, None]
