@@ -94,6 +94,11 @@ def test_vortices_are_counted_by_hand():
     random = np.random.default_rng(0).uniform(0, 2 * math.pi, (4000, 27))
     density = vortex_density((3, 3, 3))(random)
     assert density.mean() == pytest.approx(1 / 3, abs=0.01)  # of four free angles
+    z = np.exp(1j * random[:50, :20].reshape(50, 4, 5))
+    path = [z, np.roll(z, -1, 2), np.roll(z, (-1, -1), (1, 2)), np.roll(z, -1, 1), z]
+    turns = sum(np.angle(path[k + 1] / path[k]) for k in range(4)) / (2 * math.pi)
+    wanted = np.abs(turns).reshape(50, -1).mean(axis=1)
+    np.testing.assert_allclose(vortex_density((4, 5))(random[:50, :20]), wanted, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,16 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skhamiltonian import PhaseCurve, XYSampler, phase_curve
+from skhamiltonian._utils.memory import room
+from skhamiltonian._xy.groups import Engine
+from skhamiltonian._xy.planning import start_chains
+from skhamiltonian._xy.system import angle_system
 
 FULL_TURN = 2 * math.pi
 METHODS = ["heat-bath", "wolff"]
@@ -53,6 +58,30 @@ def test_without_field_every_direction_is_as_likely():
     assert abs(mean.mean()) < 4 / math.sqrt(2000)
     pulled = XYSampler((6, 6), 0.05, field=-1.0, random_state=0).sample(n_samples=100)
     np.testing.assert_allclose(np.exp(1j * pulled).mean(axis=1), -1, atol=0.1)
+
+
+def test_a_weak_field_leaves_the_first_direction_to_chance():
+    """Else all chains would begin along it, and a short trial would not notice that they turn slowly."""
+    angles = {}
+    for field in (1e-9, 1e3):
+        engine = Engine("heat-bath", angle_system((6, 6), "periodic", 1.0, field), 0.5)
+        angles[field] = np.concatenate([g.states() for g in start_chains(engine, 500, 0, np.random.SeedSequence(0))])
+    assert stats.kstest(angles[1e-9][:, 0] / FULL_TURN, "uniform").pvalue > 1e-3
+    np.testing.assert_allclose(np.cos(angles[1e3]), 1, atol=1e-3)
+    assert np.ptp(np.exp(1j * angles[1e-9]), axis=1).max() < 1e-12
+
+
+def test_draws_are_rotated_by_any_angle():
+    group = Engine("wolff", angle_system((3,), "periodic", 1.0, 0.0), 1.0).new_group(
+        np.zeros((1, 3)), np.random.SeedSequence(0)
+    )
+    states = np.tile([0.0, 2.0, 6.0], (1, 2000, 1))
+    group.apply_symmetry(states)
+    assert states.min() >= 0
+    assert states.max() < FULL_TURN
+    np.testing.assert_allclose(np.exp(1j * (states[..., 1] - states[..., 0])), np.exp(2j), atol=1e-12)
+    for site in range(3):
+        assert stats.kstest(states[0, :, site] / FULL_TURN, "uniform").pvalue > 1e-3
 
 
 def test_energies_of_draws_count_the_field_of_the_call():
@@ -162,8 +191,8 @@ def test_wrong_parameters_are_refused_with_their_value(parameters, error, messag
 
 
 def test_a_sample_beyond_memory_is_refused_by_its_eight_bytes_a_site():
-    with pytest.raises(MemoryError, match="GiB"):
-        XYSampler((2**10, 2**10)).sample(n_samples=10**6)
+    with pytest.raises(MemoryError, match="an array of configurations"):
+        XYSampler((2**10, 2**10)).sample(n_samples=room() // 2**21)
 
 
 def test_measured_angles_are_averaged_as_angles():
