@@ -12,6 +12,7 @@ ORDER = [
     "plot_micrograph.py",
     "plot_noise.py",
     "plot_quantum_chain.py",
+    "plot_xy.py",
 ]
 
 

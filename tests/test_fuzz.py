@@ -21,6 +21,7 @@ from skhamiltonian import (
     MADEHamiltonian,
     PhaseCurve,
     PseudolikelihoodIsing,
+    XYSampler,
     extract_windows,
     phase_curve,
     pseudo_log_likelihood,
@@ -61,6 +62,8 @@ ENTRIES = {
     "pseudo_log_likelihood": lambda X: pseudo_log_likelihood(FREE, X),
     "IsingSampler.energy": IsingSampler((2, 2)).energy,
     "IsingSampler.transform": IsingSampler(n_sweeps=1, random_state=0).fit_transform,
+    "XYSampler.energy": XYSampler((2, 2)).energy,
+    "XYSampler.transform": XYSampler(n_sweeps=1, random_state=0).fit_transform,
     "BlockSpinTransformer.sum": BlockSpinTransformer(2, stride=1).fit_transform,
     "BlockSpinTransformer.majority": BlockSpinTransformer(2, boundary="periodic", rule="majority").fit_transform,
     "PseudolikelihoodIsing": lambda X: PseudolikelihoodIsing().fit(X).energy(X),
@@ -160,6 +163,33 @@ def test_ising_systems_of_any_form_give_spins_and_finite_energies(ising):
         finite(ising.energy(X))
 
 
+@st.composite
+def xy_systems(draw):
+    shape = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)))
+    n_sites, strength = math.prod(shape), st.floats(-3, 3)
+    return XYSampler(
+        shape,
+        draw(st.floats(1e-12, 100) | st.just(math.inf)),
+        coupling=tuple(draw(strength) for _ in shape),
+        field=draw(strength | st.lists(strength, min_size=n_sites, max_size=n_sites)),
+        boundary=tuple(draw(st.sampled_from(["periodic", "open"])) for _ in shape),
+        method=draw(st.sampled_from(["auto", "heat-bath", "wolff"])),
+        n_sweeps=1,
+        burn_in=1,
+        random_state=draw(st.integers(0, 99)),
+    )
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=N)
+@given(xy_systems())
+def test_xy_systems_of_any_form_give_angles_and_finite_energies(xy):
+    X = xy.sample(n_samples=5)
+    assert X.min() >= 0
+    assert X.max() < 2 * math.pi
+    finite(xy.energy(X))
+
+
 # ------------------------------------------------------------------ files
 
 
@@ -194,6 +224,11 @@ MODELS = {
     ),
     "IsingSampler": (
         lambda: IsingSampler(temperature=2.5, n_sweeps=1, burn_in=1, random_state=0).fit(SPINS),
+        lambda model: model.energy(SPINS[:9]),
+        lambda model: model.transform(SPINS[:9]),
+    ),
+    "XYSampler": (
+        lambda: XYSampler(n_sweeps=1, burn_in=1, random_state=0).fit(SPINS),
         lambda model: model.energy(SPINS[:9]),
         lambda model: model.transform(SPINS[:9]),
     ),

@@ -21,12 +21,15 @@ from skhamiltonian import (
     MADEHamiltonian,
     PhaseCurve,
     PseudolikelihoodIsing,
+    XYSampler,
     crossing_temperature,
     extract_windows,
+    helicity_modulus,
     ising_exact,
     peak_temperature,
     phase_curve,
     pseudo_log_likelihood,
+    vortex_density,
 )
 from skhamiltonian._montecarlo.draws import Estimate
 
@@ -34,6 +37,7 @@ SHAPE, NAMES = (2, 3), [f"s{i}" for i in range(6)]
 X = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (60, 6))
 IMAGES = np.random.default_rng(1).normal(X.reshape(10, 6, 6), 0.1)
 ISING = IsingSampler(SHAPE, 2.0, n_sweeps=1, burn_in=1, random_state=0)
+XY = XYSampler(SHAPE, 2.0, n_sweeps=1, burn_in=1, random_state=0)
 MADE = MADEHamiltonian(2.0, hidden_layer_sizes=(4,), max_iter=1, random_state=0)
 FREE, PAIRS = IndependentSites(2.0, random_state=0), PseudolikelihoodIsing(2.0, random_state=0)
 LOCAL = LocalHamiltonian(2.0, lattice_shape=SHAPE, boundary="periodic", window_shape=2, random_state=0)
@@ -70,6 +74,9 @@ READERS = {
 ANY_NUMBERS = {  # which take other values than those seen
     "IsingSampler.fit_transform": lambda X: clone(ISING).fit_transform(X),
     "IsingSampler.transform": lambda X: fitted(ISING).transform(X),
+    "XYSampler.energy": lambda X: fitted(XY).energy(X),
+    "XYSampler.fit_transform": lambda X: clone(XY).fit_transform(X),
+    "XYSampler.transform": lambda X: fitted(XY).transform(X),
     "BlockSpinTransformer.fit_transform": lambda X: clone(BLOCKS).fit_transform(X),
     "BlockSpinTransformer.transform": lambda X: fitted(MAJORITY).transform(X),
     "InteractionExpansion.fit": lambda X: clone(EXPANSION).fit(X, ISING.energy(np.ones((60, 6))) + np.arange(60)).coef_,
@@ -277,6 +284,9 @@ ESTIMATORS = [
     (clone(MADE).set_params(lattice_shape=SHAPE), lambda m: m.fit(X).score(X)),
     (ISING, lambda m: m.sample(n_samples=3)),
     (ISING, lambda m: m.fit_transform(X)),
+    (XY, lambda m: m.sample(n_samples=3)),
+    (XY, lambda m: m.fit_transform(X)),
+    (XY, lambda m: curve_of(m)),
     (BLOCKS, lambda m: m.fit_transform(X)),
     (PAIRS, lambda m: m.fit(X).energy(X) + m.sample().sum()),
     (FREE, lambda m: m.fit(X).score(X) + m.sample().sum()),
@@ -305,6 +315,15 @@ FUNCTIONS = {
         "temperature n_samples field method",
     ),
     "IsingSampler.sample": (lambda **k: ISING.sample(**k), "temperature n_samples field"),
+    "XYSampler.sample": (lambda **k: XY.sample(**k), "temperature n_samples field method"),
+    "helicity_modulus": (
+        lambda **k: helicity_modulus(**({"lattice_shape": SHAPE} | k))(X.astype(float)),
+        "lattice_shape coupling",
+    ),
+    "vortex_density": (
+        lambda **k: vortex_density(**({"lattice_shape": SHAPE} | k))(X.astype(float)),
+        "lattice_shape boundary",
+    ),
     "IsingSampler.iter_sample": (
         lambda **k: next(ISING.iter_sample(**({"n_samples": 2} | k)), 0),
         "temperature block_size field",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skhamiltonian import IndependentSites, IsingSampler, MADEHamiltonian, PseudolikelihoodIsing, phase_curve
+from skhamiltonian import IndependentSites, IsingSampler, MADEHamiltonian, PseudolikelihoodIsing, XYSampler, phase_curve
 
 SPINS = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (60, 4))
 
@@ -21,6 +21,7 @@ CALLS = {
     "a fit": fitted_weights,
     "draws": lambda state: ising(state).sample(n_samples=50),
     "draws with a seed of their own": lambda state: ising(0).sample(n_samples=50, random_state=state),
+    "draws of angles": lambda state: XYSampler((2, 2), n_sweeps=2, burn_in=5, random_state=state).sample(n_samples=50),
     "rows that evolve": lambda state: ising(state).fit(SPINS).transform(SPINS),
     "draws of free sites": lambda state: IndependentSites(2.5, random_state=state).fit(SPINS).sample(n_samples=50),
     "draws of pairs": lambda state: PseudolikelihoodIsing(2.5, random_state=state).fit(SPINS).sample(n_samples=50),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +19,27 @@ _REFLECTIONS = 4  # sweeps of over-relaxation for each sweep of the heat bath
 
 
 class AngleGroup(ChainGroup):
-    """Chains of angles in [0, 2 pi)."""
+    """Chains of angles in [0, 2 pi), side by side."""
 
     system: AngleSystem
     dtype = np.float64
+    most_chains, enough_chains, trial_chains = 32, 64, 16
+
+    @classmethod
+    @abstractmethod
+    def nanoseconds(cls, system: AngleSystem) -> float:
+        """Return about how long a sweep of one chain takes for each site (one core of a server, 2026)."""
+
+    @abstractmethod
+    def _move(self, n_sweeps: int, temperature: float) -> None:
+        """Move all chains in one call."""
+
+    def advance(self, n_sweeps: int, temperature: float) -> None:
+        for n in self._calls(n_sweeps, self.n_chains):
+            self._move(n, temperature)
+
+    def states(self) -> NDArray[np.float64]:
+        return angles_of(self.cos, self.sin).T
 
     def values(self, states: NDArray[np.float64]) -> NDArray[np.complex128]:
         return np.exp(1j * states)
@@ -33,56 +51,34 @@ class AngleGroup(ChainGroup):
         states += self.rng.uniform(0.0, FULL_TURN, (*states.shape[:-1], 1))
         np.subtract(states, FULL_TURN, out=states, where=states >= FULL_TURN)
 
-
-class HeatBathGroup(AngleGroup):
-    """Chains side by side, moved by `local_sweeps`."""
-
-    most_chains, enough_chains, trial_chains = 32, 64, 16
-
-    @staticmethod
-    def nanoseconds(system: AngleSystem, n_chains: int) -> float:
-        """Return about how long a sweep of so many chains takes for each site (one core of a server, 2026)."""
-        return (60.0 + 20.0 * len(system.bonds) / system.n_sites) * n_chains
-
     def _pack(self, angles: NDArray[np.float64], seed: np.random.SeedSequence) -> None:
         self.cos, self.sin = np.ascontiguousarray(np.cos(angles.T)), np.ascontiguousarray(np.sin(angles.T))
         self.streams = new_streams(seed, self.n_chains)
 
-    def advance(self, n_sweeps: int, temperature: float) -> None:
-        for n in self._calls(n_sweeps, self.n_chains):
-            local_sweeps(self.cos, self.sin, n, _REFLECTIONS, self.system, temperature, self.streams)
-
-    def states(self) -> NDArray[np.float64]:
-        return angles_of(self.cos, self.sin).T
-
     def _nanoseconds(self, n_chains: int) -> float:
-        return self.nanoseconds(self.system, n_chains)
+        return self.nanoseconds(self.system) * n_chains
+
+
+class HeatBathGroup(AngleGroup):
+    """Chains moved by the heat bath and over-relaxation."""
+
+    @classmethod
+    def nanoseconds(cls, system: AngleSystem) -> float:
+        return 60.0 + 20.0 * len(system.bonds) / system.n_sites
+
+    def _move(self, n_sweeps: int, temperature: float) -> None:
+        local_sweeps(self.cos, self.sin, n_sweeps, _REFLECTIONS, self.system, temperature, self.streams)
 
 
 class ClusterGroup(AngleGroup):
-    """Chains one after the other, moved by `cluster_sweeps`; the last site of each is the ghost."""
+    """Chains moved by clusters, the heat bath and over-relaxation."""
 
-    most_chains, enough_chains, trial_chains = 16, 64, 16
+    @classmethod
+    def nanoseconds(cls, system: AngleSystem) -> float:
+        return 75.0 + 40.0 * len(system.ghost_bonds) / system.n_sites
 
-    @staticmethod
-    def nanoseconds(system: AngleSystem, n_chains: int) -> float:
-        """Return about how long a sweep of so many chains takes for each site (one core of a server, 2026)."""
-        return (15.0 + 20.0 * len(system.ghost_bonds) / system.n_sites) * n_chains
-
-    def _pack(self, angles: NDArray[np.float64], seed: np.random.SeedSequence) -> None:
-        with_ghost = np.concatenate([angles, np.zeros((self.n_chains, 1))], axis=1)
-        self.cos, self.sin = np.cos(with_ghost), np.sin(with_ghost)
-        self.streams = new_streams(seed, 16)
-
-    def advance(self, n_sweeps: int, temperature: float) -> None:
-        for n in self._calls(n_sweeps, self.n_chains):
-            cluster_sweeps(self.cos, self.sin, n, self.system, temperature, self.streams)
-
-    def states(self) -> NDArray[np.float64]:
-        return angles_of(self.cos[:, :-1], self.sin[:, :-1])
-
-    def _nanoseconds(self, n_chains: int) -> float:
-        return self.nanoseconds(self.system, n_chains)
+    def _move(self, n_sweeps: int, temperature: float) -> None:
+        cluster_sweeps(self.cos, self.sin, n_sweeps, _REFLECTIONS, self.system, temperature, self.streams)
 
 
 def angles_of(cos: NDArray[np.float64], sin: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -106,7 +102,7 @@ class Engine:
     temperature: float
 
     @property
-    def kind(self) -> type[HeatBathGroup | ClusterGroup]:
+    def kind(self) -> type[AngleGroup]:
         """The class of its groups of chains."""
         return ClusterGroup if self.method == "wolff" else HeatBathGroup
 
@@ -116,4 +112,4 @@ class Engine:
 
     def price(self, n_sweeps: int, n_chains: int) -> float:
         """Return the estimated nanoseconds of `n_sweeps` sweeps of `n_chains` chains."""
-        return n_sweeps * self.system.n_sites * self.kind.nanoseconds(self.system, n_chains)
+        return n_sweeps * n_chains * self.system.n_sites * self.kind.nanoseconds(self.system)

@@ -59,23 +59,22 @@ def local_sweeps(
     Chain c has the vectors (cos[:, c], sin[:, c]), and its own stream.
     """
     n_chains = cos.shape[1]
-    F_x, F_y = np.empty(n_chains), np.empty(n_chains)
+    F = np.empty((2, n_chains))
     scale, slope = scale_and_slope(system, temperature)
     coupling, field = system.coupling / scale, system.field / scale
     for _ in range(n_sweeps):
         for i in range(len(cos)):
-            local_field(F_x, F_y, cos, sin, i, system, coupling, field)
-            heat_bath(cos[i], sin[i], F_x, F_y, slope, streams)
+            local_field(F, cos, sin, i, system, coupling, field)
+            heat_bath(cos[i], sin[i], F, slope, streams)
         for _ in range(n_reflections):
             for i in range(len(cos)):
-                local_field(F_x, F_y, cos, sin, i, system, coupling, field)
-                reflect(cos[i], sin[i], F_x, F_y)
+                local_field(F, cos, sin, i, system, coupling, field)
+                reflect(cos[i], sin[i], F)
 
 
 @kernel
 def local_field(
-    F_x: NDArray[np.float64],
-    F_y: NDArray[np.float64],
+    F: NDArray[np.float64],
     cos: NDArray[np.float64],
     sin: NDArray[np.float64],
     i: int,
@@ -83,7 +82,8 @@ def local_field(
     coupling: NDArray[np.float64],
     field: NDArray[np.float64],
 ) -> None:
-    """Set F = h_i (1, 0) + sum_j J_ij s_j of every chain."""
+    """Set F[:, c] = h_i (1, 0) + sum_j J_ij s_j of every chain."""
+    F_x, F_y = F[0], F[1]
     for c in range(len(F_x)):
         F_x[c], F_y[c] = field[i], 0.0
     for entry in range(system.site_start[i], system.site_start[i + 1]):
@@ -97,8 +97,7 @@ def local_field(
 def heat_bath(
     cos: NDArray[np.float64],
     sin: NDArray[np.float64],
-    F_x: NDArray[np.float64],
-    F_y: NDArray[np.float64],
+    F: NDArray[np.float64],
     slope: float,
     streams: NDArray[np.uint64],
 ) -> None:
@@ -110,8 +109,8 @@ def heat_bath(
     so it decides; acceptance is at least 56 % of the disc, at every kappa.
     """
     for c in range(len(cos)):
-        F = np.sqrt(F_x[c] * F_x[c] + F_y[c] * F_y[c])
-        kappa_2 = 2.0 * slope * F
+        length = np.sqrt(F[0, c] * F[0, c] + F[1, c] * F[1, c])
+        kappa_2 = 2.0 * slope * length
         a_2 = 1.0 / (1.0 + kappa_2)
         while True:
             word = next_word(streams, c)
@@ -123,15 +122,14 @@ def heat_bath(
             if r_2 < 1.0 - 0.5 * y * y or r_2 < (1.0 + y) * np.exp(-y):  # the first is below the second
                 break
         along, across = (q - p) / (p + q), 2.0 * np.sqrt(a_2) * v * w / (p + q)
-        e_x, e_y = (F_x[c] / F, F_y[c] / F) if F > 0.0 else (1.0, 0.0)
+        e_x, e_y = (F[0, c] / length, F[1, c] / length) if length > 0.0 else (1.0, 0.0)
         cos[c], sin[c] = along * e_x - across * e_y, along * e_y + across * e_x
 
 
 @kernel
-def reflect(
-    cos: NDArray[np.float64], sin: NDArray[np.float64], F_x: NDArray[np.float64], F_y: NDArray[np.float64]
-) -> None:
+def reflect(cos: NDArray[np.float64], sin: NDArray[np.float64], F: NDArray[np.float64]) -> None:
     """Reflect the spin of every chain at its local field F, s' = 2 (s F) F / F^2 - s, which leaves H as it is."""
+    F_x, F_y = F[0], F[1]
     for c in range(len(cos)):
         F_2 = F_x[c] * F_x[c] + F_y[c] * F_y[c]
         g = 2.0 * (cos[c] * F_x[c] + sin[c] * F_y[c]) / F_2 if F_2 > _NO_FIELD else 0.0
@@ -144,42 +142,56 @@ def cluster_sweeps(
     cos: NDArray[np.float64],
     sin: NDArray[np.float64],
     n_sweeps: int,
+    n_reflections: int,
     system: AngleSystem,
     temperature: float,
     streams: NDArray[np.uint64],
 ) -> None:
-    """Make `n_sweeps` cluster updates of every row (Wolff, Phys. Rev. Lett. 62, 361, 1989).
+    """Make `n_sweeps` times an update of all clusters, and the local sweeps that move what clusters leave for long."""
+    for _ in range(n_sweeps):
+        reflect_clusters(cos, sin, system, temperature, streams)
+        local_sweeps(cos, sin, 1, n_reflections, system, temperature, streams)
+
+
+@kernel
+def reflect_clusters(
+    cos: NDArray[np.float64],
+    sin: NDArray[np.float64],
+    system: AngleSystem,
+    temperature: float,
+    streams: NDArray[np.uint64],
+) -> None:
+    """Reflect clusters of every chain (Wolff, Phys. Rev. Lett. 62, 361, 1989).
 
     The parts p_i = s_i r along a random direction r are Ising spins with the couplings J_ij p_i p_j. A satisfied bond
     joins its sites with probability 1 - exp(-2 J_ij p_i p_j / T), and each cluster is reflected, p -> -p, with
-    probability 1/2. The last site is a ghost with the direction of the field: its cluster stays.
+    probability 1/2. A ghost, one more site, has the direction of the field: its cluster stays.
     """
-    n_rows, n_sites = cos.shape
+    n_sites, n_chains = cos.shape
     n_bonds, n_streams = len(system.ghost_bonds), streams.shape[1]
     scale, slope = scale_and_slope(system, temperature)
     strength = 2.0 * slope * (system.ghost_strength / scale)
-    words = np.empty((1 + n_bonds + n_sites + n_streams - 1) // n_streams * n_streams, np.uint64)
-    joined, parent = np.empty(n_bonds, np.int32), np.empty(n_sites, np.int32)
-    p, turn = np.empty(n_sites), np.empty(n_sites)
-    for row in range(n_rows):
-        for _ in range(n_sweeps):
-            fill_words(words, streams)
-            phi = np.pi * np.int64(words[0] >> np.uint64(1)) * _ULP_63  # r and -r are the same
-            r_x, r_y = np.cos(phi), np.sin(phi)
-            for i in range(n_sites):
-                p[i] = cos[row, i] * r_x + sin[row, i] * r_y
-            n_joined = 0
-            for k in range(n_bonds):
-                a, b = system.ghost_bonds[k, 0], system.ghost_bonds[k, 1]
-                u = np.int64(words[1 + k] >> np.uint64(11)) * _ULP_53
-                x = strength[k] * p[a] * p[b]
-                joined[n_joined] = k
-                n_joined += np.exp(-max(x, 0.0)) <= u
-            find_roots(parent, system.ghost_bonds, joined[:n_joined])
-            for i in range(n_sites):
-                if parent[i] == i:
-                    turn[i] = 2.0 if words[1 + n_bonds + i] >> np.uint64(63) else 0.0
-            turn[parent[n_sites - 1]] = 0.0
-            for i in range(n_sites):
-                cos[row, i] -= turn[parent[i]] * p[i] * r_x
-                sin[row, i] -= turn[parent[i]] * p[i] * r_y
+    words = np.empty((1 + n_bonds + n_sites + n_streams) // n_streams * n_streams, np.uint64)
+    joined, parent = np.empty(n_bonds + 1, np.int32), np.empty(n_sites + 1, np.int32)
+    p, turn = np.empty(n_sites + 1), np.empty(n_sites + 1)
+    for c in range(n_chains):
+        fill_words(words, streams)
+        phi = np.pi * np.int64(words[0] >> np.uint64(1)) * _ULP_63  # r and -r are the same
+        r_x, r_y = np.cos(phi), np.sin(phi)
+        for i in range(n_sites):
+            p[i] = cos[i, c] * r_x + sin[i, c] * r_y
+        p[n_sites] = r_x
+        n_joined = 0
+        for k in range(n_bonds):  # without branches, which would be mispredicted
+            a, b = system.ghost_bonds[k, 0], system.ghost_bonds[k, 1]
+            joined[n_joined] = k
+            x = strength[k] * p[a] * p[b]
+            n_joined += np.exp(-max(x, 0.0)) <= np.int64(words[1 + k] >> np.uint64(11)) * _ULP_53
+        find_roots(parent, system.ghost_bonds, joined[:n_joined])
+        for i in range(n_sites):
+            if parent[i] == i:
+                turn[i] = 2.0 if words[1 + n_bonds + i] >> np.uint64(63) else 0.0
+        turn[parent[n_sites]] = 0.0
+        for i in range(n_sites):
+            cos[i, c] -= turn[parent[i]] * p[i] * r_x
+            sin[i, c] -= turn[parent[i]] * p[i] * r_y

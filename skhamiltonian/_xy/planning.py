@@ -12,10 +12,12 @@ from .._montecarlo.chains import number_of_chains, start_groups
 from .._montecarlo.planning import Plan, Request
 from .._montecarlo.trials import NANOSECONDS_PER_TRIAL, Trial, record
 from .groups import FULL_TURN, AngleGroup, Engine
+from .system import AngleSystem
 
 METHODS = ("auto", "heat-bath", "wolff")
 _SHORTEST_TRIAL = 64  # sweeps
-_CHAINS_PER_TRIAL = 4  # chains of the sample for each chain of a trial
+_TYPICAL_TRIAL = 512
+_LARGEST_KAPPA = 1e12  # of the law of the first angles; more is no rotation
 
 
 def plan(method: str, request: Request, seed: np.random.SeedSequence) -> Plan:
@@ -29,7 +31,7 @@ def plan(method: str, request: Request, seed: np.random.SeedSequence) -> Plan:
     if request.is_given:
         return request.complete(Plan(engine, 0, 1, math.nan, True))
     n_chains = number_of_chains(engine.kind, request.n_samples)
-    trial = _run_trial(engine, min(engine.kind.trial_chains, max(2, n_chains // _CHAINS_PER_TRIAL)), seed)
+    trial = _run_trial(engine, _trial_chains(engine), seed)
     burn_in, n_sweeps = trial.schedule(math.ceil(request.n_samples / n_chains))
     return request.complete(Plan(engine, burn_in, n_sweeps, trial.tau, trial.converged))
 
@@ -53,28 +55,41 @@ def _run_trial(engine: Engine, n_chains: int, seed: np.random.SeedSequence) -> T
         n *= 2
 
 
+def _trial_chains(engine: Engine) -> int:
+    """Return the number of chains in a trial: fewer on large lattices, so that each can run longer."""
+    price = 2 * engine.price(_TYPICAL_TRIAL, 1)
+    return max(2, min(engine.kind.trial_chains, int(NANOSECONDS_PER_TRIAL / price)))
+
+
 def start_chains(
     engine: Engine, n_chains: int, burn_in: int, seed: np.random.SeedSequence, n_jobs: int | None = None
 ) -> list[Any]:
     """Return groups of chains after their burn-in.
 
-    Chains start from the ground state, rotated at random if there is no field: from disorder, vortices and whole turns
-    along a periodic axis would stay for long at low T. If terms compete, they are cooled from disorder.
+    Chains start from the ground state, rotated as a whole by an angle from its Boltzmann law in the field: from
+    disorder, vortices and whole turns along a periodic axis would stay for long at low T. If terms compete, they are
+    cooled from disorder.
     """
     system = engine.system
-    strongest = np.abs(system.field).max() + 2 * len(system.coupling) / system.n_sites * np.abs(system.coupling).max(
-        initial=0.0
-    )
+    hot = 2 * (np.abs(system.field).max() + _strongest_pull(system)) if system.competes else 0.0
+    kappa = min(np.abs(system.field).sum() / engine.temperature, _LARGEST_KAPPA)
 
     def start(n: int, child: np.random.SeedSequence, stop: Event) -> AngleGroup:
         starts, moves = child.spawn(2)
         rng = np.random.default_rng(starts)
-        angles = rng.uniform(0.0, FULL_TURN, (n, system.n_sites if system.competes else 1))
-        if not system.competes:
-            angles = angles * system.is_even + system.ordered
+        if system.competes:
+            angles = rng.uniform(0.0, FULL_TURN, (n, system.n_sites))
+        else:
+            angles = rng.vonmises(0.0, kappa, (n, 1)) + system.ordered
         group = engine.new_group(angles, moves)
         group.stop = stop
-        group.equilibrate(burn_in, engine.temperature, strongest if system.competes else 0.0)
+        group.equilibrate(burn_in, engine.temperature, hot)
         return group
 
     return start_groups(engine.kind, n_chains, start, seed, n_jobs)
+
+
+def _strongest_pull(system: AngleSystem) -> float:
+    """Return the largest sum of the absolute couplings of a site."""
+    sites = np.repeat(np.arange(system.n_sites), np.diff(system.site_start))
+    return float(np.bincount(sites, np.abs(system.coupling), minlength=system.n_sites).max())

@@ -48,10 +48,10 @@ class XYSampler(LatticeSampler):
     method : {"auto", "heat-bath", "wolff"}, default="auto"
         "heat-bath" draws one angle after the other from its law given all others [1]_, in many chains at once. Between
         two such sweeps it makes four sweeps of over-relaxation, which reflects each vector at the field of its
-        neighbours and changes no energy. "wolff" reflects clusters [2]_: all clusters of the lattice, each with
-        probability 1/2. At low temperatures the heat bath alone seldom changes how many full turns the angles make
-        along a periodic axis; clusters do. "auto" is "wolff", or "heat-bath" if no state satisfies all couplings and
-        fields.
+        neighbours and changes no energy. "wolff" makes the same sweeps, and before each reflects clusters [2]_: all
+        clusters of the lattice, each with probability 1/2. At low temperatures local moves alone seldom change how many
+        full turns the angles make along a periodic axis; clusters do. "auto" is "wolff", or "heat-bath" if no state
+        satisfies all couplings and fields.
     n_sweeps : int or "auto", default="auto"
         Sweeps between two draws of a chain, and sweeps of every row in `transform`. "auto" is twice the measured
         autocorrelation time in `sample`, and the automatic `burn_in` in `transform`: the result is then independent of
@@ -99,7 +99,7 @@ class XYSampler(LatticeSampler):
     >>> X.shape, X.dtype
     ((1000, 256), dtype('float64'))
     >>> print(f"{xy.energy(X).mean() / 256:.2f}")
-    -1.12
+    -1.33
     """
 
     _METHODS = METHODS

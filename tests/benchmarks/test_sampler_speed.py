@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from skhamiltonian import IsingSampler, ising_exact
+from skhamiltonian import IsingSampler, XYSampler, ising_exact
 from skhamiltonian._lattice.bonds import nearest_neighbours
 
 pytestmark = pytest.mark.benchmark
@@ -140,3 +140,19 @@ def test_sixty_thousand_independent_configurations(report):
     note = f"T=2.5, {draws.energy.size} draws count for {effective:.0f}, tau = {tau:.0f} sweeps"
     report("60 000 independent 16x16", statistics.median(times), "s", note)
     assert statistics.median(times) <= 2
+
+
+@pytest.mark.parametrize("length", [16, 64])
+def test_angle_updates_per_second(length, report):
+    """Heat bath and over-relaxation together, one core: 20 million at least."""
+    xy = XYSampler((length, length), 0.9, method="heat-bath", n_chains=32, burn_in=1, random_state=0)
+    n = 3 * 10**6 // (32 * length**2)
+    xy.set_params(n_sweeps=n).sample(n_samples=32)
+    speeds = []
+    for _ in range(ROUNDS):
+        start = time.process_time()
+        xy.sample(n_samples=32)
+        speeds.append(5 * 32 * n * length**2 / (time.process_time() - start) / 1e6)
+    speed = statistics.median(speeds)
+    report(f"XYSampler {length}x{length}", speed, "million updates/s", "T=0.9, heat bath, 32 chains")
+    assert speed >= 20

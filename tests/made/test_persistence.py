@@ -16,6 +16,7 @@ from skhamiltonian import (
     LocalHamiltonian,
     MADEHamiltonian,
     PseudolikelihoodIsing,
+    XYSampler,
 )
 
 X = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (500, 16))
@@ -30,6 +31,7 @@ def fitted(made):
     yield made, lambda model: model.energy(X)
     yield made, lambda model: model.sample(2.0, n_samples=9, random_state=0)
     yield IsingSampler((4, 4), 2.5, random_state=0).fit(X), lambda model: model.sample(n_samples=9)
+    yield XYSampler((4, 4), 1.0, random_state=0).fit(X), lambda model: model.sample(n_samples=9)
     yield BlockSpinTransformer(lattice_shape=(4, 4)).fit(X), lambda model: model.transform(X)
     yield (
         InteractionExpansion(lattice_shape=(4, 4)).fit(X, IsingSampler((4, 4), 2.5).energy),

@@ -13,6 +13,7 @@ from skhamiltonian import (
     IsingSampler,
     MADEHamiltonian,
     PseudolikelihoodIsing,
+    XYSampler,
     extract_windows,
     pseudo_log_likelihood,
 )
@@ -74,6 +75,8 @@ METHODS = {
     "IsingSampler.fit": lambda X: IsingSampler(temperature=2.5).fit(X),
     "IsingSampler.energy": ISING.energy,
     "IsingSampler.transform": lambda X: IsingSampler((3, 3), 2.5, random_state=0).fit(X).transform(X),
+    "XYSampler.energy": XYSampler((3, 3)).energy,
+    "XYSampler.transform": lambda X: XYSampler((3, 3), random_state=0).fit(X).transform(X),
     "PseudolikelihoodIsing.fit": lambda X: PseudolikelihoodIsing(2.5).fit(X),
     "PseudolikelihoodIsing.energy": PAIRS.energy,
     "PseudolikelihoodIsing.score": PAIRS.score,
