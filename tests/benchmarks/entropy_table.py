@@ -97,7 +97,7 @@ def draw(source, figure):
     ax.axhline(0, color="black", linewidth=0.8)
     ax.set(xlabel="temperature $T$", ylabel="entropy minus exact one, nats")
     ax.legend(fontsize="x-small", ncols=2)
-    fig.savefig(figure, dpi=100)
+    fig.savefig(figure, dpi=80)
 
 
 if __name__ == "__main__":
