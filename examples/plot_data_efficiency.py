@@ -55,6 +55,7 @@ for symmetries in [("translation", "point-group", "spin-flip"), ()]:
             hidden_layer_sizes=(256,),
             lattice_shape=shape,
             symmetries=symmetries,
+            calibrate="smooth",
             max_iter=300_000 // n if symmetries else 30,
             random_state=0,
         )

@@ -20,7 +20,7 @@ ARROWS = {
     "_interactions": {"_ising", "_lattice", "_montecarlo", "_utils"},
     "_baselines": {"_interactions", "_ising", "_lattice", "_montecarlo", "_utils"},
     "_curves": {"_lattice", "_montecarlo", "_utils"},
-    "_made": {"_lattice", "_montecarlo", "_utils"},
+    "_made": {"_lattice", "_local", "_montecarlo", "_utils"},
     "_ising": {"_lattice", "_montecarlo", "_utils"},
     "_local": {"_lattice", "_montecarlo", "_utils"},
     "_xy": {"_lattice", "_montecarlo", "_utils"},

@@ -59,7 +59,7 @@ def with_entropy(
     known = {}
     for T, point in zip(temperatures, points, strict=True):
         if T < 1e100:  # its square is finite
-            U, C = (point.observables[name] for name in ("energy", "heat_capacity"))
+            U, C = (_by_draws(point, name) for name in ("energy", "heat_capacity"))
             known[1 / T] = EnergyPoint(
                 Estimate(N * U.value, N * U.error), Estimate(N * T**2 * C.value, N * T**2 * C.error)
             )
@@ -67,8 +67,21 @@ def with_entropy(
     with np.errstate(invalid="ignore"):  # T = inf
         F = Estimates(-temperatures * log_z.value / N, temperatures * log_z.error / N)
     per_site = {"free_energy": F, "entropy": Estimates(S.value / N, S.error / N)}
-    added = [{name: Estimate(x.value[i], x.error[i]) for name, x in per_site.items()} for i in range(len(points))]
-    return [replace(each, observables=each.observables | new) for each, new in zip(points, added, strict=True)]
+    return [
+        replace(point, observables=point.observables | _added(per_site, i, point)) for i, point in enumerate(points)
+    ]
+
+
+def _by_draws(point: Point, name: str) -> Estimate:
+    """Return an estimate with the error of the draws alone; that by parameters is common to all temperatures."""
+    value, error = point.observables[name]
+    return Estimate(value, math.sqrt(max(0.0, error**2 - point.parameter_errors.get(name, 0.0) ** 2)))
+
+
+def _added(per_site: dict[str, Estimates], i: int, point: Point) -> dict[str, Estimate]:
+    """Return the estimates of point i, with the errors by parameters of the energy added to those by draws."""
+    known = point.parameter_errors
+    return {name: Estimate(x.value[i], math.hypot(x.error[i], known.get(name, 0.0))) for name, x in per_site.items()}
 
 
 def energy_point(draws: Draws) -> EnergyPoint:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,7 @@ class Point:
     acceptance: float = math.nan
     frozen: bool = False
     spread: dict[str, Any] | None = None
+    parameter_errors: dict[str, float] = field(default_factory=dict)  # without the error of draws
 
 
 def check_observables(observables: Any) -> dict[str, Callable]:
@@ -99,14 +100,59 @@ def estimate(draws: Draws, functions: Mapping[str, Callable], T: float, magnetiz
         mean["log_z"] = log_mean_leave_one_out(np.asarray(draws.log_partition, dtype=float))
     with np.errstate(invalid="ignore", divide="ignore"):  # F(T = inf), and the cumulant of m = 0
         estimates = {name: jackknife(x) for name, x in _observables(mean, T, n_sites).items()}
+    by_parameters: dict[str, float] = {}
+    if draws.energy is not None and draws.energy_errors is not None:
+        shifted = shifted_means(series, scalars, weight, np.asarray(draws.energy_errors, dtype=float), T)
+        by_parameters = _parameter_errors(shifted, T, n_sites)
+        estimates = {name: _with_error(x, by_parameters[name]) for name, x in estimates.items()}
     for name, values in vectors.items():
         averages = np.stack([mean[name, i] for i in range(len(_columns(values)))], axis=-1)
-        estimates[name] = _of_averages(functions[name], averages.reshape(-1, *values.shape[2:]), T)
+        estimate = _of_averages(functions[name], averages.reshape(-1, *values.shape[2:]), T)
+        if by_parameters:
+            averages = np.stack([shifted[name, i] for i in range(len(_columns(values)))], axis=-1)
+            by_each = _shifts(functions[name], averages.reshape(-1, *values.shape[2:]), T)
+            estimate = Estimate(estimate.value, np.hypot(estimate.error, by_each)[()])
+        estimates[name] = estimate
     ess = min(effective_sample_size(x, weight, starts) for x in slow)
     if not ess >= _TOO_FEW_DRAWS:
         estimates = {name: Estimate(value, np.full_like(value, math.nan)[()]) for name, (value, _) in estimates.items()}
     disagreement = max(r_hat(x, weight) for x in slow)
-    return Point(estimates, n_sites, ess, disagreement, acceptance=draws.acceptance, frozen=draws.frozen)
+    diagnostics: dict[str, Any] = {"acceptance": draws.acceptance, "frozen": draws.frozen}
+    return Point(estimates, n_sites, ess, disagreement, parameter_errors=by_parameters, **diagnostics)
+
+
+def shifted_means(series: dict, scalars: dict, weight: Floats, energy_errors: Floats, T: float) -> dict[Any, Floats]:
+    r"""Return every average, then its value at one standard error of each parameter above and below.
+
+    With :math:`\phi = \partial H / \partial \theta`, an average changes by :math:`d\langle A \rangle / d\theta =
+    \langle \partial A / \partial \theta \rangle - \mathrm{cov}(A, \phi) / T`, and :math:`d \ln Z / d\theta = -\langle
+    \phi \rangle / T`.
+    """
+    phi = np.moveaxis(energy_errors, 2, 0)
+    mean_phi = (weight * phi).sum(axis=(1, 2))
+    centred = phi - mean_phi[:, None, None]
+    change = {name: -(centred * (weight * x)).sum(axis=(1, 2)) / T for name, x in (series | scalars).items()}
+    mean = {name: (weight * x).sum() for name, x in (series | scalars).items()}
+    if "E" in series:
+        change["E"] += mean_phi
+        change["dE2"] += 2 * (weight * (series["E"] - mean["E"]) * phi).sum(axis=(1, 2))
+    mean["log_z"], change["log_z"] = 0.0, -mean_phi / T
+    return {name: np.concatenate([[mean[name]], mean[name] + d, mean[name] - d]) for name, d in change.items()}
+
+
+def _parameter_errors(shifted: dict[Any, Floats], T: float, n_sites: int) -> dict[str, float]:
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # T = inf
+        return {name: _spread(x) for name, x in _observables(shifted, T, n_sites).items()}
+
+
+def _spread(x: Floats) -> float:
+    """Return the error of a value from its shifts: the root of the sum of squares of half the differences."""
+    n = len(x) // 2
+    return float(np.linalg.norm(x[1 : n + 1] - x[n + 1 :])) / 2
+
+
+def _with_error(estimate: Estimate, error: float) -> Estimate:
+    return Estimate(estimate.value, math.hypot(estimate.error, error))
 
 
 def _of_averages(function: Callable, averages: Floats, T: float) -> Estimate:
@@ -115,6 +161,14 @@ def _of_averages(function: Callable, averages: Floats, T: float) -> Estimate:
         averages = np.asarray(function.of_averages(averages, T), dtype=float)
     each = [jackknife(x) for x in averages.reshape(len(averages), -1).T]
     return Estimate(*(np.reshape(part, averages.shape[1:])[()] for part in zip(*each, strict=True)))
+
+
+def _shifts(function: Callable, shifted: Floats, T: float) -> NDArray[Any]:
+    """Return the error of an observable by the shifts of its averages."""
+    if hasattr(function, "of_averages"):
+        shifted = np.asarray(function.of_averages(shifted, T), dtype=float)
+    each = [_spread(x) for x in shifted.reshape(len(shifted), -1).T]
+    return np.reshape(each, shifted.shape[1:])
 
 
 def _starts(draws: Draws, slow: list[Floats]) -> NDArray[np.intp]:

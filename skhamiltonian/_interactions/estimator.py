@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from .._ising.sampler import IsingSampler
 from .._lattice.checks import periodic_axes
 from .._lattice.symmetry import SYMMETRIES
+from .._lattice.terms import KnownEnergy, TermSum
 from .._utils.checks import (
     check_choice,
     check_flag,
@@ -42,7 +44,7 @@ from .problem import (
 from .translation import translated
 
 
-class InteractionExpansion(RegressorMixin, BaseEstimator):
+class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
     r"""Expand an energy in lattice operators: fields, pair couplings by distance, three- and four-spin couplings.
 
     The energy of configurations, such as the one that a network has learned, is fitted by least squares with
@@ -446,6 +448,19 @@ class InteractionExpansion(RegressorMixin, BaseEstimator):
                 f"the rows refute the symmetry {' and '.join(names)} by more than five standard errors, so the "
                 "couplings are wrong: leave it out of symmetries"
             )
+
+    def _term_sum(self, lattice_shape: Sequence[int] | None, states: NDArray[Any]) -> TermSum:
+        check_is_fitted(self)
+        if not np.array_equal(states, self.states_):
+            raise ValueError(f"the energy is for states {self.states_.tolist()}, got {states.tolist()}")
+        shape = self.lattice_shape_ if lattice_shape is None else check_lattice_shape(lattice_shape)
+        needed = np.flatnonzero(self.coef_)
+        sites = tuple(table.astype(np.int32) for table in self._tables([self.operators_[k] for k in needed], shape))
+        # A product is symmetric in its sites, so the order of the digits of a pattern does not matter.
+        products = [reduce(np.multiply.outer, [states.astype(float)] * each.shape[1]).ravel() for each in sites]
+        tables = [-self.coef_[k] * each for k, each in zip(needed, products, strict=True)]
+        table = np.concatenate([np.zeros(0), *tables])
+        return TermSum(len(states), sites, table, np.zeros((0, len(table))))
 
     def _tables(self, operators: Sequence[Operator], shape: tuple[int, ...]) -> list[Sites]:
         """Return the terms of operators on a lattice."""

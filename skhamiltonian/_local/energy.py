@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._utils.compile import kernel
+from .._lattice.terms import TermSum, table_energies
 
 LARGEST_TABLE = 2**22  # patterns
 _WINDOWS_PER_CALL = 2**16  # of a network
@@ -20,13 +20,16 @@ class LocalEnergy:
     r"""H(s) = sum over all windows of g(pattern), where a pattern is the codes of the sites in a window.
 
     Entry sum_j code_j K^j of the table is g in the unit of the energy; j counts the sites of the window in C order. If
-    there are too many patterns for a table, `network.g` returns g of codes (m, n) instead.
+    there are too many patterns for a table, `network.g` returns g of codes (m, n) instead. Rows of `errors` are changes
+    of the table by one standard error of each of several independent parameters; None: the energy is exact, or its
+    error is unknown.
     """
 
     states: NDArray[Any]  # (K,)
     window_shape: tuple[int, ...]
     table: NDArray[np.float64] | None
     network: Any = None
+    errors: NDArray[np.float64] | None = None
 
     @property
     def n_states(self) -> int:
@@ -123,6 +126,13 @@ def _entries(
     return start, window.astype(np.int32), shift.astype(np.int32), weight.astype(np.int32)
 
 
+def term_sum(energy: LocalEnergy, lattice_shape: tuple[int, ...], periodic: tuple[bool, ...]) -> TermSum:
+    """Return the energy of a lattice, which needs a table, as a sum over its windows."""
+    assert energy.table is not None
+    errors = np.zeros((0, len(energy.table))) if energy.errors is None else energy.errors
+    return TermSum(energy.n_states, (window_sites(lattice_shape, periodic, energy.window_shape),), energy.table, errors)
+
+
 def energies(
     codes: NDArray[np.int8], lattice_shape: tuple[int, ...], periodic: tuple[bool, ...], energy: LocalEnergy
 ) -> NDArray[np.float64]:
@@ -139,30 +149,4 @@ def energies(
         patterns = codes[first : first + n_rows][:, sites]
         g = energy.network.g(patterns.reshape(-1, sites.shape[1]))
         total[first : first + n_rows] = g.reshape(len(patterns), -1).sum(axis=1)
-    return total
-
-
-@kernel
-def table_energies(
-    codes: NDArray[np.int8], sites: NDArray[np.int32], powers: NDArray[np.int64], table: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the sum of table entries of every row; 64 rows at a time are transposed, for vector instructions."""
-    n_rows, n_sites = codes.shape
-    total = np.zeros(n_rows)
-    s, index, part = np.zeros((n_sites, 64), np.int8), np.empty(64, np.int32), np.empty(64)
-    for first in range(0, n_rows, 64):
-        n = min(64, n_rows - first)
-        for row in range(n):
-            for i in range(n_sites):
-                s[i, row] = codes[first + row, i]
-        part[:] = 0.0
-        for w in range(len(sites)):
-            index[:] = 0
-            for j in range(len(powers)):
-                power, i = np.int32(powers[j]), sites[w, j]
-                for c in range(64):
-                    index[c] += s[i, c] * power
-            for c in range(64):
-                part[c] += table[index[c]]
-        total[first : first + n] = part[:n]
     return total

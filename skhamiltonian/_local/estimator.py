@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,12 +13,13 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .._lattice.refuted import warn_of_refuted
+from .._lattice.terms import KnownEnergy, TermSum
 from .._utils import sklearn_compat as _callbacks
 from .._utils.alphabet import encode_states, learn_states
 from .._utils.checks import check_flag, check_lattice_shape
 from .._utils.configurations import validate_configurations
 from .._utils.repeatable import check_parameters_repeatable
-from .energy import LARGEST_TABLE, LocalEnergy, energies
+from .energy import LARGEST_TABLE, LocalEnergy, energies, term_sum
 from .fitting import learn, stored_network
 from .observations import WindowGeometry
 from .parameters import check_parameters, plan
@@ -28,7 +29,7 @@ from .sampler import LocalSampler
 from .scoring import row_log_likelihoods
 
 
-class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
+class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimator):
     r"""Translation-invariant energy of a lattice, learned from windows or from whole lattices.
 
     The energy is a sum over all windows of a shape, :math:`H(s) = \sum_w g(s_w)`, with one function g for all
@@ -111,6 +112,9 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
         200, tiles of rows that are at least two windows long. The error by the selection of clusters is not included.
         With `sparsity=0`, clusters that coincide on short axes share one coupling, in the way that makes the sum of
         squares least; the covariance is that of the shares.
+    table_errors_ : ndarray of shape (n_parameters, n_patterns) or None
+        Changes of `table_` by one standard error of independent parameters, which together have the covariance of the
+        couplings; at most 64, random ones if there are more couplings. Curves of the sampler carry this error.
     summary_ : dict or None
         Second-order expansion of the pseudo-likelihood of all rows seen, from which `partial_fit` continues.
     coefs_, intercepts_ : list of ndarray, or None
@@ -353,13 +357,27 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
             If the shape has another number of axes than the windows.
         """
         check_is_fitted(self)
+        shape = self._shape(lattice_shape)
+        temperature = self.temperature_ if temperature is None else temperature
+        return LocalSampler(self._local_energy(as_table=True), shape, temperature, random_state=self.random_state)
+
+    def _shape(self, lattice_shape: Sequence[int] | None) -> tuple[int, ...]:
+        """Return a lattice shape with as many axes as the windows have, that of the rows if None."""
         shape = self.lattice_shape_ if lattice_shape is None else check_lattice_shape(lattice_shape)
         if len(shape) != len(self.window_shape_):
             raise ValueError(
                 f"lattice_shape must have {len(self.window_shape_)} axes, as the windows have, got {shape}"
             )
-        temperature = self.temperature_ if temperature is None else temperature
-        return LocalSampler(self._local_energy(as_table=True), shape, temperature, random_state=self.random_state)
+        return shape
+
+    def _term_sum(self, lattice_shape: Sequence[int] | None, states: NDArray[Any]) -> TermSum:
+        check_is_fitted(self)
+        energy, shape = self._local_energy(as_table=True), self._shape(lattice_shape)
+        if not np.array_equal(states, self.states_):
+            raise ValueError(f"the energy is for states {self.states_.tolist()}, got {states.tolist()}")
+        if energy.table is None:
+            raise ValueError(f"windows of shape {energy.window_shape} have too many patterns for a table")
+        return term_sum(energy, shape, (True,) * len(shape))
 
     def _row_scores(self, X: Any, y: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the log pseudo-likelihood of every row and the number of its sites that count."""
@@ -371,7 +389,7 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, BaseEstimator):
     def _local_energy(self, *, as_table: bool = False) -> LocalEnergy:
         """Return the energy of windows; with `as_table`, a table of a network too unless it would be too large."""
         if self.table_ is not None:
-            return LocalEnergy(self.states_, self.window_shape_, self.table_)
+            return LocalEnergy(self.states_, self.window_shape_, self.table_, errors=self.table_errors_)
         network = stored_network(vars(self))
         if as_table and len(self.states_) ** math.prod(self.window_shape_) <= LARGEST_TABLE:
             return LocalEnergy(self.states_, self.window_shape_, network.table())

@@ -20,19 +20,21 @@ from .observations import Neighbourhoods, Observations, Rows, counted, each_site
 from .parameters import MOST_HELD_OUT, MOST_PATTERNS, MOST_SITES, Plan
 from .problem import NOTHING, Problem, Summary
 from .reading import Data
-from .sparse import fit_sparse
+from .sparse import SparseFit, fit_sparse
 
 _OTHER_SHAPE = (
     "training cannot continue with other states, window_shape, symmetries or hidden_layer_sizes than before: "
     "call fit with warm_start=False"
 )
 _OF_NETWORK = ("coefs_", "intercepts_", "site_coef_", "pair_coef_", "permutations_", "even_", "unit_")
-_OF_CLUSTERS = ("couplings_", "covariance_", "clusters_", "summary_")
+_OF_CLUSTERS = ("couplings_", "covariance_", "table_errors_", "clusters_", "summary_")
 _PULL, _MAX_PULL = 2.0, 0.3  # in standard errors of the gradient; in learning rates an update
 _FALSE = 0.05  # probability that noise alone yields a coupling
 _MOST_SITES, _MOST_DISTINCT_SITES = 2**24, 2**22
 _ENOUGH_BLOCKS = 200  # rows, or tiles of fewer rows, that measure the variance of the gradient
 _MOST_ROWS_OF_VARIANCE, _MOST_SITES_OF_VARIANCE = 2000, 2**19
+# Tables that carry the error of the couplings; random ones of them know a variance to 18 %.
+_MOST_ERRORS = 64
 
 
 Attributes = dict[str, Any]
@@ -76,6 +78,7 @@ def _learn_clusters(
         "table_": unit * clusters.table(fit.couplings),
         "couplings_": -unit * fit.couplings[fit.selected],
         "covariance_": unit**2 * fit.covariance,
+        "table_errors_": unit * _table_errors(clusters, fit),
         "clusters_": clusters.degrees[fit.selected].reshape(-1, *geometry.window_shape),
         "summary_": {**vars(fit.summary), "temperature": unit, "n_clusters": clusters.n_clusters},
         **dict.fromkeys(_OF_NETWORK),
@@ -83,6 +86,17 @@ def _learn_clusters(
         "validation_scores_": None,
         "n_iter_": len(fit.loss),
     }
+
+
+def _table_errors(clusters: Clusters, fit: SparseFit) -> NDArray[np.float64]:
+    """Return changes e of the table with sum_k e_k e_k^T its covariance; random ones if the couplings are many."""
+    variance, direction = np.linalg.eigh(fit.covariance)
+    root = direction * np.sqrt(np.maximum(variance, 0))
+    if len(root) > _MOST_ERRORS:
+        root = root @ np.random.default_rng(0).normal(size=(len(root), _MOST_ERRORS)) / math.sqrt(_MOST_ERRORS)
+    couplings = np.zeros((root.shape[1], clusters.n_clusters))
+    couplings[:, fit.selected] = root.T
+    return np.reshape([clusters.table(each) for each in couplings], (len(couplings), len(clusters.share)))
 
 
 def _past(past: Attributes | None, clusters: Clusters, data: Data) -> tuple[float, Summary, NDArray[np.float64] | None]:

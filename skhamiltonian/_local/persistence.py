@@ -37,6 +37,7 @@ def _check(stored: Mapping[str, Any]) -> None:
         _check_network(stored, math.prod(window), len(states))
     else:
         _check_summary(stored["summary_"])
+        _expect(_is_real(stored["table_errors_"], (len(stored["table_errors_"]), n_patterns)), "table_errors_")
 
 
 def _check_network(stored: Mapping[str, Any], n_sites: int, n_states: int) -> None:

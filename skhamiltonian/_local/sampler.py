@@ -19,7 +19,7 @@ from .._utils.alphabet import encode_states
 from .._utils.checks import check_lattice_shape, check_temperature
 from .._utils.configurations import validate_configurations
 from .._utils.warn import warn
-from .energy import LocalEnergy
+from .energy import LocalEnergy, term_sum
 from .methods import METHODS, candidates
 from .planning import plan, start_chains
 from .system import LocalSystem
@@ -136,5 +136,10 @@ class LocalSampler(ThermalSampler, BaseEstimator):
         n_chains = number_of_chains(made.engine.kind, n_samples)
         groups = [group for group, _ in start_chains(made.engine, n_chains, made.burn_in, moves, self.n_jobs)]
         codes = draw_states(groups, n_samples, made.n_sweeps, temperature, self.n_jobs)
-        energy = system.energies(codes.reshape(-1, system.n_sites)).reshape(codes.shape[:2])
-        return Draws(self.states_[codes], energy, method=made.engine.method, autocorrelation_time=made.tau)
+        rows = codes.reshape(-1, system.n_sites)
+        energy, errors = system.energies(rows).reshape(codes.shape[:2]), None
+        if self.local_energy.errors is not None:
+            terms = term_sum(self.local_energy, system.lattice_shape, system.periodic)
+            errors = terms.energy_errors(rows).reshape(*codes.shape[:2], -1)
+        known: dict[str, Any] = {"method": made.engine.method, "autocorrelation_time": made.tau}
+        return Draws(self.states_[codes], energy, energy_errors=errors, **known)

@@ -1,17 +1,25 @@
-r"""Calibration: a smooth correction of log p by energy and order parameter.
+r"""Calibrations: what corrects log p of a network, a function of (log p, configuration).
+
+The smooth one corrects log p by energy and order parameter,
 
 .. math:: \log p_{cal}(s) = \log p(s) + g(h, r) - \ln \langle e^g \rangle_p
 
-with h the standardised log p(s) and r the standardised order parameter, a weighted sum of the states.
+with h the standardised log p(s) and r the standardised order parameter, a weighted sum of the states. The local one
+puts a local energy in the place of log p, which then only proposes:
+
+.. math:: \log p_{cal}(s) = -H(s) / T_0 - \ln Z, \qquad Z = \langle e^{-H(s) / T_0} / p(s) \rangle_p.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .._lattice.terms import TermSum
 
 Array = NDArray[np.float64]
 N_FEATURES = 7
@@ -39,6 +47,35 @@ class Calibration:
     def order_parameter(self, codes: NDArray[np.int8]) -> Array:
         """Return the weighted sum of the states of every configuration."""
         return self.states[codes] @ self.direction
+
+
+@dataclass(frozen=True)
+class LocalCalibration:
+    """log p by a local energy, which is in units of T0; `mean_errors` are the means of its errors at T0."""
+
+    energy: TermSum
+    log_normalizer: float
+    mean_errors: Array  # (n_parameters,)
+
+    def __call__(self, log_prob: NDArray[np.floating], codes: NDArray[np.int8]) -> Array:
+        """Return what is added to the log p of the network."""
+        return self.log_prob(codes) - log_prob
+
+    def log_prob(self, codes: NDArray[np.int8]) -> Array:
+        """Return -H/T0 - ln Z of every row."""
+        return -self.energy.energies(codes) - self.log_normalizer
+
+    def energy_errors(self, codes: NDArray[np.int8]) -> Array:
+        """Return the change of -log p of every row by one standard error of each parameter, (n, n_parameters)."""
+        return self.energy.energy_errors(codes) - self.mean_errors
+
+
+def restored(numbers: Mapping[str, Any], n_states: int) -> Calibration | LocalCalibration:
+    """Return the calibration whose numbers a fitted estimator stores."""
+    if numbers["method"] == "smooth":
+        return Calibration(*(numbers[f.name] for f in fields(Calibration)))
+    energy = TermSum(n_states, tuple(numbers["sites"]), numbers["table"], numbers["errors"])
+    return LocalCalibration(energy, numbers["log_normalizer"], numbers["mean_errors"])
 
 
 def features(log_prob: Any, order_parameter: Any, scales: Array) -> Any:

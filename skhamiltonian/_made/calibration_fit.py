@@ -1,6 +1,7 @@
-"""Fit of the calibration: a logistic regression that tells data from the model's own draws."""
+"""Fit of the calibrations: what tells data from the model's own draws, and the normaliser of a local energy."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -9,10 +10,10 @@ from sklearn.utils import gen_batches
 from sklearn.utils.extmath import randomized_svd
 
 from .._utils.alphabet import enumerate_states
-from .calibration import N_FEATURES, Calibration, features
-from .network import uncalibrated_log_prob
+from .calibration import N_FEATURES, Calibration, LocalCalibration, features
+from .network import Array, Codes, uncalibrated_log_prob
 from .sampling.law import Law
-from .sampling.tempered import POPULATION, populations
+from .sampling.tempered import POPULATION, effective_sample_size, populations
 
 # Bytes that the rows or the draws of a calibration may fill.
 _MAX_BYTES = 2**26
@@ -33,42 +34,88 @@ def max_rows(n_sites):
     return min(_MAX_ROWS, max(1000, _MAX_BYTES // n_sites))
 
 
-def calibrate(network, codes, log_p, direction, even, seed):
-    """Fit the density ratio of data (codes and their log p) to model.
+class Sample(NamedTuple):
+    """Configurations and their log p by the network alone."""
 
-    Returns the fitted numbers by name, or None where cross-validation speaks against them.
+    codes: Codes
+    log_prob: Array
+
+
+def drawn_sample(network, n_rows, seed):
+    """Return independent draws of the network, enough to compare with so many rows."""
+    n_draws = min(max(_DRAWS_PER_ROW * n_rows, _MIN_DRAWS), _DRAWS_PER_ROW * max_rows(network.n_sites))
+    blocks = populations(network, POPULATION, Law(1.0), seed.spawn(-(-n_draws // POPULATION)))
+    return Sample(*(np.concatenate([getattr(block, name) for block in blocks]) for name in Sample._fields))
+
+
+def smooth_calibration(network, rows, drawn, order, seed):
+    """Fit the density ratio of data, the Sample `rows`, to the network's draws.
+
+    `order` is a pair: the weights of the sites in the order parameter (None: the leading component), and whether its
+    sign has no effect. Returns the fitted numbers by name, or None where cross-validation speaks against them; and
+    what each row gains in log-likelihood by numbers that were fitted to other rows.
     """
-    draw_seed, fold_seed, direction_seed = seed.spawn(3)
-    n_draws = min(max(_DRAWS_PER_ROW * len(codes), _MIN_DRAWS), _DRAWS_PER_ROW * max_rows(network.n_sites))
-    blocks = populations(network, POPULATION, Law(1.0), draw_seed.spawn(-(-n_draws // POPULATION)))
-    drawn = np.concatenate([block.codes for block in blocks])
-    drawn_log_p = np.concatenate([block.log_prob for block in blocks])
+    fold_seed, direction_seed = seed.spawn(2)
+    direction, even = order
     states = network.alphabet.states.astype(np.float64)
     if direction is None:
-        direction = _leading_direction(states[codes], int(direction_seed.generate_state(1)[0]))
-    order, drawn_order = states[codes] @ direction, states[drawn] @ direction
-    scales = _scales(log_p, drawn_log_p, order, drawn_order, even)
+        direction = _leading_direction(states[rows.codes], int(direction_seed.generate_state(1)[0]))
+    order, drawn_order = states[rows.codes] @ direction, states[drawn.codes] @ direction
+    scales = _scales(rows.log_prob, drawn.log_prob, order, drawn_order, even)
     used = _EVEN if even else list(range(N_FEATURES))
-    x, y = (np.stack(features(*z, scales), axis=1)[:, used] for z in ((log_p, order), (drawn_log_p, drawn_order)))
+    pairs = (rows.log_prob, order), (drawn.log_prob, drawn_order)
+    x, y = (np.stack(features(*z, scales), axis=1)[:, used] for z in pairs)
 
-    folds = KFold(5, shuffle=True, random_state=int(fold_seed.generate_state(1)[0])).split(x)
-    gains = np.concatenate([_gain(_coefficients(x[train], y), x[test], y) for train, test in folds])
-    gain, gain_error = gains.mean(), gains.std(ddof=1) / math.sqrt(len(gains))
+    gains = np.empty(len(x))
+    for train, test in KFold(5, shuffle=True, random_state=int(fold_seed.generate_state(1)[0])).split(x):
+        gains[test] = _gain(_coefficients(x[train], y), x[test], y)
+    gain, gain_error = mean_and_error(gains)
     if gain < -2 * gain_error:
-        return None
+        return None, gains
     coef = np.zeros(N_FEATURES + 1)
     coef[used] = _coefficients(x, y)
-    coef[-1], error = _log_normaliser(network, Calibration(direction, states, scales, coef), y @ coef[used])
+    g = y @ coef[used]
+    coef[-1], error = _log_normaliser(network, Calibration(direction, states, scales, coef), g)
     return {
+        "method": "smooth",
         "direction": direction,
         "states": states,
         "scales": scales,
         "coef": coef,
         "log_normalizer_error": error,
-        "gain": float(gain),
-        "gain_error": float(gain_error),
-        "n_rows": len(codes),
-    }
+        "effective_share": effective_share(g),
+        "gain": gain,
+        "gain_error": gain_error,
+        "n_rows": len(x),
+    }, gains
+
+
+def local_calibration(network, energy, drawn):
+    """Return a calibration by a local energy in units of T0, its standard error of ln Z, and the share of draws."""
+    if network.n_states**network.n_sites <= _MAX_ENUMERATED:
+        codes = enumerate_states(np.arange(network.n_states), network.n_sites).astype(np.int8)
+        log_weight, log_norm = -energy.energies(codes), 0.0
+    else:
+        codes, log_norm = drawn.codes, math.log(len(drawn.codes))
+        log_weight = -energy.energies(codes) - drawn.log_prob
+    log_sum = float(np.logaddexp.reduce(log_weight))
+    means = np.exp(log_weight - log_sum) @ energy.energy_errors(codes)
+    calibration = LocalCalibration(energy, log_sum - log_norm, means)
+    share = effective_share(calibration(drawn.log_prob, drawn.codes))
+    error = 0.0 if log_norm == 0 else math.sqrt(max(0.0, 1 / share - 1) / len(codes))
+    return calibration, error, share
+
+
+def effective_share(log_weight):
+    """Return which share of as many draws of equal weight is as good as draws of these weights."""
+    return float(effective_sample_size(log_weight) / len(log_weight))
+
+
+def mean_and_error(values):
+    """Return the mean of independent numbers and its standard error, nan for fewer than two."""
+    if len(values) < 2:
+        return math.nan, math.nan
+    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
 
 
 def _leading_direction(values, seed):

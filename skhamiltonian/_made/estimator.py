@@ -21,6 +21,7 @@ from .._utils.checks import check_flag, check_integer, check_lattice_shape, seed
 from .._utils.configurations import check_counts, validate_configurations
 from .._utils.repeatable import check_parameters_repeatable
 from .._utils.torch_state import plain_torch
+from .calibration import LocalCalibration
 from .doubts import some_rows, warn_of_chains, warn_of_doubts, warn_of_unlike_draws
 from .fitting import calibrated, learn, score
 from .network import Network, score_codes
@@ -73,10 +74,21 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         leaves of it, by the data's own covariance. This ends in the weights and is no part of the fitted network.
         It is a large gain where sites nearly determine each other, as overlapping blocks do. "auto" is True for
         more than two states, where it costs little.
-    calibrate : bool, default=True
-        Whether to correct the learned law by a smooth function of its energy and of an order parameter, in
-        which every such network is a little wrong far from typical configurations. The function is the log
-        density ratio of the data to the model's own draws.
+    calibrate : {"auto", "smooth", "local", False} or fitted estimator, default="auto"
+        What corrects the learned law far from typical configurations, where every such network is a little wrong:
+
+        - "smooth": a smooth function of log p and of an order parameter, the log density ratio of the data to the
+          model's own draws. It assumes nothing about the interactions.
+        - "local": a local energy, as a :class:`LocalHamiltonian` with windows of width 3 learns it from the rows of
+          the training. The network proposes, and weights do the rest: log p(s) = -H(s)/T0 - ln Z. It needs
+          "translation" in `symmetries`, and assumes interactions that fit into the window. Windows have the width 2 if
+          the states are too many for 3.
+        - "auto": if "translation" is in `symmetries`, "local", unless the likelihood of the rows held back is smaller
+          than with "smooth" by more than two standard errors; "smooth" without translations, for windows of something
+          larger (see `is_window_`) and for very many states.
+        - a fitted :class:`LocalHamiltonian` or :class:`InteractionExpansion`, or one in a
+          ``sklearn.frozen.FrozenEstimator``, which survives `clone`: H is this energy on a periodic lattice.
+        - False: nothing.
     order_parameter : "auto" or array-like of shape (n_sites,), default="auto"
         Weights of the sites in the order parameter of the calibration (ones for the magnetization). "auto" is the
         leading principal component of X.
@@ -87,8 +99,9 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         Peak of the one-cycle learning rate. "auto" is 8e-3 up to 512 units in the widest hidden layer and 512 sites;
         beyond, it falls as one over the units or as the root of one over the sites.
     max_iter : "auto" or int, default="auto"
-        Epochs. "auto" makes 2 500 updates with 2 000 rows or fewer, more by the root of their number but 8 000; above
-        64 sites fewer by the root of theirs but 2 500, and at least one pass. It is no more than 30 epochs where
+        Epochs. "auto" makes 2 500 updates, and at least one pass, if a local energy may decide (see `calibrate`).
+        Otherwise it makes 2 500 with 2 000 rows or fewer, more by the root of their number but 8 000; above 64 sites
+        fewer by the root of theirs but 2 500, and at least one pass. It is no more than 30 epochs where
         the rows, times the number of their symmetries, are fewer than pairs of sites.
     alpha : float, default=0.0
         Decoupled weight decay (AdamW). It bends the couplings, too: `sparsity` is the better remedy for few rows.
@@ -130,11 +143,16 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
     activation_ : str
         As fitted.
     calibration_ : dict or None
-        The numbers of the calibration: ``gain`` and ``gain_error``, what it adds to the log-likelihood of rows
-        it was not fitted to, in nats (by cross-validation); ``log_normalizer_error``, the standard error of log p
-        by its normaliser (0 where all configurations were enumerated); ``n_rows``; the rest defines it. None
-        without a calibration, with fewer than 200 rows, where cross-validation speaks against it by more than two
-        standard errors, or if the network has memorised its rows and fewer than 100 were held back.
+        The numbers of the calibration: ``method``, "smooth" or "local"; ``gain`` and ``gain_error``, what it adds to
+        the log-likelihood of a row it was not fitted to, in nats (by cross-validation, or in the rows held back);
+        with "auto", ``margin`` and ``margin_error``, by how much it was better than the other one in the rows held
+        back, in nats a row (negative by two errors at most, for a local energy); ``effective_share``, how many
+        independent draws of equal weight a draw of the network is worth; ``log_normalizer_error``, the standard error
+        of log p by its normaliser (0 where all configurations were enumerated); ``n_rows``, the rows of the gain. The
+        rest defines it: for a local energy, the ``sites`` and the ``table`` of its terms in units of T0, and
+        ``log_normalizer``, ln Z at T0. None without a calibration, with fewer than 200 rows unless the energy is
+        "local" or given, where cross-validation speaks against the smooth one by more than two standard errors, or if
+        the network has memorised its rows and fewer than 100 were held back.
     loss_curve_ : list of float
         Mean negative log-likelihood of the training rows after each epoch, in nats per configuration.
     validation_scores_ : list of float or None
@@ -184,7 +202,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         symmetries: str | tuple[str, ...] = (),
         states: str | ArrayLike = "auto",
         whiten: str | bool = "auto",
-        calibrate: bool = True,
+        calibrate: Any = "auto",
         order_parameter: str | ArrayLike = "auto",
         batch_size: str | int = "auto",
         learning_rate_init: str | float = "auto",
@@ -302,7 +320,13 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             X, counts = X[counts > 0], counts[counts > 0]
         alphabet = Alphabet.of_numbers(learn_states(X, self.states_ if added else self.states))
         n_iter, start = (self.n_iter_, self._network()) if added else (0, None)
-        plan = make_plan(p, len(X) if counts is None else int(counts.sum()), X.shape[1], alphabet, n_iter)
+        sizes = len(X) if counts is None else int(counts.sum()), X.shape[1], alphabet, n_iter
+        plan = make_plan(p, *sizes)
+        # Sums of overlapping blocks look like windows, too, so only two states are judged.
+        known = self.lattice_shape is not None and alphabet.n_states == 2
+        is_window = known and looks_like_window(X, plan.lattice_shape)
+        if is_window and plan.calibrate == "auto":
+            plan = make_plan(p | {"calibrate": "smooth"}, *sizes)
         seed = seed_sequence(self.random_state, f"MADEHamiltonian.fit {n_iter}" if n_iter else "MADEHamiltonian.fit")
         context = _callbacks.begin(self, X, plan.schedule.max_iter)
         epoch_done = partial(_callbacks.epoch_done, context, self)
@@ -312,9 +336,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         if added:
             learned["validation_scores_"] = _joined(self, learned)
         learned |= {name: getattr(self, name) + learned[name] for name in added}
-        # Sums of overlapping blocks look like windows, too, so only two states are judged.
-        known = self.lattice_shape is not None and alphabet.n_states == 2
-        learned["is_window_"] = known and looks_like_window(X, plan.lattice_shape)
+        learned["is_window_"] = is_window
         never = np.zeros((X.shape[1], alphabet.n_states), bool)
         if isinstance(self.states, str) and not plan.symmetries:  # else a state is known to be possible everywhere
             never = unseen_states(X, alphabet.states)
@@ -493,6 +515,9 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             known = {"log_weight": joint_log_weight(blocks), "log_partition": log_partition}
         X = self.states_[codes]
         energy = -self.temperature_ * log_p - (X * np.float64(field)).sum(axis=2)
+        if isinstance(network.calibration, LocalCalibration) and len(network.calibration.mean_errors):
+            errors = network.calibration.energy_errors(codes.reshape(-1, codes.shape[2]))
+            known["energy_errors"] = self.temperature_ * errors.reshape(*codes.shape[:2], -1)
         return Draws(X, energy, method=method if method in METHODS else "tempered", **known)
 
     def _chains(

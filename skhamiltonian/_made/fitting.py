@@ -1,7 +1,7 @@
 """From a plan of training and checked configurations to fitted attributes."""
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -9,18 +9,18 @@ from scipy.linalg import solve_triangular
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import gen_batches
 
-from .._lattice.symmetry import symmetric_copies, symmetry_sampler
+from .._lattice.symmetry import symmetry_sampler
 from .._utils.checks import check_ordering
 from .._utils.mapped import release_pages
 from .._utils.warn import warn
-from .calibration import Calibration
-from .calibration_fit import calibrate, max_rows
-from .network import batches, log_prob, score_codes
+from .calibration import restored
+from .choice import MIN_ROWS, chosen_calibration
+from .network import batches, log_prob
 
 _N_COVARIANCE_ROWS = 20_000
 _LEAST_SHRINKAGE = 1e-6
-# Rows below which nothing is calibrated, alone or by rows held back, and rows held back at most to check on it.
-_MIN_ROWS, _MIN_HELD_OUT, _MAX_HELD_OUT = 200, 100, 20_000
+# Rows held back at most to check the calibration.
+_MAX_HELD_OUT = 20_000
 
 
 def learn(plan, X, counts, ordering, seed, epoch_done, start=None):
@@ -53,7 +53,7 @@ def learn(plan, X, counts, ordering, seed, epoch_done, start=None):
     if history.stopped:
         message = f"the loss became NaN or infinite in {history.stopped}: an earlier epoch is kept"
         warn(f"{message}, lower learning_rate_init", ConvergenceWarning)
-    calibration = _calibration(plan, fitted, rows, rng, other_seed)
+    calibration = chosen_calibration(plan, fitted, rows, rng, other_seed.spawn(1)[0])
     return _attributes(plan, sum(map(len, split)), fitted, history, calibration)
 
 
@@ -90,38 +90,6 @@ def _check_shape(network, shape):
         )
 
 
-def _calibration(plan, network, rows, rng, seed):
-    """Return the fitted calibration, None without one."""
-    if not plan.calibrate or len(rows.train) + len(rows.held_out) < _MIN_ROWS:
-        return None
-    chosen = _calibration_rows(network, rows, rng)
-    if chosen is None:
-        return None
-    even = "spin-flip" in plan.symmetries
-    return calibrate(network, *chosen, plan.order_parameter, even, seed.spawn(1)[0])
-
-
-def _calibration_rows(network, rows, rng):
-    """Return the rows for the calibration and their log p.
-
-    These are all rows; but where those seen in training are more likely than those held back, by two standard
-    errors, only the latter, and None where they are too few.
-    """
-    n_max = max_rows(network.n_sites)
-
-    def choose(part, n):
-        chosen = np.sort(rng.choice(part, min(len(part), n), replace=False))
-        codes = symmetric_copies(rows.take(chosen), network.n_states, rows.symmetry, rng, group=64)
-        return codes, score_codes(network, codes)
-
-    unseen, unseen_log_p = choose(rows.held_out, n_max // 2)
-    seen, log_p = choose(rows.train, n_max - len(unseen))
-    error = math.hypot(log_p.std() / math.sqrt(len(log_p)), unseen_log_p.std() / math.sqrt(len(unseen)))
-    if log_p.mean() - unseen_log_p.mean() > 2 * error:
-        return (unseen, unseen_log_p) if len(unseen) >= _MIN_HELD_OUT else None
-    return np.concatenate([unseen, seen]), np.concatenate([unseen_log_p, log_p])
-
-
 def _take(X, alphabet, rows):
     """Return the codes of some rows. A memory-mapped X is read in blocks, since each row maps a whole neighbourhood."""
     codes = np.empty((len(rows), X.shape[1]), np.int8)
@@ -134,7 +102,7 @@ def _take(X, alphabet, rows):
 def _split(plan, rows, rng):
     """Return the rows to train on and those held back, for early stopping or to check the calibration."""
     early_stopping, n_samples = plan.schedule.patience is not None, len(rows)
-    if not (early_stopping or (plan.calibrate and n_samples >= _MIN_ROWS)):
+    if not (early_stopping or (plan.calibrate is not None and n_samples >= MIN_ROWS)):
         return rows, rows[:0]
     n_held_out = math.ceil(plan.validation_fraction * n_samples)
     if not early_stopping:
@@ -184,4 +152,4 @@ def calibrated(network, calibration):
     """Return the network with the calibration of its estimator, if there is one."""
     if calibration is None:
         return network
-    return replace(network, calibration=Calibration(*(calibration[f.name] for f in fields(Calibration))))
+    return replace(network, calibration=restored(calibration, network.n_states))

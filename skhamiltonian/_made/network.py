@@ -17,7 +17,7 @@ from sklearn import get_config
 from sklearn.utils import gen_batches
 
 from .._utils.alphabet import Alphabet
-from .calibration import Calibration
+from .calibration import Calibration, LocalCalibration
 
 Array = NDArray[np.floating]
 Codes = NDArray[np.int8]
@@ -36,7 +36,7 @@ class Network:
     ordering: NDArray[np.intp]
     alphabet: Alphabet
     activation: str
-    calibration: Calibration | None = None
+    calibration: Calibration | LocalCalibration | None = None
 
     @property
     def n_sites(self) -> int:
@@ -118,6 +118,8 @@ def log_conditionals(network: Network, codes: Codes) -> Array:
 
 def log_prob(network: Network, codes: Codes) -> Array:
     r"""Return :math:`\log p(s) = \sum_d \log q(s_d | s_{<d})` of every row, in nats, calibrated."""
+    if isinstance(network.calibration, LocalCalibration):
+        return network.calibration.log_prob(codes)
     log_p = uncalibrated_log_prob(network, codes)
     return log_p if network.calibration is None else log_p + network.calibration(log_p, codes)
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import numbers
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from .._lattice.symmetry import SYMMETRIES, group_size
+from .._lattice.terms import KnownEnergy, TermSum
+from .._local.parameters import MOST_PATTERNS
 from .._utils.alphabet import Alphabet
 from .._utils.checks import (
     check_choice,
@@ -24,6 +28,7 @@ from .._utils.checks import (
     check_temperature,
 )
 from .._utils.memory import check_memory
+from .local_fit import window_width
 
 # Updates of Adam, for 64 sites: fewer do not suffice, more bring little. On larger lattices each teaches more.
 _MIN_UPDATES, _MAX_UPDATES, _MANY_SITES = 2500, 8000, 64
@@ -69,7 +74,7 @@ class TrainingPlan:
     whiten: bool
     schedule: Schedule
     validation_fraction: float
-    calibrate: bool
+    calibrate: str | TermSum | None
     order_parameter: np.ndarray | None
     device: str
     verbose: int
@@ -84,8 +89,9 @@ def check_parameters(p: dict[str, Any]) -> None:
     """Check all parameters, a dict, as far as that needs no data."""
     check_temperature(p["temperature"], allow_infinite=False)
     check_choice(p["activation"], "activation", ("relu", "tanh", "logistic", "silu"))
-    for name in ("skip_connections", "early_stopping", "warm_start", "calibrate"):
+    for name in ("skip_connections", "early_stopping", "warm_start"):
         check_flag(p[name], name)
+    _check_calibrate(p)
     check_integer(int(p["verbose"]) if isinstance(p["verbose"], bool) else p["verbose"], "verbose")
     check_integer(p["n_iter_no_change"], "n_iter_no_change", minimum=1)
     for name in ("batch_size", "max_iter"):
@@ -122,6 +128,8 @@ def make_plan(p: dict[str, Any], n_samples: int, n_sites: int, alphabet: Alphabe
     hidden = _hidden_layers(p["hidden_layer_sizes"], n_sites)
     whiten = len(states) > 2 if isinstance(p["whiten"], str) else bool(p["whiten"])
     _check_weights(p, n_samples, n_sites * alphabet.n_inputs, n_sites * alphabet.n_outputs, hidden)
+    calibrate = _calibrate(p["calibrate"], shape, names, alphabet, float(p["temperature"]))
+    proposes = calibrate not in (None, "smooth")
     if whiten:
         check_memory((n_sites, n_sites), np.float64, "the covariance of whiten", copies=3, n_samples=n_samples)
     return TrainingPlan(
@@ -133,13 +141,53 @@ def make_plan(p: dict[str, Any], n_samples: int, n_sites: int, alphabet: Alphabe
         activation=p["activation"],
         skip_connections=bool(p["skip_connections"]),
         whiten=whiten,
-        schedule=_schedule(p, n_samples, n_sites, group_size(shape, names), hidden, n_iter),
+        schedule=_schedule(p, n_samples, n_sites, group_size(shape, names), hidden, n_iter, proposes),
         validation_fraction=p["validation_fraction"],
-        calibrate=bool(p["calibrate"]),
+        calibrate=calibrate,
         order_parameter=check_order_parameter(p["order_parameter"], n_sites),
         device=str(p["device"]),
         verbose=int(p["verbose"]),
     )
+
+
+def _check_calibrate(p: dict[str, Any]) -> None:
+    value = p["calibrate"]
+    value = value.estimator if isinstance(value, FrozenEstimator) else value
+    if isinstance(value, KnownEnergy):
+        return check_is_fitted(
+            value,
+            msg="calibrate=%(name)s is not fitted. clone and cross-validation forget fits: wrap a fitted estimator in "
+            "sklearn.frozen.FrozenEstimator",
+        )
+    if not (isinstance(value, str) and value in ("auto", "smooth", "local")) and value is not False:
+        raise ValueError(
+            "calibrate must be 'auto', 'smooth', 'local', False, or a fitted LocalHamiltonian or "
+            f"InteractionExpansion, got {value!r}"
+        )
+    if isinstance(value, str) and value == "local" and "translation" not in p["symmetries"]:
+        raise ValueError(f"calibrate='local' needs 'translation' in symmetries, got {p['symmetries']!r}")
+
+
+def _calibrate(
+    value: Any, shape: tuple[int, ...], symmetries: tuple[str, ...], alphabet: Alphabet, temperature: float
+) -> str | TermSum | None:
+    """Return None, "smooth", "local", "auto" if a local energy is possible, or a given energy in units of T0."""
+    value = value.estimator if isinstance(value, FrozenEstimator) else value
+    if isinstance(value, KnownEnergy):
+        given = value._term_sum(shape, alphabet.states)
+        if any(each.max(initial=0) >= math.prod(shape) for each in given.sites):
+            raise ValueError(f"the energy of calibrate is that of another lattice than {shape}")
+        return replace(given, table=given.table / temperature, errors=given.errors / temperature)
+    if value is False:
+        return None
+    of_numbers = alphabet.n_states == 2 or alphabet.n_outputs == alphabet.n_states
+    width = window_width(alphabet.n_states, len(shape)) if of_numbers else None
+    if value == "local" and width is None:
+        raise ValueError(
+            f"calibrate='local' needs windows of at most {MOST_PATTERNS} patterns, and {alphabet.n_states} states are "
+            "too many"
+        )
+    return "smooth" if value == "auto" and ("translation" not in symmetries or width is None) else str(value)
 
 
 def _check_weights(p: dict[str, Any], n_samples: int, n_inputs: int, n_outputs: int, hidden: tuple[int, ...]) -> None:
@@ -153,9 +201,12 @@ def _check_weights(p: dict[str, Any], n_samples: int, n_inputs: int, n_outputs: 
 
 
 def _schedule(
-    p: dict[str, Any], n_samples: int, n_sites: int, n_copies: int, hidden: tuple[int, ...], n_iter: int
+    p: dict[str, Any], n_samples: int, n_sites: int, n_copies: int, hidden: tuple[int, ...], n_iter: int, proposes: bool
 ) -> Schedule:
-    """Return the schedule for rows of which each has `n_copies` under the symmetries."""
+    """Return the schedule for rows of which each has `n_copies` under the symmetries.
+
+    If the network probably only `proposes`, for a local energy to decide, it need not be trained for long.
+    """
     max_passes = int(_MAX_PASSES * n_copies * max(1, n_samples / n_sites**2))
     batch_size = _integer(p, "batch_size")
     if batch_size is None:
@@ -164,7 +215,7 @@ def _schedule(
     max_iter = _integer(p, "max_iter")
     if max_iter is None:
         n_updates = _MIN_UPDATES * math.sqrt(n_samples / 2000 * min(1, _MANY_SITES / n_sites))
-        n_updates = min(_MAX_UPDATES, max(_MIN_UPDATES, n_updates))
+        n_updates = _MIN_UPDATES if proposes else min(_MAX_UPDATES, max(_MIN_UPDATES, n_updates))
         max_iter = min(max_passes, math.ceil(n_updates * batch_size / n_samples))
     learning_rate, sparsity = p["learning_rate_init"], p["sparsity"]
     if isinstance(learning_rate, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -36,10 +37,27 @@ def _check(stored: dict[str, Any]) -> None:
     )
     _expect(stored["n_samples_seen_"] >= 1, "n_samples_seen_")
     if stored["calibration_"] is not None:
-        shapes = {"direction": (n_sites,), "states": (n_states,), "scales": (N_FEATURES,), "coef": (N_FEATURES + 1,)}
-        for name, shape in shapes.items():
-            array = stored["calibration_"][name]
-            _expect(_is_real(array, 1) and array.shape == shape, f"calibration_[{name!r}]")
+        _check_calibration(stored["calibration_"], n_sites, n_states)
+
+
+def _check_calibration(numbers: dict[str, Any], n_sites: int, n_states: int) -> None:
+    check_choice(numbers["method"], "calibration_['method']", ("smooth", "local"))
+    shapes: dict[str, tuple[int, ...]] = {
+        "direction": (n_sites,),
+        "states": (n_states,),
+        "scales": (N_FEATURES,),
+        "coef": (N_FEATURES + 1,),
+    }
+    if numbers["method"] == "local":
+        for sites in numbers["sites"]:
+            _expect(sites.ndim == 2 and sites.dtype.kind == "i" and 0 < n_states ** sites.shape[1] < 2**31, "sites")
+            _expect(sites.size == 0 or 0 <= sites.min() <= sites.max() < n_sites, "calibration_['sites']")
+        size, n_parameters = sum(n_states ** each.shape[1] for each in numbers["sites"]), len(numbers["mean_errors"])
+        shapes = {"table": (size,), "errors": (n_parameters, size), "mean_errors": (n_parameters,)}
+        _expect(math.isfinite(numbers["log_normalizer"]), "calibration_['log_normalizer']")
+    for name, shape in shapes.items():
+        array = numbers[name]
+        _expect(_is_real(array, len(shape)) and array.shape == shape, f"calibration_[{name!r}]")
 
 
 def _check_arrays(stored: dict[str, Any], n_sites: int, alphabet: Alphabet) -> None:

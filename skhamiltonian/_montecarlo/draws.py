@@ -57,6 +57,10 @@ class Draws:
         independent.
     effective_sample_size : float, default=nan
         Number of independent configurations with the same information as the draws.
+    energy_errors : ndarray of shape (n_chains, n_draws, n_parameters), default=None
+        Change of the energy of each configuration by one standard error of each of several independent parameters of
+        the energy, such as learned couplings. `phase_curve` adds what follows from it to its errors. None if the
+        energy is exact or its error is unknown.
 
     Examples
     --------
@@ -75,6 +79,7 @@ class Draws:
     method: str = ""
     autocorrelation_time: float = math.nan
     effective_sample_size: float = math.nan
+    energy_errors: np.ndarray | None = None
 
 
 def with_error(value: float, error: float) -> str:

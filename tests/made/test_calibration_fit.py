@@ -9,12 +9,14 @@ from scipy.optimize import minimize
 from skhamiltonian._made import calibration_fit as _density_ratio
 from skhamiltonian._made.calibration import N_FEATURES, Calibration, features
 from skhamiltonian._made.calibration_fit import (
+    Sample,
     _coefficients,
     _gain,
     _leading_direction,
     _log_normaliser,
-    calibrate,
+    drawn_sample,
     max_rows,
+    smooth_calibration,
 )
 from skhamiltonian._made.network import uncalibrated_log_prob
 from skhamiltonian._utils.alphabet import enumerate_states
@@ -45,9 +47,8 @@ def test_every_row_has_two_draws_unless_memory_forbids(random_network, monkeypat
     monkeypatch.setattr(_density_ratio, "populations", populations)
     network = random_network(8, 2, (6,))
     monkeypatch.setattr(type(network), "n_sites", n_sites)
-    arguments = np.zeros((n_rows, 8), np.int8), np.zeros(n_rows), np.ones(8)
     with pytest.raises(InterruptedError):
-        calibrate(network, *arguments, False, np.random.SeedSequence(0))
+        drawn_sample(network, n_rows, np.random.SeedSequence(0))
     assert n_draws <= drawn[0] < n_draws + 1024
 
 
@@ -147,7 +148,9 @@ def calibrated_pair(random_network, even, seed=0):
     log_q = log_p + np.tensordot(coef, np.stack(features(log_p, order, scales)), 1)
     log_q -= np.logaddexp.reduce(log_q)
     rows = np.random.default_rng(seed).choice(len(codes), 4000, p=np.exp(log_q))
-    numbers = calibrate(network, codes[rows], log_p[rows], np.ones(10), even, np.random.SeedSequence(seed))
+    draw_seed, fit_seed = np.random.SeedSequence(seed).spawn(2)
+    drawn, data = drawn_sample(network, 4000, draw_seed), Sample(codes[rows], log_p[rows])
+    numbers = smooth_calibration(network, data, drawn, (np.ones(10), even), fit_seed)[0]
     return numbers, codes, log_p, log_q
 
 

@@ -11,8 +11,8 @@ from skhamiltonian._utils.alphabet import enumerate_states
 SYMMETRIES = ("translation", "point-group", "spin-flip")
 
 
-def default_schedule(n_samples, L, symmetries):
-    parameters = MADEHamiltonian(lattice_shape=(L, L), symmetries=symmetries).get_params()
+def default_schedule(n_samples, L, symmetries, **changed):
+    parameters = MADEHamiltonian(lattice_shape=(L, L), symmetries=symmetries, **changed).get_params()
     return make_plan(parameters, n_samples, L * L, numbers(2)).schedule
 
 
@@ -21,8 +21,15 @@ def default_schedule(n_samples, L, symmetries):
     [(1000, 8, 2500), (2000, 8, 2500), (8000, 8, 5000), (60_000, 8, 8000), (60_000, 16, 6847), (60_000, 32, 3423)],
 )
 def test_updates_grow_with_the_root_of_the_rows_and_fall_with_that_of_the_sites(n_samples, L, expected):
-    todo = default_schedule(n_samples, L, SYMMETRIES)
+    todo = default_schedule(n_samples, L, SYMMETRIES, calibrate="smooth")
     assert todo.max_iter == np.ceil(expected * todo.batch_size / n_samples)
+
+
+@pytest.mark.parametrize("calibrate", ["auto", "local"])
+def test_a_network_that_only_proposes_is_trained_for_2500_updates(calibrate):
+    for n_samples, L in ((1000, 8), (60_000, 8), (60_000, 32)):
+        todo = default_schedule(n_samples, L, SYMMETRIES, calibrate=calibrate)
+        assert todo.max_iter == np.ceil(2500 * todo.batch_size / n_samples)
 
 
 def test_few_rows_of_many_sites_are_not_seen_more_often_than_known_by_heart():

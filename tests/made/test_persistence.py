@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 import skhamiltonian
 from skhamiltonian import (
@@ -20,6 +21,14 @@ from skhamiltonian import (
 )
 
 X = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (500, 16))
+LOCAL = {
+    "method": "local",
+    "sites": [np.zeros((16, 2), np.int32)],
+    "table": np.zeros(4),
+    "errors": np.zeros((1, 4)),
+    "mean_errors": np.zeros(1),
+    "log_normalizer": 11.0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +39,8 @@ def made():
 def fitted(made):
     yield made, lambda model: model.energy(X)
     yield made, lambda model: model.sample(2.0, n_samples=9, random_state=0)
+    calibrated = clone(made).set_params(lattice_shape=(4, 4), symmetries=("translation",), calibrate="local").fit(X)
+    yield calibrated, lambda model: np.append(model.energy(X), model.sample(2.0, n_samples=9, random_state=0).ravel())
     yield IsingSampler((4, 4), 2.5, random_state=0).fit(X), lambda model: model.sample(n_samples=9)
     yield XYSampler((4, 4), 1.0, random_state=0).fit(X), lambda model: model.sample(n_samples=9)
     yield BlockSpinTransformer(lattice_shape=(4, 4)).fit(X), lambda model: model.transform(X)
@@ -71,6 +82,12 @@ def test_skops_returns_every_estimator_and_needs_no_other_trust(made):
         {"temperature_": -1.0},
         {"activation_": "exec"},
         {"calibration_": {"direction": np.zeros(3)}},
+        {"calibration_": {"method": "smooth", "direction": np.zeros(3)}},
+        {"calibration_": LOCAL | {"sites": [np.full((16, 2), 16)]}},
+        {"calibration_": LOCAL | {"table": np.zeros(5)}},
+        {"calibration_": LOCAL | {"table": np.full(4, np.nan)}},
+        {"calibration_": LOCAL | {"errors": np.zeros((2, 4))}},
+        {"calibration_": LOCAL | {"log_normalizer": np.nan}},
         {"n_features_in_": 17},
     ],
 )

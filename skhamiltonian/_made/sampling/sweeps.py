@@ -8,10 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..calibration import Calibration, LocalCalibration
 from ..network import Array, Codes, Network, activate
 from .acceptance import threshold
 from .kernels import ALIGN, BLOCK, GROUP, Layers, State, Target, log_q_of_blocks, sweep
 from .law import Law
+from .terms import TermWalk
 
 # Multiply-adds a kernel call may take: about 50 ms, so that Ctrl-C is answered soon.
 _CHUNK = 5e8
@@ -44,28 +46,23 @@ class Chains:
         rule: str = "metropolis",
     ):
         self.network, self.law, self.generators, self.rule = network, law, generators, rule
-        self._single = network.astype(np.float32)
-        self._layers, self._target = _layers(self._single), _target(network, law)
-        self._state = _state(self._layers, network, len(codes))
-        self.codes = codes
+        walk = TermWalk if isinstance(network.calibration, LocalCalibration) else NetworkWalk
+        self._walk: TermWalk | NetworkWalk = walk(network, law, codes)
         self.n_accepted = self.n_proposed = 0
 
     @property
     def codes(self) -> Codes:
         """The present configurations (n_chains, n_sites), in site order."""
-        codes = np.empty_like(self._state.codes)
-        codes[:, self.network.ordering] = self._state.codes
-        return codes
+        return self._walk.codes
 
     @codes.setter
     def codes(self, codes: Codes) -> None:
-        self._state.codes[:] = codes[:, self.network.ordering]
-        self._age = _REFRESH
+        self._walk.codes = codes
 
     @property
     def log_prob(self) -> Array:
-        """The present log p of every chain, not calibrated."""
-        return self._state.log_prob.copy()
+        """The present log p of every chain up to a constant, without a smooth calibration."""
+        return self._walk.log_prob
 
     def sweep(self, n_sweeps: int = 1) -> None:
         """Visit every site of every chain `n_sweeps` times."""
@@ -92,18 +89,52 @@ class Chains:
         return np.stack([generator.random(n) for generator in self.generators], axis=1)
 
     def _offer(self, windows: NDArray[np.intp], shift: Codes, threshold: Array, wraps: bool) -> None:
+        self.n_accepted += self._walk.offer(windows, shift, threshold, wraps)
+        self.n_proposed += int(np.isfinite(threshold).sum())
+
+
+class NetworkWalk:
+    """Configurations of chains that move by the law of a network, with a smooth calibration or none."""
+
+    def __init__(self, network: Network, law: Law, codes: Codes):
+        self.ordering = network.ordering
+        self._single = network.astype(np.float32)
+        self._layers, self._target = _layers(self._single), _target(network, law)
+        self._state = _state(self._layers, network, len(codes))
+        self.codes = codes
+
+    @property
+    def codes(self) -> Codes:
+        """The present configurations (n_chains, n_sites), in site order."""
+        codes = np.empty_like(self._state.codes)
+        codes[:, self.ordering] = self._state.codes
+        return codes
+
+    @codes.setter
+    def codes(self, codes: Codes) -> None:
+        self._state.codes[:] = codes[:, self.ordering]
+        self._age = _REFRESH
+
+    @property
+    def log_prob(self) -> Array:
+        """The present log p of every chain, not calibrated."""
+        return self._state.log_prob.copy()
+
+    def offer(self, windows: NDArray[np.intp], shift: Codes, threshold: Array, wraps: bool) -> int:
+        """Offer every window in turn a shift of its states, as `sweep` does; return how many are accepted."""
+        n_accepted = 0
         if self._age >= _REFRESH:
             _refresh(self._state, self._single, self._layers, self._target)
             self._age = 0
         self._age += len(windows)
-        chunk = max(1, int(_CHUNK / (self._layers.weights.size / 4 * len(self.generators))))
+        chunk = max(1, int(_CHUNK / (self._layers.weights.size / 4 * len(self._state.codes))))
         for start in range(0, len(windows), chunk):
             part = slice(start, start + chunk)
             arrays = self._layers, self._target, self._state
-            self.n_accepted += sweep(windows[part], shift[part], wraps, threshold[part], *arrays)
-        self.n_proposed += int(np.isfinite(threshold).sum())
+            n_accepted += sweep(windows[part], shift[part], wraps, threshold[part], *arrays)
         if not np.isfinite(self._state.log_prob).all():
             raise FloatingPointError("the model gives NaN for a configuration reached by Monte Carlo")
+        return n_accepted
 
 
 def _refresh(state: State, network: Network, layers: Layers, target: Target) -> None:
@@ -157,7 +188,7 @@ def _layers(network: Network) -> Layers:
 
 def _target(network: Network, law: Law) -> Target:
     calibration, tilt = network.calibration, law.site_tilt(network)
-    if calibration is None:
+    if not isinstance(calibration, Calibration):
         return Target(float(law.exponent), tilt, np.zeros_like(tilt), np.zeros(0), np.zeros(0))
     contribution = np.outer(calibration.direction, calibration.states)[network.ordering]
     return Target(float(law.exponent), tilt, contribution, calibration.scales, calibration.coef[:-1].copy())

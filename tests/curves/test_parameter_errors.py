@@ -1,0 +1,90 @@
+"""Errors of the parameters of an energy in the errors of a curve: by enumeration, and by independent fits."""
+
+import numpy as np
+import pytest
+
+from skhamiltonian import Draws, IsingSampler, LocalHamiltonian, ThermalSampler, phase_curve
+from skhamiltonian._utils.alphabet import enumerate_states
+
+# The weights of all states are far from equal, so that few of them count at low temperature.
+pytestmark = pytest.mark.filterwarnings("ignore:The error bars:sklearn.exceptions.ConvergenceWarning")
+STATES = enumerate_states((-1, 1), 9).astype(np.int8)
+BONDS = -IsingSampler((3, 3)).energy(STATES)
+THREES = (STATES * np.roll(STATES, 1, axis=1) * np.roll(STATES, 3, axis=1)).sum(axis=1, dtype=float)
+SIGMA = np.array([1e-3, 2e-3])
+
+
+class Enumerated(ThermalSampler):
+    """All states with their weights, 16 times: draws without a statistical error."""
+
+    states_ = np.array([-1, 1])
+
+    def __init__(self, parameters=(1.0, 0.3)):
+        self.parameters = parameters
+
+    def _draw(self, temperature, n_samples, field, method, seed):
+        E = -self.parameters[0] * BONDS - self.parameters[1] * THREES
+        log_z = np.logaddexp.reduce(-E / temperature)
+        phi = np.stack([-BONDS, -THREES], axis=1) * SIGMA
+        return Draws(
+            np.stack([STATES] * 16),
+            np.stack([E] * 16),
+            log_weight=np.stack([-E / temperature] * 16),
+            log_partition=np.full(16, log_z),
+            energy_errors=np.stack([phi] * 16),
+        )
+
+
+def averages(parameters, T):
+    curve = phase_curve(
+        Enumerated(parameters), [T], observables={"ends": lambda X: X[:, :2] * X[:, [1]]}, random_state=0
+    )
+    return {name: np.ravel(curve[name].value) for name in curve.observables}
+
+
+@pytest.mark.parametrize("T", [2.0, 4.0])
+def test_errors_are_finite_differences_of_enumerated_averages(T):
+    """Two independent parameters; every built-in observable, and one of arrays."""
+    observables = {"ends": lambda X: X[:, :2] * X[:, [1]]}
+    curve = phase_curve(Enumerated(), [T], observables=observables, random_state=0)
+    shifts = []
+    for sigma in np.diag(SIGMA):
+        up, down = (averages(np.array([1.0, 0.3]) + sign * sigma, T) for sign in (1, -1))
+        shifts.append({name: (up[name] - down[name]) / 2 for name in up})
+    for name in curve.observables:
+        wanted = np.hypot(*(shift[name] for shift in shifts))
+        np.testing.assert_allclose(np.ravel(curve[name].error), wanted, rtol=2e-3, atol=1e-9, err_msg=name)
+
+
+def test_an_exact_energy_adds_nothing():
+    class Exact(Enumerated):
+        def _draw(self, *arguments):
+            draws = super()._draw(*arguments)
+            return Draws(draws.configurations, draws.energy, draws.log_weight, draws.log_partition)
+
+    curve = phase_curve(Exact(), [2.0], random_state=0)
+    assert curve["abs_magnetization"].error[0] < 1e-12
+    assert curve["free_energy"].error[0] < 1e-12
+
+
+@pytest.mark.slow
+def test_integrated_entropies_carry_the_error_of_the_couplings():
+    """Independent fits to 400 rows: free energies and magnetizations scatter as their errors say."""
+    T, fits = [2.0], 24
+    E = IsingSampler((3, 3)).energy(STATES)
+    log_z = np.logaddexp.reduce(-E / T[0])
+    p = np.exp(-E / T[0] - log_z)
+    true = {"free_energy": -T[0] * log_z / 9, "abs_magnetization": p @ np.abs(STATES.mean(axis=1))}
+    true["entropy"] = (log_z + p @ E / T[0]) / 9
+    z = {name: [] for name in true}
+    for seed in range(fits):
+        X = IsingSampler((3, 3), 2.5, random_state=seed).sample(n_samples=400)
+        local = LocalHamiltonian(
+            2.5, lattice_shape=(3, 3), boundary="periodic", window_shape=2, symmetries=("point-group", "spin-flip")
+        )
+        curve = phase_curve(local.fit(X).to_sampler(), T, n_samples=4000, random_state=seed)
+        for name, each in z.items():
+            each.append((curve[name].value[0] - true[name]) / curve[name].error[0])
+    for name, each in z.items():
+        # chi-square of 24: within 0.35 ... 2.1 but once in 10^3
+        assert 0.35 < np.mean(np.square(each)) < 2.1, name
