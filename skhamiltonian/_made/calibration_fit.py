@@ -9,7 +9,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils.extmath import randomized_svd
 
 from .._utils.alphabet import enumerate_states
-from .calibration import N_FEATURES, Calibration, features
+from .calibration import N_FEATURES, Calibration, features, order_parameter
 from .network import uncalibrated_log_prob
 from .sampling.law import Law
 from .sampling.tempered import POPULATION, populations
@@ -43,10 +43,11 @@ def calibrate(network, codes, log_p, direction, even, seed):
     blocks = populations(network, POPULATION, Law(1.0), draw_seed.spawn(-(-n_draws // POPULATION)))
     drawn = np.concatenate([block.codes for block in blocks])
     drawn_log_p = np.concatenate([block.log_prob for block in blocks])
-    states = network.alphabet.states.astype(np.float64)
+    states = network.alphabet.vectors
+    states = states[:, 0] if states.shape[1] == 1 else states
     if direction is None:
-        direction = _leading_direction(states[codes], int(direction_seed.generate_state(1)[0]))
-    order, drawn_order = states[codes] @ direction, states[drawn] @ direction
+        direction = _leading_direction(states, codes, int(direction_seed.generate_state(1)[0]))
+    order, drawn_order = (order_parameter(states, each, direction) for each in (codes, drawn))
     scales = _scales(log_p, drawn_log_p, order, drawn_order, even)
     used = _EVEN if even else list(range(N_FEATURES))
     x, y = (np.stack(features(*z, scales), axis=1)[:, used] for z in ((log_p, order), (drawn_log_p, drawn_order)))
@@ -71,9 +72,13 @@ def calibrate(network, codes, log_p, direction, even, seed):
     }
 
 
-def _leading_direction(values, seed):
-    """Return the leading principal component: the sum of states that fluctuates most."""
-    values = values[: max(1000, _MAX_BYTES // 8 // values.shape[1])]
+def _leading_direction(states, codes, seed):
+    """Return the leading principal component: the sum of states that fluctuates most.
+
+    Each component of vectors counts as a row of its own.
+    """
+    values = states[codes[: max(1000, _MAX_BYTES // 8 // codes.shape[1] // states[0].size)]]
+    values = np.moveaxis(values, 2, 0).reshape(-1, values.shape[1]) if states.ndim > 1 else values
     direction = randomized_svd(values - values.mean(axis=0), 1, random_state=seed)[2][0]
     return direction if direction.sum() >= 0 else -direction
 

@@ -42,7 +42,7 @@ def warn_of_doubts(
         Whether the alphabet was learned from X.
     """
     if plan.symmetries:
-        warn_of_refuted(X, plan.lattice_shape, plan.symmetries, counts)
+        warn_of_refuted(X, plan.lattice_shape, plan.symmetries, counts, plan.alphabet.period > 0)
     states = plan.alphabet.states
     laws = conserved(X, states, plan.lattice_shape)
     unseen = unseen_states(X, states) if learned and not plan.symmetries else np.zeros((1, 1), bool)

@@ -13,9 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._lattice.looks_like_window import looks_like_window
 from .._montecarlo.draws import Draws
+from .._montecarlo.order_parameter import mean_vector_length
 from .._montecarlo.sampler import ThermalSampler
 from .._utils import sklearn_compat as _callbacks
-from .._utils.alphabet import Alphabet, learn_states
+from .._utils.alphabet import Alphabet, learn_alphabet
 from .._utils.checks import check_flag, check_integer, check_lattice_shape, seed_sequence
 from .._utils.configurations import check_counts, validate_configurations
 from .._utils.repeatable import check_parameters_repeatable
@@ -58,24 +59,26 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         Order in which the sites are factorised: ``ordering[d]`` is the site drawn d-th.
     lattice_shape : tuple of int, default=None
         Shape of the lattice, sites in C order; needed by `symmetries`.
-    symmetries : tuple of {"translation", "point-group", "spin-flip"}, default=()
+    symmetries : tuple of {"translation", "point-group", "spin-flip", "rotation", "reflection"}, default=()
         Symmetries of the system. Every minibatch is seen through one random element of the group
         they generate; the lattice is then taken as periodic for "translation". "spin-flip" negates
-        the states.
-    states : "auto" or array-like, default="auto"
-        The alphabet: the values a site may take. "auto" learns the integers that occur in X.
+        the states. For angles, "rotation" adds the same angle to all sites, and "reflection" negates all angles.
+    states : "auto", "angle" or array-like, default="auto"
+        The alphabet: the values a site may take. "auto" learns the integers that occur in X. With "angle", X holds
+        angles in radians, any real numbers, which count modulo 2 pi and are rounded to a grid of 64; the conditional
+        law of a site is the exponential of a Fourier series with four harmonics.
     whiten : "auto" or bool, default="auto"
         Whether training sees, beside each site, its innovation: what linear prediction from the sites drawn before
         leaves of it, by the data's own covariance. This ends in the weights and is no part of the fitted network.
         It is a large gain where sites nearly determine each other, as overlapping blocks do. "auto" is True for
-        more than two states, where it costs little.
+        more than two states, where it costs little, and False for angles.
     calibrate : bool, default=True
         Whether to correct the learned law by a smooth function of its energy and of an order parameter, in
         which every such network is a little wrong far from typical configurations. The function is the log
         density ratio of the data to the model's own draws.
     order_parameter : "auto" or array-like of shape (n_sites,), default="auto"
         Weights of the sites in the order parameter of the calibration (ones for the magnetization). "auto" is the
-        leading principal component of X.
+        leading principal component of X. For angles it is the length of the weighted sum of their unit vectors.
     batch_size : "auto" or int, default="auto"
         Configurations per minibatch, at most the number of rows. "auto" is 469, and fewer where rows are few
         and have no symmetries to multiply them.
@@ -114,7 +117,9 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
     Attributes
     ----------
     states_ : ndarray of shape (n_states,)
-        The alphabet, ascending.
+        The alphabet, ascending; for angles the grid.
+    is_angle_ : bool
+        Whether states are angles.
     coefs_ : list of ndarray of shape (n_in, n_out)
         Weights, masks folded in, the sites in drawing order.
     intercepts_ : list of ndarray of shape (n_out,)
@@ -293,7 +298,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         counts = check_counts(sample_weight, len(X))
         if counts is not None:
             X, counts = X[counts > 0], counts[counts > 0]
-        alphabet = Alphabet.of_numbers(learn_states(X, self.states_ if added else self.states))
+        known = "angle" if added and self.is_angle_ else self.states_ if added else self.states
+        alphabet = learn_alphabet(X, known)
         n_iter, start = (self.n_iter_, self._network()) if added else (0, None)
         plan = make_plan(p, len(X) if counts is None else int(counts.sum()), X.shape[1], alphabet, n_iter)
         seed = seed_sequence(self.random_state, f"MADEHamiltonian.fit {n_iter}" if n_iter else "MADEHamiltonian.fit")
@@ -306,12 +312,12 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             learned["validation_scores_"] = _joined(self, learned)
         learned |= {name: getattr(self, name) + learned[name] for name in added}
         # Sums of overlapping blocks look like windows, too, so only two states are judged.
-        known = self.lattice_shape is not None and alphabet.n_states == 2
-        learned["is_window_"] = known and looks_like_window(X, plan.lattice_shape)
+        judged = self.lattice_shape is not None and alphabet.n_states == 2
+        learned["is_window_"] = judged and looks_like_window(X, plan.lattice_shape)
         self.__dict__.pop("feature_names_in_", None)
         self.__dict__.update(vars(trial), **learned)
         if not added:
-            warn_of_doubts(X, counts, plan, self._network(), isinstance(self.states, str))
+            warn_of_doubts(X, counts, plan, self._network(), isinstance(known, str) and known == "auto")
         return self
 
     def energy(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -340,7 +346,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         Returns
         -------
         log_likelihood : ndarray of shape (n_samples,)
-            log p in nats.
+            log p in nats. For angles p is a density per radian and site, so log p may exceed 0.
 
         Raises
         ------
@@ -405,7 +411,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         n_samples : int, default=1
             Number of configurations.
         field : float or array-like of shape (n_sites,), default=0.0
-            External field h, the same on every site or one for each.
+            External field h, the same on every site or one for each. For angles it points along theta = 0, with the
+            energy -h cos(theta) of a site.
         method : str, default="metropolis"
             How to draw, one of the names above.
         n_chains : int, default=256
@@ -421,7 +428,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         Returns
         -------
         X : ndarray of shape (n_samples, n_sites)
-            Configurations; consecutive rows come from different chains.
+            Configurations; consecutive rows come from different chains. Angles are in [0, 2 pi), on the grid: means of
+            smooth functions over the grid are integrals to rounding, so noise inside a cell would only blur them.
 
         Warns
         -----
@@ -467,6 +475,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         self, temperature: float, n_samples: int, field: Any, method: str, seed: np.random.SeedSequence, **options: Any
     ) -> Draws:
         law, network = self._law(temperature, field), self._network()
+        log_cells = network.n_sites * network.alphabet.log_cell
         if method in METHODS:
             draws = self._chains(law, n_samples, method, seed, **options)
             codes = draws.codes
@@ -475,11 +484,12 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         else:
             blocks = independent_populations(network, n_samples, law, seed)
             codes, log_p = np.stack([block.codes for block in blocks]), np.stack([block.log_prob for block in blocks])
-            log_partition = np.array([block.log_partition for block in blocks])
+            # A sum over the grid times the cell to the N is an integral, and log p is per radian.
+            log_partition = np.array([block.log_partition for block in blocks]) + (1 - law.exponent) * log_cells
             known = {"log_weight": joint_log_weight(blocks), "log_partition": log_partition}
-        X = self.states_[codes]
-        energy = -self.temperature_ * log_p - (X * np.float64(field)).sum(axis=2)
-        return Draws(X, energy, method=method if method in METHODS else "tempered", **known)
+        energy = -self.temperature_ * (log_p - log_cells)
+        energy -= (network.alphabet.vectors[:, 0][codes] * np.float64(field)).sum(axis=2)
+        return Draws(self.states_[codes], energy, method=method if method in METHODS else "tempered", **known)
 
     def _chains(
         self,
@@ -492,6 +502,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         n_sweeps: int = 5,
     ) -> ChainDraws:
         """Return the draws of Markov chains, as codes."""
+        if method == "window" and self.is_angle_:
+            raise ValueError("method='window' needs states that recur around a window; for angles choose 'tempered'")
         n_chains = min(n_chains, n_samples)
         shape = self.lattice_shape if method == "window" else None
         shape = None if shape is None else tuple(shape)
@@ -499,8 +511,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         return chain_draws(self._network(), law, plan, seed)
 
     def _law(self, temperature: float, field: Any) -> Law:
-        """Return p^(T0/T) with the logarithmic weight h s/T of every state."""
-        tilt = np.multiply.outer(field, self.states_.astype(np.float64)) / temperature
+        """Return p^(T0/T) with the logarithmic weight h s/T of every state, h cos(theta)/T for angles."""
+        tilt = np.multiply.outer(field, self._alphabet().vectors[:, 0]) / temperature
         return Law(float(self.temperature_ / temperature), tilt)
 
     def _support(self, temperature: float, field: Any, seed: np.random.SeedSequence) -> float:
@@ -519,9 +531,18 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
     def _data_temperature(self) -> float:
         return float(self.temperature_)
 
+    def _magnetization(self, configurations: NDArray[Any]) -> NDArray[np.float64]:
+        return mean_vector_length(configurations) if self.is_angle_ else super()._magnetization(configurations)
+
+    def _log_states(self) -> float | None:
+        return math.log(2 * math.pi) if self.is_angle_ else super()._log_states()
+
+    def _alphabet(self) -> Alphabet:
+        return Alphabet.of_angles() if self.is_angle_ else Alphabet.of_numbers(self.states_)
+
     def _network(self) -> Network:
-        weights, biases, alphabet = tuple(self.coefs_), tuple(self.intercepts_), Alphabet.of_numbers(self.states_)
-        network = Network(weights, biases, self.skip_coef_, self.ordering_, alphabet, self.activation_)
+        weights, biases, skip = tuple(self.coefs_), tuple(self.intercepts_), self.skip_coef_
+        network = Network(weights, biases, skip, self.ordering_, self._alphabet(), self.activation_)
         return calibrated(network, self.calibration_)
 
     def __setstate__(self, state: Any) -> None:

@@ -29,13 +29,17 @@ def _check(stored: dict[str, Any]) -> None:
     _expect(stored["n_features_in_"] == n_sites, "n_features_in_")
     check_temperature(stored["temperature_"], "temperature_", allow_infinite=False)
     check_choice(stored["activation_"], "activation_", ("relu", "tanh", "logistic", "silu"))
-    _check_arrays(stored, n_sites, Alphabet.of_numbers(states))
+    _expect(isinstance(stored["is_angle_"], (bool, np.bool_)), "is_angle_")
+    alphabet = Alphabet.of_angles() if stored["is_angle_"] else Alphabet.of_numbers(states)
+    _expect(np.array_equal(alphabet.states, states), "states_")
+    _check_arrays(stored, n_sites, alphabet)
     _expect(stored["n_samples_seen_"] >= 1, "n_samples_seen_")
     if stored["calibration_"] is not None:
-        shapes = {"direction": (n_sites,), "states": (n_states,), "scales": (N_FEATURES,), "coef": (N_FEATURES + 1,)}
+        vectors = (n_states, 2) if stored["is_angle_"] else (n_states,)
+        shapes = {"direction": (n_sites,), "states": vectors, "scales": (N_FEATURES,), "coef": (N_FEATURES + 1,)}
         for name, shape in shapes.items():
             array = stored["calibration_"][name]
-            _expect(_is_real(array, 1) and array.shape == shape, f"calibration_[{name!r}]")
+            _expect(_is_real(array, len(shape)) and array.shape == shape, f"calibration_[{name!r}]")
 
 
 def _check_arrays(stored: dict[str, Any], n_sites: int, alphabet: Alphabet) -> None:

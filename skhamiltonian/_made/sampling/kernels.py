@@ -54,7 +54,7 @@ class Target(NamedTuple):
 
     exponent: float
     tilt: F64  # (n_sites, n_states)
-    contribution: F64  # (n_sites, n_states), what a state adds to the order parameter of the calibration
+    contribution: F64  # (n_components, n_sites, n_states), what a state adds to the order parameter
     scales: F64
     coef: F64  # empty without a calibration
 
@@ -68,7 +68,8 @@ class State(NamedTuple):
     hidden: F32  # (n_chains, n_layers, n_units), activations
     terms: F64  # (n_chains, n_blocks), log q summed over the sites of a block
     log_prob: F64
-    order: F64
+    order: F64  # (n_chains, n_components)
+    new_order: F64
     new_pre: F32  # (n_layers, n_units)
     new_hidden: F32
     new_terms: F64
@@ -285,26 +286,49 @@ def log_ratio(log_prob: float, order_parameter: float, target: Target) -> float:
 
 
 @kernel
+def length(order: F64) -> float:
+    """Return the order parameter: its only component, or the length of a vector."""
+    if len(order) == 1:
+        return order[0]
+    return math.sqrt((order**2).sum())
+
+
+@kernel
+def _add_order(sites: Any, shift: Codes, chain: int, target: Target, state: State) -> None:
+    """Set the order parameter after a change of states."""
+    for component in range(len(state.new_order)):
+        d_order = 0.0
+        for k in range(len(sites)):
+            new = state.codes[chain, sites[k]]
+            old = new - shift[k]
+            contribution = target.contribution[component, sites[k]]
+            d_order += contribution[new] - contribution[old]
+        state.new_order[component] = state.order[chain, component] + d_order
+
+
+@kernel
 def _accepts(sites: Any, shift: Codes, threshold: float, chain: int, target: Target, state: State) -> bool:
     """Whether log w rises by more than the threshold; if so, take over log p and the order parameter."""
-    gain, d_order, d_tilt = 0.0, 0.0, 0.0
+    gain, d_tilt, order = 0.0, 0.0, state.order[chain]
     for block in range(sites[0] // BLOCK, len(state.new_terms)):
         gain += state.new_terms[block] - state.terms[chain, block]
     for k in range(len(sites)):
         new = state.codes[chain, sites[k]]
         old = new - shift[k]
-        d_order += target.contribution[sites[k], new] - target.contribution[sites[k], old]
         d_tilt += target.tilt[sites[k], new] - target.tilt[sites[k], old]
-    log_prob, order, rise = state.log_prob[chain], state.order[chain], gain
+    log_prob, rise = state.log_prob[chain], gain
     if len(target.coef) > 0:
-        rise += log_ratio(log_prob + gain, order + d_order, target) - log_ratio(log_prob, order, target)
+        _add_order(sites, shift, chain, target, state)
+        after, before = length(state.new_order), length(order)
+        rise += log_ratio(log_prob + gain, after, target) - log_ratio(log_prob, before, target)
     rise = target.exponent * rise + d_tilt
     if math.isnan(rise):
         state.log_prob[chain] = math.nan
     if not rise > threshold:
         return False
     state.log_prob[chain] += gain
-    state.order[chain] += d_order
+    if len(target.coef) > 0:
+        order[:] = state.new_order
     return True
 
 
