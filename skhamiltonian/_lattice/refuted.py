@@ -86,7 +86,8 @@ def refuted(
     rows = spread_rows(len(X), most) if weight is None else weighted_rows(weight, most)
     if len(rows) < _MIN_ROWS:
         return []
-    v: Array = np.asarray(X[rows], dtype=np.float64 if are_angles else np.float32).reshape(len(rows), *shape)
+    values: Array = X[rows].astype(np.float64 if are_angles else np.float32)
+    v = values.reshape(len(rows), *shape)
     release_pages(X)
     if are_angles:
         parts = np.cos(v).astype(np.float32), np.sin(v).astype(np.float32)
