@@ -15,6 +15,7 @@ from scipy.stats import norm, t
 
 from .._utils.mapped import release_pages
 from .._utils.warn import warn
+from .symmetry import OF_ANGLES
 
 Array = NDArray[np.floating]
 _SIGMAS = 5.0
@@ -34,7 +35,11 @@ class Refutation:
 
 
 def warn_of_refuted(
-    X: NDArray[Any], shape: tuple[int, ...], names: Sequence[str], weight: NDArray[Any] | None = None
+    X: NDArray[Any],
+    shape: tuple[int, ...],
+    names: Sequence[str],
+    weight: NDArray[Any] | None = None,
+    are_angles: bool = False,
 ) -> None:
     """Give one warning of all symmetries that the rows refute by more than five standard errors.
 
@@ -45,16 +50,18 @@ def warn_of_refuted(
     shape : tuple of int
         Shape of the lattice.
     names : collection of str
-        Names of symmetries; only "translation", "point-group" and "spin-flip" are tested.
+        Names of symmetries.
     weight : ndarray of shape (n_samples,), default=None
         How much each row counts; None: all rows count the same.
+    are_angles : bool, default=False
+        Whether X holds angles, which are judged by their sines and cosines.
 
     Warns
     -----
     UserWarning
         If a symmetry is refuted.
     """
-    found = refuted(X, shape, names, weight)
+    found = refuted(X, shape, names, weight, are_angles)
     if found:
         each = "; ".join(f"{r.name!r}: {r.what} is {r.value:.3g} +- {r.error:.2g} and must be 0" for r in found)
         warn(
@@ -64,7 +71,11 @@ def warn_of_refuted(
 
 
 def refuted(
-    X: NDArray[Any], shape: tuple[int, ...], names: Sequence[str], weight: NDArray[Any] | None = None
+    X: NDArray[Any],
+    shape: tuple[int, ...],
+    names: Sequence[str],
+    weight: NDArray[Any] | None = None,
+    are_angles: bool = False,
 ) -> list[Refutation]:
     """Return the strongest evidence against each symmetry that is refuted; with too few rows there is none.
 
@@ -75,8 +86,13 @@ def refuted(
     rows = spread_rows(len(X), most) if weight is None else weighted_rows(weight, most)
     if len(rows) < _MIN_ROWS:
         return []
-    v = np.asarray(X[rows], dtype=np.float32).reshape(len(rows), *shape)
+    values: Array = X[rows].astype(np.float64 if are_angles else np.float32)
+    v = values.reshape(len(rows), *shape)
     release_pages(X)
+    if are_angles:
+        parts = np.cos(v).astype(np.float32), np.sin(v).astype(np.float32)
+        of_sites = [r for name in names if name not in OF_ANGLES for part in parts if (r := _strongest(name, part))]
+        return of_sites + [r for name in OF_ANGLES if name in names if (r := _strongest(name, v)) is not None]
     return [r for name in _FEATURES if name in names if (r := _strongest(name, v)) is not None]
 
 
@@ -139,6 +155,22 @@ def _spin_flip(v: Array) -> Features:
         yield "the mean product of three neighbours", triple.mean(axis=axes).reshape(-1, 1)
 
 
+def _rotation(v: Array) -> Features:
+    for k in (1, 2):
+        yield from _harmonic("cos", np.cos(k * v), k)
+        yield from _harmonic("sin", np.sin(k * v), k)
+
+
+def _reflection(v: Array) -> Features:
+    for k in (1, 2):
+        yield from _harmonic("sin", np.sin(k * v), k)
+
+
+def _harmonic(name: str, wave: Array, k: int) -> Features:
+    yield f"the mean {name} of {k} theta", wave.mean(axis=tuple(range(1, wave.ndim))).reshape(-1, 1)
+    yield f"the mean {name} of {k} theta at a site", _some_sites(wave)
+
+
 def _translation(v: Array) -> Features:
     for what, x in _densities(v):
         centred = x - x.mean(axis=tuple(range(1, x.ndim)), keepdims=True)
@@ -192,3 +224,4 @@ def _pair(v: Array, r: Collection[int]) -> Array:
 
 
 _FEATURES = {"translation": _translation, "point-group": _point_group, "spin-flip": _spin_flip}
+_FEATURES |= {"rotation": _rotation, "reflection": _reflection}

@@ -9,15 +9,19 @@ from collections.abc import Callable, Collection
 import numpy as np
 from numpy.typing import NDArray
 
-Symmetry = Callable[[np.random.Generator], tuple[NDArray[np.intp], bool]]
+# It draws a permutation of the sites, and the new code of every state, None if states stay.
+Symmetry = Callable[[np.random.Generator], tuple[NDArray[np.intp], NDArray[np.int8] | None]]
 SYMMETRIES = ("translation", "point-group", "spin-flip")
+OF_ANGLES = ("rotation", "reflection")
 
 
-def symmetry_sampler(shape: tuple[int, ...], names: Collection[str]) -> Symmetry:
-    """Return a function that draws (permutation of the sites, whether to flip the states).
+def symmetry_sampler(shape: tuple[int, ...], names: Collection[str], n_states: int) -> Symmetry:
+    """Return a function that draws a random element of the group.
 
-    Translations are those of the torus. The point group exchanges axes of equal length, and reflects axes.
+    Translations are those of the torus. The point group exchanges axes of equal length, and reflects axes. States in a
+    circle are rotated by one step or more, all by the same, and reflected at the first.
     """
+    codes = np.arange(n_states)
     sites = np.arange(np.prod(shape)).reshape(shape)
     exchanges = [
         p
@@ -25,19 +29,24 @@ def symmetry_sampler(shape: tuple[int, ...], names: Collection[str]) -> Symmetry
         if all(shape[a] == n for a, n in zip(p, shape, strict=True))
     ]
 
-    def draw(rng: np.random.Generator) -> tuple[NDArray[np.intp], bool]:
+    def draw(rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.int8] | None]:
         copy = sites
         if "translation" in names:
             copy = np.roll(copy, rng.integers(shape), range(len(shape)))
         if "point-group" in names:
             copy = copy.transpose(exchanges[rng.integers(len(exchanges))])
             copy = np.flip(copy, tuple(np.flatnonzero(rng.random(len(shape)) < 0.5).tolist()))
-        return copy.ravel(), "spin-flip" in names and bool(rng.random() < 0.5)
+        new = codes[::-1] if "spin-flip" in names and rng.random() < 0.5 else codes
+        if "reflection" in names and rng.random() < 0.5:
+            new = -new % n_states
+        if "rotation" in names:
+            new = (new + rng.integers(n_states)) % n_states
+        return copy.ravel(), None if new is codes else new.astype(np.int8)
 
     return draw
 
 
-def group_size(shape: tuple[int, ...], names: Collection[str]) -> int:
+def group_size(shape: tuple[int, ...], names: Collection[str], n_states: int = 2) -> int:
     """Return the size of the group of these symmetries.
 
     The reflection of an axis of two sites is also a translation, and that of one site changes nothing.
@@ -45,16 +54,17 @@ def group_size(shape: tuple[int, ...], names: Collection[str]) -> int:
     reflected = sum(length > (2 if "translation" in names else 1) for length in shape)
     exchanges = math.prod(math.factorial(shape.count(length)) for length in set(shape) - {1})
     factors = {"translation": math.prod(shape), "point-group": exchanges * 2**reflected, "spin-flip": 2}
+    factors |= {"rotation": n_states, "reflection": 2}
     return math.prod(factors[name] for name in set(names))
 
 
 def symmetric_copies(
-    codes: NDArray[np.int8], n_states: int, symmetry: Symmetry, rng: np.random.Generator, group: int
+    codes: NDArray[np.int8], symmetry: Symmetry, rng: np.random.Generator, group: int
 ) -> NDArray[np.int8]:
     """Return symmetric copies of the codes; each block of `group` rows has its own random element of the symmetry."""
     out = np.empty_like(codes)
     for start in range(0, len(codes), group):
         rows = slice(start, start + group)
-        sites, flip = symmetry(rng)
-        out[rows] = n_states - 1 - codes[rows][:, sites] if flip else codes[rows][:, sites]
+        sites, new = symmetry(rng)
+        out[rows] = codes[rows][:, sites] if new is None else new[codes[rows][:, sites]]
     return out

@@ -4,8 +4,9 @@ The smooth one corrects log p by energy and order parameter,
 
 .. math:: \log p_{cal}(s) = \log p(s) + g(h, r) - \ln \langle e^g \rangle_p
 
-with h the standardised log p(s) and r the standardised order parameter, a weighted sum of the states. The local one
-puts a local energy in the place of log p, which then only proposes:
+with h the standardised log p(s) and r the standardised order parameter: a weighted sum of the states, or the length
+of a weighted sum of vectors, such as those of angles. The local one puts a local energy in the place of log p, which
+then only proposes:
 
 .. math:: \log p_{cal}(s) = -H(s) / T_0 - \ln Z, \qquad Z = \langle e^{-H(s) / T_0} / p(s) \rangle_p.
 """
@@ -31,7 +32,8 @@ class Calibration:
 
     ``scales`` holds centre and inverse width of log p, the least and largest h of the data, centre and
     inverse width of the order parameter and the largest r^2 of the data. ``coef`` holds the weights of the
-    features and, last, what is subtracted. The order parameter of states v is ``v @ direction``.
+    features and, last, what is subtracted. The order parameter of states v is ``v @ direction`` if `states` are
+    numbers, (n_states,), and the length of that vector if they are vectors, (n_states, n_components).
     """
 
     direction: Array
@@ -46,7 +48,20 @@ class Calibration:
 
     def order_parameter(self, codes: NDArray[np.int8]) -> Array:
         """Return the weighted sum of the states of every configuration."""
-        return self.states[codes] @ self.direction
+        return order_parameter(self.states, codes, self.direction)
+
+    @property
+    def contributions(self) -> Array:
+        """What each state of each site adds to the order parameter, (n_components, n_sites, n_states)."""
+        states = self.states.reshape(len(self.states), -1)
+        return np.stack([np.outer(self.direction, component) for component in states.T])
+
+
+def order_parameter(states: Array, codes: NDArray[np.int8], direction: Array) -> Array:
+    """Return the weighted sum of the states of every configuration, or its length if states are vectors."""
+    if states.ndim == 1:
+        return states[codes] @ direction
+    return np.sqrt(sum((component[codes] @ direction) ** 2 for component in states.T))
 
 
 @dataclass(frozen=True)

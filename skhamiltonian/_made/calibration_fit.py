@@ -10,7 +10,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils.extmath import randomized_svd
 
 from .._utils.alphabet import enumerate_states
-from .calibration import N_FEATURES, Calibration, LocalCalibration, features
+from .calibration import N_FEATURES, Calibration, LocalCalibration, features, order_parameter
 from .network import Array, Codes, uncalibrated_log_prob
 from .sampling.law import Law
 from .sampling.tempered import POPULATION, effective_sample_size, populations
@@ -57,10 +57,11 @@ def smooth_calibration(network, rows, drawn, order, seed):
     """
     fold_seed, direction_seed = seed.spawn(2)
     direction, even = order
-    states = network.alphabet.states.astype(np.float64)
+    states = network.alphabet.vectors
+    states = states[:, 0] if states.shape[1] == 1 else states
     if direction is None:
-        direction = _leading_direction(states[rows.codes], int(direction_seed.generate_state(1)[0]))
-    order, drawn_order = states[rows.codes] @ direction, states[drawn.codes] @ direction
+        direction = _leading_direction(states, rows.codes, int(direction_seed.generate_state(1)[0]))
+    order, drawn_order = (order_parameter(states, each.codes, direction) for each in (rows, drawn))
     scales = _scales(rows.log_prob, drawn.log_prob, order, drawn_order, even)
     used = _EVEN if even else list(range(N_FEATURES))
     pairs = (rows.log_prob, order), (drawn.log_prob, drawn_order)
@@ -118,9 +119,13 @@ def mean_and_error(values):
     return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
 
 
-def _leading_direction(values, seed):
-    """Return the leading principal component: the sum of states that fluctuates most."""
-    values = values[: max(1000, _MAX_BYTES // 8 // values.shape[1])]
+def _leading_direction(states, codes, seed):
+    """Return the leading principal component: the sum of states that fluctuates most.
+
+    Each component of vectors counts as a row of its own.
+    """
+    values = states[codes[: max(1000, _MAX_BYTES // 8 // codes.shape[1] // states[0].size)]]
+    values = np.moveaxis(values, 2, 0).reshape(-1, values.shape[1]) if states.ndim > 1 else values
     direction = randomized_svd(values - values.mean(axis=0), 1, random_state=seed)[2][0]
     return direction if direction.sum() >= 0 else -direction
 

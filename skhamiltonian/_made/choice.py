@@ -31,7 +31,8 @@ def chosen_calibration(plan, network, rows, rng, seed):
     drawn = drawn_sample(network, len(seen.codes), draw_seed)
     smooth, gains = None, np.zeros(len(unseen.codes))
     if by_data and len(seen.codes):
-        order = plan.order_parameter, "spin-flip" in plan.symmetries
+        # The length of a vector has no sign, so only its square counts.
+        order = plan.order_parameter, "spin-flip" in plan.symmetries or plan.alphabet.period > 0
         smooth, smooth_gains = smooth_calibration(network, seen, drawn, order, smooth_seed)
         gains = gains if smooth is None else smooth_gains[: len(unseen.codes)]
     if wanted == "smooth":
@@ -90,5 +91,5 @@ def _sample(network, rows, part, n, rng):
     if not len(part):
         return Sample(np.zeros((0, network.n_sites), np.int8), np.zeros(0))
     chosen = np.sort(rng.choice(part, min(len(part), n), replace=False))
-    codes = symmetric_copies(rows.take(chosen), network.n_states, rows.symmetry, rng, group=64)
+    codes = symmetric_copies(rows.take(chosen), rows.symmetry, rng, group=64)
     return Sample(codes, score_codes(network, codes))

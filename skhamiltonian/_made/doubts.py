@@ -22,6 +22,12 @@ _N_DRAWS = 1000
 # Draws, and rows at most, that are compared, and how far apart their means may be.
 _N_COMPARED, _N_ERRORS = 2048, 5
 
+IS_WINDOW = (
+    "the configurations look like windows of something larger, and the law of windows at another temperature is not "
+    "the power of their law at T0 = {:g}: fit a LocalHamiltonian, whose sampler has lattices of every size and "
+    "temperature"
+)
+
 
 def warn_of_doubts(X: NDArray[Any], counts: NDArray[np.intp] | None, plan: TrainingPlan, network: Network) -> None:
     """Warn of symmetries that the data refute, and of sums that all rows have in common and draws have not.
@@ -38,7 +44,7 @@ def warn_of_doubts(X: NDArray[Any], counts: NDArray[np.intp] | None, plan: Train
         The model.
     """
     if plan.symmetries:
-        warn_of_refuted(X, plan.lattice_shape, plan.symmetries, counts)
+        warn_of_refuted(X, plan.lattice_shape, plan.symmetries, counts, plan.alphabet.period > 0)
     states = plan.alphabet.states
     laws = conserved(X, states, plan.lattice_shape)
     if not laws:
@@ -53,30 +59,29 @@ def warn_of_doubts(X: NDArray[Any], counts: NDArray[np.intp] | None, plan: Train
     )
 
 
-def some_rows(n_rows: int, counts: NDArray[np.intp] | None, seed: np.random.SeedSequence) -> NDArray[np.intp]:
+def some_rows(n_rows: int, counts: NDArray[np.intp] | None) -> NDArray[np.intp]:
     """Return the numbers of rows to compare draws with, each in proportion to its count."""
     if counts is None:
         return np.arange(min(n_rows, _N_COMPARED)) * n_rows // min(n_rows, _N_COMPARED)
     total = int(counts.sum())
-    chosen = np.random.default_rng(seed.spawn(1)[0]).choice(total, min(total, _N_COMPARED), replace=False)
-    return np.searchsorted(np.cumsum(counts), np.sort(chosen), side="right")
+    chosen = np.arange(min(total, _N_COMPARED)) * total // min(total, _N_COMPARED)
+    return np.searchsorted(np.cumsum(counts), chosen, side="right")
 
 
-def warn_of_unlike_draws(X: NDArray[Any], made: Any, network: Network, law: Law) -> None:
+def warn_of_unlike_draws(made: Any, X: NDArray[Any], counts: NDArray[np.intp] | None) -> None:
     """Warn if the model's draws at the temperature of the data have another energy or order parameter than X.
 
     Parameters
     ----------
-    X : ndarray of shape (n_rows, n_sites)
-        Configurations that the model was fitted to, or a part of them.
     made : MADEHamiltonian
         The model, fitted.
-    network : Network
-        Its network.
-    law : Law
-        Its law at the temperature of X.
+    X : ndarray of shape (n_samples, n_sites)
+        Configurations that it was fitted to.
+    counts : ndarray of shape (n_samples,) or None
+        How often each row counts.
     """
-    populations = independent_populations(network, _N_COMPARED, law, np.random.SeedSequence(0))
+    X, law = X[some_rows(len(X), counts)], made._law(made.temperature_, 0.0)
+    populations = independent_populations(made._network(), _N_COMPARED, law, np.random.SeedSequence(0))
     states = made.states_
     for what, of_data, of_draws in [
         ("energy", made.energy(X), [-made.temperature_ * block.log_prob for block in populations]),

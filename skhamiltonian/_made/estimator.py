@@ -14,16 +14,17 @@ from sklearn.utils.validation import check_is_fitted
 from .._lattice.looks_like_window import looks_like_window
 from .._lattice.unseen import unseen_states
 from .._montecarlo.draws import Draws
+from .._montecarlo.order_parameter import mean_vector_length
 from .._montecarlo.sampler import ThermalSampler
 from .._utils import sklearn_compat as _callbacks
-from .._utils.alphabet import Alphabet, learn_states
+from .._utils.alphabet import Alphabet, learn_alphabet
 from .._utils.checks import check_flag, check_integer, check_lattice_shape, seed_sequence
 from .._utils.configurations import check_counts, validate_configurations
 from .._utils.repeatable import check_parameters_repeatable
 from .._utils.torch_state import plain_torch
 from .calibration import LocalCalibration
-from .doubts import some_rows, warn_of_chains, warn_of_doubts, warn_of_unlike_draws
-from .fitting import calibrated, learn, score
+from .doubts import IS_WINDOW, warn_of_chains, warn_of_doubts, warn_of_unlike_draws
+from .fitting import calibrated, joined_scores, learn, score
 from .network import Network, score_codes
 from .parameters import check_parameters, make_plan
 from .persistence import check_stored
@@ -63,17 +64,19 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         Order in which the sites are factorised: ``ordering[d]`` is the site drawn d-th.
     lattice_shape : tuple of int, default=None
         Shape of the lattice, sites in C order; needed by `symmetries`.
-    symmetries : tuple of {"translation", "point-group", "spin-flip"}, default=()
+    symmetries : tuple of {"translation", "point-group", "spin-flip", "rotation", "reflection"}, default=()
         Symmetries of the system. Every minibatch is seen through one random element of the group
         they generate; the lattice is then taken as periodic for "translation". "spin-flip" negates
-        the states.
-    states : "auto" or array-like, default="auto"
-        The alphabet: the values a site may take. "auto" learns the integers that occur in X.
+        the states. For angles, "rotation" adds the same angle to all sites, and "reflection" negates all angles.
+    states : "auto", "angle" or array-like, default="auto"
+        The alphabet: the values a site may take. "auto" learns the integers that occur in X. With "angle", X holds
+        angles in radians, any real numbers, which count modulo 2 pi and are rounded to a grid of 64; the conditional
+        law of a site is the exponential of a Fourier series with four harmonics.
     whiten : "auto" or bool, default="auto"
         Whether training sees, beside each site, its innovation: what linear prediction from the sites drawn before
         leaves of it, by the data's own covariance. This ends in the weights and is no part of the fitted network.
         It is a large gain where sites nearly determine each other, as overlapping blocks do. "auto" is True for
-        more than two states, where it costs little.
+        more than two states, where it costs little, and False for angles.
     calibrate : {"auto", "smooth", "local", False} or fitted estimator, default="auto"
         What corrects the learned law far from typical configurations, where every such network is a little wrong:
 
@@ -84,14 +87,14 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
           "translation" in `symmetries`, and assumes interactions that fit into the window. Windows have the width 2 if
           the states are too many for 3.
         - "auto": if "translation" is in `symmetries`, "local", unless the likelihood of the rows held back is smaller
-          than with "smooth" by more than two standard errors; "smooth" without translations, for windows of something
-          larger (see `is_window_`) and for very many states.
+          than with "smooth" by more than two standard errors; "smooth" without translations, for angles, for windows of
+          something larger (see `is_window_`) and for very many states.
         - a fitted :class:`LocalHamiltonian` or :class:`InteractionExpansion`, or one in a
           ``sklearn.frozen.FrozenEstimator``, which survives `clone`: H is this energy on a periodic lattice.
         - False: nothing.
     order_parameter : "auto" or array-like of shape (n_sites,), default="auto"
         Weights of the sites in the order parameter of the calibration (ones for the magnetization). "auto" is the
-        leading principal component of X.
+        leading principal component of X. For angles it is the length of the weighted sum of their unit vectors.
     batch_size : "auto" or int, default="auto"
         Configurations per minibatch, at most the number of rows. "auto" is 469, and fewer where rows are few
         and have no symmetries to multiply them.
@@ -131,7 +134,9 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
     Attributes
     ----------
     states_ : ndarray of shape (n_states,)
-        The alphabet, ascending.
+        The alphabet, ascending; for angles the grid.
+    is_angle_ : bool
+        Whether states are angles.
     coefs_ : list of ndarray of shape (n_in, n_out)
         Weights, masks folded in, the sites in drawing order.
     intercepts_ : list of ndarray of shape (n_out,)
@@ -304,9 +309,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         """
         added = ("loss_curve_", "n_iter_", "n_samples_seen_") if hasattr(self, "coefs_") else ()
         sparsity = 0.0 if isinstance(self.sparsity, str) else self.sparsity
-        return self._learn(
-            X, sample_weight, added, max_iter=1, sparsity=sparsity, calibrate=False, early_stopping=False
-        )
+        changed = dict(max_iter=1, sparsity=sparsity, calibrate=False, early_stopping=False)
+        return self._learn(X, sample_weight, added, **changed)
 
     def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None, added: tuple[str, ...], **changed: Any) -> Self:
         """Fit with some parameters changed. If there are attributes to be `added` to, training continues."""
@@ -318,13 +322,14 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         counts = check_counts(sample_weight, len(X))
         if counts is not None:
             X, counts = X[counts > 0], counts[counts > 0]
-        alphabet = Alphabet.of_numbers(learn_states(X, self.states_ if added else self.states))
+        known = "angle" if added and self.is_angle_ else self.states_ if added else self.states
+        alphabet = learn_alphabet(X, known)
         n_iter, start = (self.n_iter_, self._network()) if added else (0, None)
         sizes = len(X) if counts is None else int(counts.sum()), X.shape[1], alphabet, n_iter
         plan = make_plan(p, *sizes)
         # Sums of overlapping blocks look like windows, too, so only two states are judged.
-        known = self.lattice_shape is not None and alphabet.n_states == 2
-        is_window = known and looks_like_window(X, plan.lattice_shape)
+        has_lattice = self.lattice_shape is not None
+        is_window = has_lattice and alphabet.n_states == 2 and looks_like_window(X, plan.lattice_shape)
         if is_window and plan.calibrate == "auto":
             plan = make_plan(p | {"calibrate": "smooth"}, *sizes)
         seed = seed_sequence(self.random_state, f"MADEHamiltonian.fit {n_iter}" if n_iter else "MADEHamiltonian.fit")
@@ -334,11 +339,11 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             learned = learn(plan, X, counts, self.ordering, seed, epoch_done, start)
         _callbacks.end(context, self)
         if added:
-            learned["validation_scores_"] = _joined(self, learned)
+            learned["validation_scores_"] = joined_scores(self, learned)
         learned |= {name: getattr(self, name) + learned[name] for name in added}
         learned["is_window_"] = is_window
         never = np.zeros((X.shape[1], alphabet.n_states), bool)
-        if isinstance(self.states, str) and not plan.symmetries:  # else a state is known to be possible everywhere
+        if isinstance(self.states, str) and self.states == "auto" and not plan.symmetries:  # else all are possible
             never = unseen_states(X, alphabet.states)
         learned["unseen_states_"] = never & self.unseen_states_ if added else never
         self.__dict__.pop("feature_names_in_", None)
@@ -346,8 +351,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         if not added:
             warn_of_doubts(X, counts, plan, self._network())
         if not changed:
-            rows = some_rows(len(X), counts, seed)
-            warn_of_unlike_draws(X[rows], self, self._network(), self._law(self.temperature_, 0.0))
+            warn_of_unlike_draws(self, X, counts)
         return self
 
     def energy(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -376,7 +380,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         Returns
         -------
         log_likelihood : ndarray of shape (n_samples,)
-            log p in nats.
+            log p in nats. For angles p is a density per radian and site, so log p may exceed 0.
 
         Raises
         ------
@@ -441,7 +445,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         n_samples : int, default=1
             Number of configurations.
         field : float or array-like of shape (n_sites,), default=0.0
-            External field h, the same on every site or one for each.
+            External field h, the same on every site or one for each. For angles it points along theta = 0, with the
+            energy -h cos(theta) of a site.
         method : str, default="metropolis"
             How to draw, one of the names above.
         n_chains : int, default=256
@@ -457,7 +462,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         Returns
         -------
         X : ndarray of shape (n_samples, n_sites)
-            Configurations; consecutive rows come from different chains.
+            Configurations; consecutive rows come from different chains. Angles are in [0, 2 pi), on the grid: means of
+            smooth functions over the grid are integrals to rounding, so noise inside a cell would only blur them.
 
         Warns
         -----
@@ -466,14 +472,9 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         UserWarning
             If the model was fitted to windows of something larger, and T is not T0.
         """
-        options: dict[str, Any] = {"n_chains": n_chains, "burn_in": burn_in, "n_sweeps": n_sweeps}
-        request: dict[str, Any] = {
-            "n_samples": n_samples,
-            "field": field,
-            "method": method,
-            "random_state": random_state,
-        }
-        return super().sample(temperature, **request, **options)
+        request: dict[str, Any] = dict(n_samples=n_samples, field=field, method=method, random_state=random_state)
+        request |= dict(n_chains=n_chains, burn_in=burn_in, n_sweeps=n_sweeps)
+        return super().sample(temperature, **request)
 
     def _prepare(  # type: ignore[override]
         self, n_chains: Any = 256, burn_in: Any = "auto", n_sweeps: Any = 5
@@ -503,6 +504,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         self, temperature: float, n_samples: int, field: Any, method: str, seed: np.random.SeedSequence, **options: Any
     ) -> Draws:
         law, network = self._law(temperature, field), self._network()
+        log_cells = network.n_sites * network.alphabet.log_cell
         if method in METHODS:
             draws = self._chains(law, n_samples, method, seed, **options)
             codes = draws.codes
@@ -511,14 +513,15 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         else:
             blocks = independent_populations(network, n_samples, law, seed)
             codes, log_p = np.stack([block.codes for block in blocks]), np.stack([block.log_prob for block in blocks])
-            log_partition = np.array([block.log_partition for block in blocks])
+            # A sum over the grid times the cell to the N is an integral, and log p is per radian.
+            log_partition = np.array([block.log_partition for block in blocks]) + (1 - law.exponent) * log_cells
             known = {"log_weight": joint_log_weight(blocks), "log_partition": log_partition}
-        X = self.states_[codes]
-        energy = -self.temperature_ * log_p - (X * np.float64(field)).sum(axis=2)
+        energy = -self.temperature_ * (log_p - log_cells)
+        energy -= (network.alphabet.vectors[:, 0][codes] * np.float64(field)).sum(axis=2)
         if isinstance(network.calibration, LocalCalibration) and len(network.calibration.mean_errors):
             errors = network.calibration.energy_errors(codes.reshape(-1, codes.shape[2]))
             known["energy_errors"] = self.temperature_ * errors.reshape(*codes.shape[:2], -1)
-        return Draws(X, energy, method=method if method in METHODS else "tempered", **known)
+        return Draws(self.states_[codes], energy, method=method if method in METHODS else "tempered", **known)
 
     def _chains(
         self,
@@ -531,15 +534,19 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         n_sweeps: int = 5,
     ) -> ChainDraws:
         """Return the draws of Markov chains, as codes."""
+        if method == "window" and self.is_angle_:
+            raise ValueError("method='window' needs states that recur around a window; for angles choose 'tempered'")
         n_chains = min(n_chains, n_samples)
-        shape = self.lattice_shape if method == "window" else None
-        shape = None if shape is None else tuple(shape)
+        shape = None if method != "window" or self.lattice_shape is None else tuple(self.lattice_shape)
         plan = ChainPlan(n_chains, -(-n_samples // n_chains), burn_in, n_sweeps, method, shape)
         return chain_draws(self._network(), law, plan, seed)
 
     def _law(self, temperature: float, field: Any) -> Law:
-        """Return p^(T0/T) with the logarithmic weight h s/T of every state, and none for states a site never had."""
-        tilt = np.multiply.outer(field, self.states_.astype(np.float64)) / temperature
+        """Return p^(T0/T) with the logarithmic weight of every state: h s/T, h cos(theta)/T for angles.
+
+        States that a site never had have no weight.
+        """
+        tilt = np.multiply.outer(field, self._alphabet().vectors[:, 0]) / temperature
         if self.unseen_states_.any():
             tilt = tilt + np.where(self.unseen_states_, _FORBIDDEN, 0.0)
         return Law(float(self.temperature_ / temperature), tilt)
@@ -550,19 +557,24 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
     def _doubt(self, temperatures: Any) -> str | None:
         if not self.is_window_ or np.all(np.asarray(temperatures) == self.temperature_):
             return None
-        return (
-            "the configurations look like windows of something larger, and the law of windows at another temperature "
-            f"is not the power of their law at T0 = {self.temperature_:g}: fit a LocalHamiltonian, whose sampler has "
-            "lattices of every size and temperature"
-        )
+        return IS_WINDOW.format(self.temperature_)
 
     @property
     def _data_temperature(self) -> float:
         return float(self.temperature_)
 
+    def _magnetization(self, configurations: NDArray[Any]) -> NDArray[np.float64]:
+        return mean_vector_length(configurations) if self.is_angle_ else super()._magnetization(configurations)
+
+    def _log_states(self) -> float | None:
+        return math.log(2 * math.pi) if self.is_angle_ else super()._log_states()
+
+    def _alphabet(self) -> Alphabet:
+        return Alphabet.of_angles() if self.is_angle_ else Alphabet.of_numbers(self.states_)
+
     def _network(self) -> Network:
-        weights, biases, alphabet = tuple(self.coefs_), tuple(self.intercepts_), Alphabet.of_numbers(self.states_)
-        network = Network(weights, biases, self.skip_coef_, self.ordering_, alphabet, self.activation_)
+        weights, biases, skip = tuple(self.coefs_), tuple(self.intercepts_), self.skip_coef_
+        network = Network(weights, biases, skip, self.ordering_, self._alphabet(), self.activation_)
         return calibrated(network, self.calibration_)
 
     def __setstate__(self, state: Any) -> None:
@@ -574,11 +586,3 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = True
         return tags
-
-
-def _joined(made: MADEHamiltonian, learned: dict[str, Any]) -> list[float] | None:
-    """Return the held-out scores of all epochs, nan for those without, so that they stand beside `loss_curve_`."""
-    before, after = made.validation_scores_, learned["validation_scores_"]
-    if before is None and after is None:
-        return None
-    return (before or [math.nan] * len(made.loss_curve_)) + (after or [math.nan] * len(learned["loss_curve_"]))

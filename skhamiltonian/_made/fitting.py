@@ -35,9 +35,8 @@ def learn(plan, X, counts, ordering, seed, epoch_done, start=None):
     rng = np.random.default_rng(other_seed)
     ordering = check_ordering(ordering, plan.n_sites, rng) if start is None else start.ordering
     split = _split(plan, np.arange(len(X)) if counts is None else np.repeat(np.arange(len(X)), counts), rng)
-    rows = TrainingRows(
-        partial(_take, X, plan.alphabet), *split, ordering, symmetry_sampler(plan.lattice_shape, plan.symmetries)
-    )
+    symmetry = symmetry_sampler(plan.lattice_shape, plan.symmetries, plan.alphabet.n_states)
+    rows = TrainingRows(partial(_take, X, plan.alphabet), *split, ordering, symmetry)
     shape = (plan.n_sites, plan.alphabet, plan.hidden, plan.activation, plan.skip_connections)
     whitening = Whitening(*_whitening(rows, plan.alphabet.states, rng)) if plan.whiten else None
     network = MaskedNetwork(*shape, int(weight_seed.generate_state(1)[0]), whitening)
@@ -69,7 +68,7 @@ def _whitening(rows, states, rng):
     from sklearn.covariance import ledoit_wolf  # takes long to import
 
     chosen = np.sort(rng.choice(rows.train, min(len(rows.train), _N_COVARIANCE_ROWS), replace=False))
-    codes = rows.minibatch(chosen, len(states), rng, 16)
+    codes = rows.minibatch(chosen, rng, 16)
     values = np.array([-1.0, 1.0]) if len(states) == 2 else states / np.abs(states).max()
     v = values[codes]
     covariance, shrinkage = ledoit_wolf(v)  # shrunk, so that few rows do
@@ -124,6 +123,7 @@ def _attributes(plan, n_samples, fitted, history, calibration):
         "activation_": plan.activation,
         "calibration_": calibration,
         "states_": plan.alphabet.states,
+        "is_angle_": plan.alphabet.period > 0,
         "loss_curve_": history.loss,
         "validation_scores_": history.validation or None,
         "n_iter_": len(history.loss),
@@ -142,10 +142,11 @@ def _report(plan, epoch_done, epoch, history):
 
 
 def score(network, X):
-    """Return log p of every row of X, or raise naming a value that is no state."""
+    """Return log p of every row of X, per radian and site for angles, or raise naming a value that is no state."""
     network = network.astype(np.float64)
+    shift = network.n_sites * network.alphabet.log_cell
     each = (network.alphabet.encode_checked(X[rows], rows.start) for rows in batches(network, len(X)))
-    return np.concatenate([log_prob(network, codes) for codes in each])
+    return np.concatenate([log_prob(network, codes) for codes in each]) - shift
 
 
 def calibrated(network, calibration):
@@ -153,3 +154,11 @@ def calibrated(network, calibration):
     if calibration is None:
         return network
     return replace(network, calibration=restored(calibration, network.n_states))
+
+
+def joined_scores(made, learned):
+    """Return the held-out scores of all epochs, nan for those without, so that they stand beside `loss_curve_`."""
+    before, after = made.validation_scores_, learned["validation_scores_"]
+    if before is None and after is None:
+        return None
+    return (before or [math.nan] * len(made.loss_curve_)) + (after or [math.nan] * len(learned["loss_curve_"]))

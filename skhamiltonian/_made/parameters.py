@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from .._lattice.symmetry import SYMMETRIES, group_size
+from .._lattice.symmetry import OF_ANGLES, SYMMETRIES, group_size
 from .._lattice.terms import KnownEnergy, TermSum
 from .._local.parameters import MOST_PATTERNS
 from .._utils.alphabet import Alphabet
@@ -106,10 +106,10 @@ def check_parameters(p: dict[str, Any]) -> None:
         check_choice(p["whiten"], "whiten", ("auto", True, False))
     check_number(p["tol"], "tol", low=0, include_high=False)
     check_number(p["validation_fraction"], "validation_fraction", low=0, high=1, include_low=False, include_high=False)
-    names = check_names(p["symmetries"], "symmetries", SYMMETRIES)
+    names = check_names(p["symmetries"], "symmetries", (*SYMMETRIES, *OF_ANGLES))
     if p["lattice_shape"] is not None:
         check_lattice_shape(p["lattice_shape"])
-    elif names and names != ("spin-flip",):
+    elif {"translation", "point-group"} & set(names):
         raise ValueError(f"symmetries={names} need lattice_shape, such as (16, 16), got None")
     if isinstance(p["ordering"], str):
         check_ordering(p["ordering"], 1, np.random.default_rng(0))
@@ -118,15 +118,20 @@ def check_parameters(p: dict[str, Any]) -> None:
 def make_plan(p: dict[str, Any], n_samples: int, n_sites: int, alphabet: Alphabet, n_iter: int = 0) -> TrainingPlan:
     """Return the plan of training for so many rows, from checked parameters `p`, after `n_iter` earlier epochs."""
     shape = (n_sites,) if p["lattice_shape"] is None else check_lattice_shape(p["lattice_shape"], n_sites)
-    names = check_names(p["symmetries"], "symmetries", SYMMETRIES)
+    names = check_names(p["symmetries"], "symmetries", (*SYMMETRIES, *OF_ANGLES))
     states = alphabet.states
+    if wrong := set(names) & set(("spin-flip",) if alphabet.period else OF_ANGLES):
+        kind, others = ("angles", OF_ANGLES) if alphabet.period else ("numbers", ("spin-flip",))
+        raise ValueError(f"{wrong.pop()!r} is no symmetry of {kind}: choose of {others}, got symmetries={names}")
     if "spin-flip" in names and not np.array_equal(states, -states[::-1]):
         raise ValueError(
             f"'spin-flip' needs states symmetric about zero, got states {states.tolist()}: "
             "two states become spins by X = 2 * (X == X.max()) - 1"
         )
     hidden = _hidden_layers(p["hidden_layer_sizes"], n_sites)
-    whiten = len(states) > 2 if isinstance(p["whiten"], str) else bool(p["whiten"])
+    whiten = len(states) > 2 and not alphabet.period if isinstance(p["whiten"], str) else bool(p["whiten"])
+    if whiten and alphabet.period:
+        raise ValueError("whiten must be 'auto' or False for angles, which have no linear prediction, got True")
     _check_weights(p, n_samples, n_sites * alphabet.n_inputs, n_sites * alphabet.n_outputs, hidden)
     calibrate = _calibrate(p["calibrate"], shape, names, alphabet, float(p["temperature"]))
     proposes = calibrate not in (None, "smooth")
@@ -141,7 +146,7 @@ def make_plan(p: dict[str, Any], n_samples: int, n_sites: int, alphabet: Alphabe
         activation=p["activation"],
         skip_connections=bool(p["skip_connections"]),
         whiten=whiten,
-        schedule=_schedule(p, n_samples, n_sites, group_size(shape, names), hidden, n_iter, proposes),
+        schedule=_schedule(p, n_samples, n_sites, group_size(shape, names, len(states)), hidden, n_iter, proposes),
         validation_fraction=p["validation_fraction"],
         calibrate=calibrate,
         order_parameter=check_order_parameter(p["order_parameter"], n_sites),

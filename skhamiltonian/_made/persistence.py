@@ -30,21 +30,25 @@ def _check(stored: dict[str, Any]) -> None:
     _expect(stored["n_features_in_"] == n_sites, "n_features_in_")
     check_temperature(stored["temperature_"], "temperature_", allow_infinite=False)
     check_choice(stored["activation_"], "activation_", ("relu", "tanh", "logistic", "silu"))
-    _check_arrays(stored, n_sites, Alphabet.of_numbers(states))
+    _expect(isinstance(stored["is_angle_"], (bool, np.bool_)), "is_angle_")
+    alphabet = Alphabet.of_angles() if stored["is_angle_"] else Alphabet.of_numbers(states)
+    _expect(np.array_equal(alphabet.states, states), "states_")
+    _check_arrays(stored, n_sites, alphabet)
     never = stored["unseen_states_"]
     _expect(
         never.dtype == bool and never.shape == (n_sites, n_states) and not never.all(axis=1).any(), "unseen_states_"
     )
     _expect(stored["n_samples_seen_"] >= 1, "n_samples_seen_")
     if stored["calibration_"] is not None:
-        _check_calibration(stored["calibration_"], n_sites, n_states)
+        vectors = (n_states, 2) if stored["is_angle_"] else (n_states,)
+        _check_calibration(stored["calibration_"], n_sites, n_states, vectors)
 
 
-def _check_calibration(numbers: dict[str, Any], n_sites: int, n_states: int) -> None:
+def _check_calibration(numbers: dict[str, Any], n_sites: int, n_states: int, vectors: tuple[int, ...]) -> None:
     check_choice(numbers["method"], "calibration_['method']", ("smooth", "local"))
     shapes: dict[str, tuple[int, ...]] = {
         "direction": (n_sites,),
-        "states": (n_states,),
+        "states": vectors,
         "scales": (N_FEATURES,),
         "coef": (N_FEATURES + 1,),
     }

@@ -85,6 +85,7 @@ class MaskedNetwork(torch.nn.Module):
         self.blocks = [_blocks(mask) for mask in layers]
         self.weights = torch.nn.ParameterList(_initial(mask, generator) for mask in layers)
         self.biases = torch.nn.ParameterList(torch.zeros(len(mask), dtype=torch.float32) for mask in layers)
+        self.register_buffer("basis", torch.from_numpy(alphabet.basis.T.astype(np.float32)))
         self.skip = None
         for index, mask in enumerate(layers):
             self.register_buffer(f"mask{index}", mask)
@@ -103,7 +104,10 @@ class MaskedNetwork(torch.nn.Module):
         return output + _triangular(inputs, self.skip, torch.zeros_like(self.biases[-1]), self.skip_blocks)
 
     def loss(self, codes: Codes) -> torch.Tensor:
-        """Return the mean of -log p(s) over codes in drawing order, in nats per configuration."""
+        """Return the mean of -log p(s) over codes in drawing order, in nats per configuration.
+
+        For angles p is a density per radian.
+        """
         device = self.biases[0].device
         states = torch.from_numpy(self.alphabet.show(codes, np.float32)).to(device)
         y = self(self._with_innovations(states, codes))
@@ -111,7 +115,10 @@ class MaskedNetwork(torch.nn.Module):
             return -logsigmoid(states * y).sum() / len(codes)
         target = torch.from_numpy(codes.astype(np.int64)).to(device)
         z = y.reshape(-1, self.alphabet.n_outputs)
-        return cross_entropy(z, target.reshape(-1), reduction="sum") / len(codes)
+        if self.alphabet.n_outputs < self.alphabet.n_states:
+            z = z @ self.basis
+        shift = codes.shape[1] * self.alphabet.log_cell
+        return cross_entropy(z, target.reshape(-1), reduction="sum") / len(codes) + shift
 
     def _with_innovations(self, states: torch.Tensor, codes: Codes) -> torch.Tensor:
         if self.whitening is None:
@@ -236,9 +243,9 @@ class TrainingRows:
     ordering: NDArray[np.intp]
     symmetry: Symmetry
 
-    def minibatch(self, rows: NDArray[np.intp], n_states: int, rng: np.random.Generator, batch_size: int) -> Codes:
+    def minibatch(self, rows: NDArray[np.intp], rng: np.random.Generator, batch_size: int) -> Codes:
         """Return the codes of some rows in drawing order, all seen through one random symmetry."""
-        return symmetric_copies(self.take(rows), n_states, self.symmetry, rng, batch_size)[:, self.ordering]
+        return symmetric_copies(self.take(rows), self.symmetry, rng, batch_size)[:, self.ordering]
 
 
 def train(
@@ -260,7 +267,7 @@ def train(
     for epoch in range(schedule.max_iter):
         total = 0.0
         for batch in _batches(rng.permutation(rows.train), batch_size):
-            codes = rows.minibatch(batch, network.alphabet.n_states, rng, batch_size)
+            codes = rows.minibatch(batch, rng, batch_size)
             total += len(batch) * _step(network, codes, optimizer, rate, schedule.sparsity)
             if not math.isfinite(total):
                 history.stopped = f"epoch {epoch + 1}, learning rate {rate.get_last_lr()[0]:.3g}"

@@ -15,6 +15,13 @@ _BLOCK = 4096  # rows read at a time
 
 
 MAX_STATES = 64
+# Points of the grid of angles. The trapezoid rule on it is exact to 1e-6 for conditionals down to T = 0.04.
+_N_ANGLES = 64
+# Harmonics that a site shows, and those of its conditional law.
+_INPUT_HARMONICS, _OUTPUT_HARMONICS = 2, 4
+# Angles in degrees spread wider than this, and lie between -180 and 360; radians do so only after eight turns.
+_SPREAD_OF_DEGREES = 50
+_NO_ANGLES = ", but angles are in radians: state k of a clock with q states is 2 * np.pi * k / q"
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +30,14 @@ class Alphabet:
 
     A network is shown the row of `inputs` that belongs to the state of a site, and returns `n_outputs` numbers y for
     each site. The logits of the states are :math:`B y` with the matrix `basis` B. Two states share one input, -1 or 1,
-    and have the logits 0 and y; more states are shown one-hot, and each has a logit of its own.
+    and have the logits 0 and y; more states are shown one-hot, and each has a logit of its own. Angles on a grid are
+    shown as cos(k t) and sin(k t), and their logits are a Fourier series, as T0/T times it is, too.
     """
 
     states: NDArray[Any]  # (n_states,), ascending
     inputs: NDArray[np.float64]  # (n_states, n_inputs)
     basis: NDArray[np.float64]  # (n_states, n_outputs), the identity if there are as many outputs as states
+    period: float = 0.0  # of angles; 0 for numbers
 
     @classmethod
     def of_numbers(cls, states: NDArray[Any]) -> Self:
@@ -37,9 +46,25 @@ class Alphabet:
             return cls(states, np.array([[-1.0], [1.0]]), np.array([[0.0], [1.0]]))
         return cls(states, np.eye(len(states)), np.eye(len(states)))
 
+    @classmethod
+    def of_angles(cls) -> Self:
+        """Return the alphabet of angles in radians, on a grid."""
+        angles = 2 * np.pi * np.arange(_N_ANGLES) / _N_ANGLES
+        return cls(angles, _waves(angles, _INPUT_HARMONICS), _waves(angles, _OUTPUT_HARMONICS), 2 * np.pi)
+
     @property
     def n_states(self) -> int:
         return len(self.states)
+
+    @property
+    def log_cell(self) -> float:
+        """The logarithm of the interval that a state stands for: densities are per radian. 0 for numbers."""
+        return float(np.log(self.period / self.n_states)) if self.period else 0.0
+
+    @property
+    def vectors(self) -> NDArray[np.float64]:
+        """What a state adds to the order parameter, (n_states, n_components); a field couples to the first."""
+        return _waves(self.states, 1) if self.period else self.states.astype(np.float64)[:, None]
 
     @property
     def n_inputs(self) -> int:
@@ -64,11 +89,61 @@ class Alphabet:
 
     def encode(self, X: NDArray[Any]) -> NDArray[np.int8]:
         """Return X as codes 0 ... n_states - 1; X was checked before."""
+        if self.period:
+            return (np.rint(np.mod(X, self.period) * (self.n_states / self.period)) % self.n_states).astype(np.int8)
         return encode(X, self.states)
 
     def encode_checked(self, X: NDArray[Any], first_row: int = 0) -> NDArray[np.int8]:
         """Return X as codes 0 ... n_states - 1, or raise an error with the first value that is not a state."""
+        if self.period:
+            _refuse_integers(X)
+            return self.encode(X)
         return encode_states(X, self.states, first_row)
+
+    def order(self, codes: NDArray[np.int8]) -> NDArray[np.float64]:
+        """Return how far the mean state of each configuration is from the middle of all states, (n,)."""
+        if self.period:
+            return np.linalg.norm(self.vectors[codes].mean(axis=1), axis=1)
+        return np.abs(codes.mean(axis=1) / (self.n_states - 1) - 0.5)
+
+
+def _waves(angles: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Return cos(k t) and sin(k t) of angles t for k = 1 ... n, (n_angles, 2 n)."""
+    k = np.arange(1, n + 1)
+    return np.concatenate([np.cos(np.outer(angles, k)), np.sin(np.outer(angles, k))], axis=1)
+
+
+def learn_alphabet(X: NDArray[Any], states: Any) -> Alphabet:
+    """Return the alphabet of X: angles if `states` is "angle", else the states given or, for "auto", those found."""
+    if isinstance(states, str) and states == "angle":
+        _refuse_what_is_no_angle(X)
+        return Alphabet.of_angles()
+    if isinstance(states, str) and states != "auto":
+        raise ValueError(f"states must be 'auto', 'angle' or the values a site may take, got {states!r}")
+    return Alphabet.of_numbers(learn_states(X, states))
+
+
+def _refuse_integers(X: NDArray[Any]) -> None:
+    if X.dtype.kind in "iub":
+        raise ValueError(f"X holds integers ({X.dtype}){_NO_ANGLES}")
+
+
+def _refuse_what_is_no_angle(X: NDArray[Any]) -> None:
+    """Raise ValueError for integers, and for angles that seem to be in degrees."""
+    _refuse_integers(X)
+    low, high, whole = np.inf, -np.inf, True
+    for start in range(0, len(X), _BLOCK):
+        rows = X[start : start + _BLOCK]
+        low, high = min(low, float(rows.min())), max(high, float(rows.max()))
+        whole = whole and bool((rows == np.round(rows)).all())
+        release_pages(X)
+    if whole and (low or high):
+        raise ValueError(f"X holds whole numbers only, from {low:g} to {high:g}{_NO_ANGLES}")
+    if low >= -180 and high <= 360 and high - low > _SPREAD_OF_DEGREES:
+        raise ValueError(
+            f"X seems to hold degrees, from {low:g} to {high:g}, but angles are in radians: pass np.deg2rad(X), "
+            "or np.mod(X, 2 * np.pi) if they are radians"
+        )
 
 
 def learn_states(X: NDArray[Any], states: Any = "auto") -> NDArray[Any]:

@@ -42,10 +42,11 @@ def brute_force(shape, names):
 def test_drawn_elements_are_the_group_all_equally_often(shape, names):
     group = brute_force(shape, names)
     assert group_size(shape, names) == len(group)
-    draw, rng, counts = symmetry_sampler(shape, names), np.random.default_rng(0), dict.fromkeys(group, 0)
+    draw, rng, counts = symmetry_sampler(shape, names, 3), np.random.default_rng(0), dict.fromkeys(group, 0)
     for _ in range(40 * len(group)):
-        sites, flip = draw(rng)
-        counts[tuple(sites.tolist()), flip] += 1  # KeyError: no element of the group
+        sites, new = draw(rng)
+        assert new is None or new.tolist() == [2, 1, 0]
+        counts[tuple(sites.tolist()), new is not None] += 1  # KeyError: no element of the group
     assert len(group) == 1 or chisquare(list(counts.values())).pvalue > 1e-4
 
 
@@ -62,9 +63,9 @@ def energy(X, shape):
 @pytest.mark.parametrize("n_states", [2, 3, 5])
 @pytest.mark.parametrize("shape", SHAPES[:3])
 def test_copies_have_the_energy_of_their_row(shape, n_states):
-    rng, symmetry = np.random.default_rng(1), symmetry_sampler(shape, SYMMETRIES)
+    rng, symmetry = np.random.default_rng(1), symmetry_sampler(shape, SYMMETRIES, n_states)
     codes = rng.integers(n_states, size=(200, math.prod(shape))).astype(np.int8)
-    copies = symmetric_copies(codes, n_states, symmetry, rng, 1)
+    copies = symmetric_copies(codes, symmetry, rng, 1)
     values = np.arange(n_states) - (n_states - 1) / 2
     np.testing.assert_allclose(energy(values[copies], shape), energy(values[codes], shape), atol=1e-9)
     assert np.mean((copies != codes).any(axis=1)) > 0.8
@@ -76,7 +77,7 @@ def test_copies_have_the_energy_of_the_ising_sampler(shape):
     ising = IsingSampler(shape, 2.0, next_nearest_coupling=0.3, plaquette_coupling=0.7 * (len(shape) > 1))
     rng = np.random.default_rng(2)
     spins = rng.choice(np.array([-1, 1], np.int8), (100, math.prod(shape)))
-    copies = symmetric_copies((spins > 0).astype(np.int8), 2, symmetry_sampler(shape, SYMMETRIES), rng, 1)
+    copies = symmetric_copies((spins > 0).astype(np.int8), symmetry_sampler(shape, SYMMETRIES, 2), rng, 1)
     np.testing.assert_allclose(ising.energy(2 * copies - 1), ising.energy(spins), atol=1e-9)
 
 

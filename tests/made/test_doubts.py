@@ -89,9 +89,8 @@ def test_one_warning_that_points_to_the_caller(rows):
 
 
 def test_rows_are_compared_in_proportion_to_their_counts():
-    seed = np.random.SeedSequence(0)
-    chosen = some_rows(3, np.array([6000, 0, 3000]), seed)
+    chosen = some_rows(3, np.array([6000, 0, 3000]))
     assert set(chosen) == {0, 2}
     assert np.mean(chosen == 2) == pytest.approx(1 / 3, abs=0.05)
-    assert some_rows(3, np.array([1, 0, 2]), seed).tolist() == [0, 2, 2]
-    assert some_rows(5, None, seed).tolist() == [0, 1, 2, 3, 4]
+    assert some_rows(3, np.array([1, 0, 2])).tolist() == [0, 2, 2]
+    assert some_rows(5, None).tolist() == [0, 1, 2, 3, 4]

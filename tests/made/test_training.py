@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 
 
 def as_they_are(rng):
-    return np.arange(6), False
+    return np.arange(6), None
 
 
 CODES = np.random.default_rng(0).integers(2, size=(50, 6)).astype(np.int8)
@@ -215,7 +215,7 @@ def test_short_trainings_run_to_their_end_and_their_second_step_is_the_fullest(m
 
 
 def test_a_row_is_seen_once_an_epoch_and_through_a_symmetry_of_its_batch():
-    taken, elements = [], iter(itertools.cycle([(np.arange(6)[::-1], False), (np.arange(6), True)]))
+    taken, elements = [], iter(itertools.cycle([(np.arange(6)[::-1], None), (np.arange(6), np.array([1, 0]))]))
 
     def take(rows):
         taken.append(rows)

@@ -142,8 +142,7 @@ def burn_in_by_r_hat(chains: SiteChains | LadderChains) -> float:
         for t in range(n_sweeps):
             chains.sweep(1)
             accepted.append(chains.move())
-            mean = chains.codes.mean(axis=1) / (chains.network.n_states - 1)
-            trace[:, :, t] = chains.log_prob, np.abs(mean - 0.5)
+            trace[:, :, t] = chains.log_prob, chains.network.alphabet.order(chains.codes)
         weight = np.full(trace.shape[1:], 1 / trace[0].size)
         worst = max(r_hat(values, weight) for values in trace)
         n_done += n_sweeps

@@ -12,7 +12,7 @@ that: a negative index would count from the end.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,61 +20,10 @@ from numpy.typing import NDArray
 from ..._utils.compile import kernel
 from ..calibration import features
 from ..network import Codes
+from .arrays import BLOCK, F32, F64, GROUP, U64, Layers, State, Target
 
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-U64 = NDArray[np.uint64]
-
-# Sites whose log q is one number: the product of their 16 normalisers takes one logarithm and does not overflow.
-BLOCK = 16
-# Tails start and end at multiples of what the compiler makes one step of a loop.
-ALIGN = 16
-# Rows of weights that are added together.
-GROUP = 4
 _0, _1, _2, _3, _4, _8, _12 = (np.uint64(i) for i in (0, 1, 2, 3, 4, 8, 12))
 _16 = np.uint64(BLOCK)
-
-
-class Layers(NamedTuple):
-    """The weights of a network: matrix l leads to layer l, the last layer is the logits; skip weights come last."""
-
-    weights: F32  # flat, of every row the part that is not masked
-    rows: U64  # (n_matrices, n_inputs), where the weight from an input to the first unit would stand
-    lows: U64  # (n_matrices, n_inputs), the first unit that sees an input, rounded down
-    starts: U64  # (n_layers, n_sites), the first unit of each layer that sees a site, rounded down
-    stops: U64  # (n_layers,), the padded number of units
-    activation: int
-    has_skip: bool
-    inputs: F32  # (n_states, n_inputs), what a state shows
-    basis: F32  # (n_outputs, n_states), what the outputs of a site add to the logits of its states
-
-
-class Target(NamedTuple):
-    """The law of the chains as arrays, sites in drawing order."""
-
-    exponent: float
-    tilt: F64  # (n_sites, n_states)
-    contribution: F64  # (n_sites, n_states), what a state adds to the order parameter of the calibration
-    scales: F64
-    coef: F64  # empty without a calibration
-
-
-class State(NamedTuple):
-    """All that is known about some chains, and room for the proposal that is being judged."""
-
-    codes: Codes  # (n_chains, n_sites)
-    inputs: F32  # (n_chains, n_inputs)
-    pre: F32  # (n_chains, n_layers, n_units), pre-activations
-    hidden: F32  # (n_chains, n_layers, n_units), activations
-    terms: F64  # (n_chains, n_blocks), log q summed over the sites of a block
-    log_prob: F64
-    order: F64
-    new_pre: F32  # (n_layers, n_units)
-    new_hidden: F32
-    new_terms: F64
-    listed: U64  # (n_layers, n_units), which inputs of a layer change
-    change: F32  # by how much
-    parts: F32  # (3, n_sites or n_states), a and b of every site, and the logits of one
 
 
 @kernel
@@ -285,26 +234,49 @@ def log_ratio(log_prob: float, order_parameter: float, target: Target) -> float:
 
 
 @kernel
+def length(order: F64) -> float:
+    """Return the order parameter: its only component, or the length of a vector."""
+    if len(order) == 1:
+        return order[0]
+    return math.sqrt((order**2).sum())
+
+
+@kernel
+def _add_order(sites: Any, shift: Codes, chain: int, target: Target, state: State) -> None:
+    """Set the order parameter after a change of states."""
+    for component in range(len(state.new_order)):
+        d_order = 0.0
+        for k in range(len(sites)):
+            new = state.codes[chain, sites[k]]
+            old = new - shift[k]
+            contribution = target.contribution[component, sites[k]]
+            d_order += contribution[new] - contribution[old]
+        state.new_order[component] = state.order[chain, component] + d_order
+
+
+@kernel
 def _accepts(sites: Any, shift: Codes, threshold: float, chain: int, target: Target, state: State) -> bool:
     """Whether log w rises by more than the threshold; if so, take over log p and the order parameter."""
-    gain, d_order, d_tilt = 0.0, 0.0, 0.0
+    gain, d_tilt, order = 0.0, 0.0, state.order[chain]
     for block in range(sites[0] // BLOCK, len(state.new_terms)):
         gain += state.new_terms[block] - state.terms[chain, block]
     for k in range(len(sites)):
         new = state.codes[chain, sites[k]]
         old = new - shift[k]
-        d_order += target.contribution[sites[k], new] - target.contribution[sites[k], old]
         d_tilt += target.tilt[sites[k], new] - target.tilt[sites[k], old]
-    log_prob, order, rise = state.log_prob[chain], state.order[chain], gain
+    log_prob, rise = state.log_prob[chain], gain
     if len(target.coef) > 0:
-        rise += log_ratio(log_prob + gain, order + d_order, target) - log_ratio(log_prob, order, target)
+        _add_order(sites, shift, chain, target, state)
+        after, before = length(state.new_order), length(order)
+        rise += log_ratio(log_prob + gain, after, target) - log_ratio(log_prob, before, target)
     rise = target.exponent * rise + d_tilt
     if math.isnan(rise):
         state.log_prob[chain] = math.nan
     if not rise > threshold:
         return False
     state.log_prob[chain] += gain
-    state.order[chain] += d_order
+    if len(target.coef) > 0:
+        order[:] = state.new_order
     return True
 
 

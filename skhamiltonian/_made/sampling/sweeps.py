@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ..calibration import Calibration, LocalCalibration
 from ..network import Array, Codes, Network, activate
 from .acceptance import threshold
-from .kernels import ALIGN, BLOCK, GROUP, Layers, State, Target, log_q_of_blocks, sweep
+from .arrays import ALIGN, BLOCK, GROUP, Layers, State, Target
+from .kernels import log_q_of_blocks, sweep
 from .law import Law
 from .terms import TermWalk
 
@@ -100,7 +101,7 @@ class NetworkWalk:
         self.ordering = network.ordering
         self._single = network.astype(np.float32)
         self._layers, self._target = _layers(self._single), _target(network, law)
-        self._state = _state(self._layers, network, len(codes))
+        self._state = _state(self._layers, network, len(codes), len(self._target.contribution))
         self.codes = codes
 
     @property
@@ -152,7 +153,8 @@ def _refresh(state: State, network: Network, layers: Layers, target: Target) -> 
         log_q_of_blocks(np.uint64(0), codes, inputs, layers.basis, y, state.parts, terms)
     n_spare = BLOCK * state.terms.shape[1] - network.n_sites
     state.log_prob[:] = state.terms.sum(axis=1) + n_spare * np.log(network.n_states)
-    state.order[:] = target.contribution[np.arange(network.n_sites), state.codes].sum(axis=1)
+    for component, contribution in enumerate(target.contribution):
+        state.order[:, component] = contribution[np.arange(network.n_sites), state.codes].sum(axis=1)
 
 
 def _padded(n: int) -> int:
@@ -189,12 +191,12 @@ def _layers(network: Network) -> Layers:
 def _target(network: Network, law: Law) -> Target:
     calibration, tilt = network.calibration, law.site_tilt(network)
     if not isinstance(calibration, Calibration):
-        return Target(float(law.exponent), tilt, np.zeros_like(tilt), np.zeros(0), np.zeros(0))
-    contribution = np.outer(calibration.direction, calibration.states)[network.ordering]
+        return Target(float(law.exponent), tilt, np.zeros((1, *tilt.shape)), np.zeros(0), np.zeros(0))
+    contribution = np.ascontiguousarray(calibration.contributions[:, network.ordering])
     return Target(float(law.exponent), tilt, contribution, calibration.scales, calibration.coef[:-1].copy())
 
 
-def _state(layers: Layers, network: Network, n_chains: int) -> State:
+def _state(layers: Layers, network: Network, n_chains: int, n_components: int) -> State:
     """Return room for some chains."""
     n_sites, n_layers = _padded(network.n_sites), len(layers.stops)
     n_inputs, n_units = n_sites * network.alphabet.n_inputs, int(layers.stops.max())
@@ -210,7 +212,8 @@ def _state(layers: Layers, network: Network, n_chains: int) -> State:
         hidden=room(n_chains, n_layers, n_units),
         terms=np.zeros((n_chains, n_sites // BLOCK)),
         log_prob=np.zeros(n_chains),
-        order=np.zeros(n_chains),
+        order=np.zeros((n_chains, n_components)),
+        new_order=np.zeros(n_components),
         new_pre=room(n_layers, n_units),
         new_hidden=room(n_layers, n_units),
         new_terms=np.zeros(n_sites // BLOCK),
