@@ -93,7 +93,8 @@ def refuted(
         parts = np.cos(v).astype(np.float32), np.sin(v).astype(np.float32)
         of_sites = [r for name in names if name not in OF_ANGLES for part in parts if (r := _strongest(name, part))]
         return of_sites + [r for name in OF_ANGLES if name in names if (r := _strongest(name, v)) is not None]
-    return [r for name in _FEATURES if name in names if (r := _strongest(name, v)) is not None]
+    of_numbers = [name for name in _FEATURES if name in names and name not in OF_ANGLES]
+    return [r for name in of_numbers if (r := _strongest(name, v)) is not None]
 
 
 def spread_rows(n_samples: int, most: int) -> NDArray[np.intp]:

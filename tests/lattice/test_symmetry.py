@@ -86,12 +86,12 @@ def test_two_flips_are_none(n_states):
     codes = np.random.default_rng(3).integers(n_states, size=(10, 6)).astype(np.int8)
 
     def flip(_):
-        return np.arange(6), True
+        return np.arange(6), np.arange(n_states, dtype=np.int8)[::-1]
 
-    once = symmetric_copies(codes, n_states, flip, None, 4)
+    once = symmetric_copies(codes, flip, None, 4)
     values = np.arange(n_states) - (n_states - 1) / 2
     np.testing.assert_array_equal(values[once], -values[codes])
-    np.testing.assert_array_equal(symmetric_copies(once, n_states, flip, None, 3), codes)
+    np.testing.assert_array_equal(symmetric_copies(once, flip, None, 3), codes)
 
 
 @pytest.mark.parametrize("group", [1, 3, 7, 20])
@@ -99,7 +99,7 @@ def test_rows_of_a_group_share_an_element_and_none_is_left_out(group):
     shape, rng = (3, 4), np.random.default_rng(4)
     row = rng.permutation(12).astype(np.int8)  # all sites differ, so that a copy tells its element
     copies = symmetric_copies(
-        np.tile(row, (20, 1)), 12, symmetry_sampler(shape, ("translation", "point-group")), rng, group
+        np.tile(row, (20, 1)), symmetry_sampler(shape, ("translation", "point-group"), 12), rng, group
     )
     elements = {tuple(row[list(sites)].tolist()) for sites, _ in brute_force(shape, ("translation", "point-group"))}
     assert set(map(tuple, copies.tolist())) <= elements
