@@ -50,7 +50,7 @@ class EntropyTable:
     --------
     >>> from skhamiltonian import IndependentSites, entropy
     >>> table = entropy(IndependentSites(), [[-1, 1], [1, 1], [1, -1], [-1, -1]] * 50, random_state=0)
-    >>> round(table.independent.value, 2)  # 2 ln 2 + 2 / 400
+    >>> round(float(table.independent.value), 2)  # 2 ln 2 + 2 / 400
     1.39
     """
 

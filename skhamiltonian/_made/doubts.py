@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from .._lattice.conserved import conserved
 from .._lattice.refuted import warn_of_refuted
 from .._utils.warn import warn
-from .network import Network
+from .network import Network, score_codes
 from .parameters import TrainingPlan
 from .sampling.chains import R_HAT_LIMIT, ChainDraws
 from .sampling.law import Law
@@ -81,10 +81,15 @@ def warn_of_unlike_draws(made: Any, X: NDArray[Any], counts: NDArray[np.intp] | 
         How often each row counts.
     """
     X, law = X[some_rows(len(X), counts)], made._law(made.temperature_, 0.0)
-    populations = independent_populations(made._network(), _N_COMPARED, law, np.random.SeedSequence(0))
+    network = made._network()
+    populations = independent_populations(network, _N_COMPARED, law, np.random.SeedSequence(0))
     states = made.states_
     for what, of_data, of_draws in [
-        ("energy", made.energy(X), [-made.temperature_ * block.log_prob for block in populations]),
+        (
+            "energy",
+            -made.temperature_ * score_codes(network, network.alphabet.encode(X)),
+            [-made.temperature_ * block.log_prob for block in populations],
+        ),
         (
             "squared magnetization",
             made._magnetization(X) ** 2,

@@ -106,9 +106,10 @@ def test_fit_names_the_refuted_symmetry_once():
     model = MADEHamiltonian(2.0, symmetries=("spin-flip",), hidden_layer_sizes=(4,), max_iter=1, random_state=0)
     with pytest.warns(UserWarning, match="data refute .*'spin-flip': the mean of all sites is 0.") as seen:
         model.fit(X[X.mean(axis=1) > 0])
-    assert [one.filename for one in seen] == [__file__]
+    assert [one.filename for one in seen if one.category is UserWarning] == [__file__]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "Draws at the temperature of X")  # one epoch
         model.fit(X)
 
 
@@ -117,7 +118,7 @@ def test_a_local_energy_names_the_refuted_symmetry():
     local = LocalHamiltonian(2.0, lattice_shape=(6, 6), window_shape=2, symmetries=("spin-flip",), random_state=0)
     with pytest.warns(UserWarning, match="data refute .*'spin-flip'") as seen:
         local.fit(X[X.mean(axis=1) > 0])
-    assert [one.filename for one in seen] == [__file__]
+    assert [one.filename for one in seen if one.category is UserWarning] == [__file__]
 
 
 def test_a_local_energy_is_asked_with_the_weights_of_its_rows():

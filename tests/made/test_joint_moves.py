@@ -105,7 +105,7 @@ def test_running_log_prob_equals_full_recomputation(random_network, n_states, hi
         law = random_network(40, n_states, hidden, scale=0.3)
         np.testing.assert_allclose(chains.log_prob, log_prob(law, chains.codes), atol=5e-4)
         order = network.calibration.order_parameter(chains.codes)
-        np.testing.assert_allclose(chains._state.order, order, atol=1e-9)
+        np.testing.assert_allclose(np.squeeze(chains._walk._state.order), order, atol=1e-9)
         assert chains.codes.min() >= 0
         assert chains.codes.max() < n_states
     assert 0 < chains.n_accepted < chains.n_proposed

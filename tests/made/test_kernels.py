@@ -105,7 +105,7 @@ def test_rounding_errors_are_forgotten(random_network, monkeypatch):
     network = random_network(10, 2, (7,), scale=0.3)
     chains = Chains(network, np.zeros((2, 10), np.int8), Law(1.0), generators(2))
     chains.sweep()
-    chains._state.log_prob[:] += 1.0
+    chains._walk._state.log_prob[:] += 1.0
     for right in (False, True):
         chains.sweep()
         assert np.allclose(chains.log_prob, log_prob(network, chains.codes), atol=1e-5) == right

@@ -24,7 +24,7 @@ from skhamiltonian import (
 if numba.config.DISABLE_JIT:
     pytest.skip("draws rows by compiled kernels as it is imported", allow_module_level=True)
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = pytest.mark.filterwarnings("error", "ignore:Draws at the temperature of X")
 NAMES = [f"s{i}" for i in range(16)]
 ISING = IsingSampler((4, 4), 2.5, random_state=0)
 X = pd.DataFrame(ISING.sample(n_samples=300), columns=NAMES)
