@@ -119,7 +119,8 @@ def entropy(
     entropy of the model itself errs in first order. Two fits to disjoint rows have independent noise in
     :math:`\delta`, which adds :math:`v` to each excess and :math:`2 v` to the mean J of
     :math:`D(p_\theta \Vert p_{\theta'})` and :math:`D(p_{\theta'} \Vert p_\theta)`. The draws of both give J, and the
-    best estimate is the cross-entropy minus J/2. What all fits have wrong alike remains.
+    best estimate is the cross-entropy minus J/2. What all fits have wrong alike remains, and is in no error: errors of
+    a network that was stopped early do not cover the truth.
 
     Parameters
     ----------

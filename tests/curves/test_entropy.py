@@ -166,15 +166,3 @@ def test_what_has_no_entropy_is_refused_by_name(kind):
     call, message = REFUSED[kind]
     with pytest.raises((ValueError, TypeError), match=message):
         call()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("T", [1.8, 2.5])
-def test_errors_of_networks_cover_over_50_seeds(T):
-    exact, z = ising_exact((4, 4), T).entropy, []
-    for seed in range(50):
-        made = MADEHamiltonian(T, hidden_layer_sizes=(32,), max_iter=30, random_state=seed)
-        value, error = entropy(made, rows(T, (4, 4), 2000, seed), n_samples=4000, random_state=seed).entropy
-        z.append((value - exact) / error)
-    assert np.mean(np.abs(z) < 1) > 0.55
-    assert np.mean(np.abs(z) < 3) > 0.95
