@@ -179,7 +179,7 @@ BAD_PARAMETERS = [
     ("hidden_layer_sizes", "deep", "hidden_layer_sizes must be 'auto' or a tuple of integers >= 1, got 'deep'"),
     ("validation_fraction", 1.5, "got 1.5"),
     ("ordering", [0, 1, 1], "permutation of range"),
-    ("symmetries", ("rotation",), "got symmetries=('rotation',)"),
+    ("symmetries", ("rotation",), "'rotation' is no symmetry of numbers"),
     ("symmetries", ("translation",), "need lattice_shape"),
     ("lattice_shape", (4, 5), "20 sites, but X has 16"),
     ("states", (1,), "at least two"),
