@@ -8,7 +8,7 @@ network trained on them, and the magnetization that its Hamiltonian predicts at 
 temperatures, beside the true one.
 
 Two networks are compared: the paper's, and this library's default with the symmetries
-of the lattice, which is shown. It takes about two minutes on two cores.
+of the lattice, which is shown. It takes a few minutes on two cores.
 """
 
 import time
