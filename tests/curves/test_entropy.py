@@ -1,5 +1,6 @@
 """Entropy from rows: exact laws, histograms, pipelines, and errors that cover."""
 
+import numba
 import numpy as np
 import pytest
 from sklearn.model_selection import GroupKFold
@@ -17,6 +18,9 @@ from skhamiltonian import (
 )
 from skhamiltonian._curves.entropy import _density, _disagreement
 from skhamiltonian._utils.alphabet import enumerate_states
+
+if numba.config.DISABLE_JIT:
+    pytest.skip("draws rows by compiled kernels as it is imported", allow_module_level=True)
 
 SEED = np.random.SeedSequence(0)
 
