@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -136,7 +136,11 @@ def refuted(
 def _refuted_by_energy(
     operators: Sequence[Operator], fewer: dict[str, Sequence[Operator]], task: Task, energies: NDArray[np.float64]
 ) -> Iterator[str]:
-    energies = energies.mean(axis=1, keepdims=True)
+    # As many rows as determine the largest fit well; more would only cost time.
+    most = max(_ROWS_OF_TESTS, 8 * max(map(len, fewer.values()), default=0), 24 * task.X.shape[1])
+    step = -(-len(task.X) // most)
+    task = replace(task, X=task.X[::step], weight=task.weight[::step], temperatures=task.temperatures[::step])
+    energies = energies[::step].mean(axis=1, keepdims=True)
     variation = float(task.weight @ (energies[:, 0] - np.average(energies[:, 0], weights=task.weight)) ** 2)
     less = _residual(operators, task, energies)
     for name, more in fewer.items():
