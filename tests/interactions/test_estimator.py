@@ -310,7 +310,13 @@ def test_contrastive_couplings_of_networks_cover_the_truth():
     truth, fits = {"pair (0, 1)": 1.0, "plaquette": 0.5}, {"projection": [], "contrastive": []}
     for seed in range(40):
         X = exact_draws(ising, 4.5, 2000, seed)
-        options = {"lattice_shape": (4, 4), "symmetries": (*TORUS, "spin-flip"), "max_iter": 20, "random_state": seed}
+        options = {
+            "lattice_shape": (4, 4),
+            "symmetries": (*TORUS, "spin-flip"),
+            "max_iter": 20,
+            "calibrate": "smooth",
+            "random_state": seed,
+        }
         made = MADEHamiltonian(4.5, hidden_layer_sizes=(8,), batch_size=100, **options).fit(X)
         for method, found in fits.items():
             found.append(InteractionExpansion(lattice_shape=(4, 4), method=method, sparse=False).fit(X, made))
