@@ -16,7 +16,7 @@ from .network import Network, score_codes
 from .parameters import TrainingPlan
 from .sampling.chains import R_HAT_LIMIT, ChainDraws
 from .sampling.law import Law
-from .sampling.tempered import equal_weight_codes, independent_populations
+from .sampling.tempered import Population, equal_weight_codes, independent_populations
 
 _N_DRAWS = 1000
 # Draws, and rows at most, that are compared, and how far apart their means may be.
@@ -61,11 +61,9 @@ def warn_of_doubts(X: NDArray[Any], counts: NDArray[np.intp] | None, plan: Train
 
 def some_rows(n_rows: int, counts: NDArray[np.intp] | None) -> NDArray[np.intp]:
     """Return the numbers of rows to compare draws with, each in proportion to its count."""
-    if counts is None:
-        return np.arange(min(n_rows, _N_COMPARED)) * n_rows // min(n_rows, _N_COMPARED)
-    total = int(counts.sum())
+    total = n_rows if counts is None else int(counts.sum())
     chosen = np.arange(min(total, _N_COMPARED)) * total // min(total, _N_COMPARED)
-    return np.searchsorted(np.cumsum(counts), chosen, side="right")
+    return chosen if counts is None else np.searchsorted(np.cumsum(counts), chosen, side="right")
 
 
 def warn_of_unlike_draws(made: Any, X: NDArray[Any], counts: NDArray[np.intp] | None) -> None:
@@ -80,36 +78,29 @@ def warn_of_unlike_draws(made: Any, X: NDArray[Any], counts: NDArray[np.intp] | 
     counts : ndarray of shape (n_samples,) or None
         How often each row counts.
     """
-    X, law = X[some_rows(len(X), counts)], made._law(made.temperature_, 0.0)
-    network = made._network()
-    populations = independent_populations(network, _N_COMPARED, law, np.random.SeedSequence(0))
-    states = made.states_
-    for what, of_data, of_draws in [
-        (
-            "energy",
-            -made.temperature_ * score_codes(network, network.alphabet.encode(X)),
-            [-made.temperature_ * block.log_prob for block in populations],
-        ),
-        (
-            "squared magnetization",
-            made._magnetization(X) ** 2,
-            [made._magnetization(states[b.codes]) ** 2 for b in populations],
-        ),
-    ]:
-        means = [
-            np.average(x, weights=np.exp(b.log_weight - b.log_weight.max()))
-            for x, b in zip(of_draws, populations, strict=True)
-        ]
-        error = math.hypot(of_data.std() / math.sqrt(len(X)), np.std(means, ddof=1) / math.sqrt(len(means)))
-        distance = abs(of_data.mean() - np.mean(means))
-        if distance > _N_ERRORS * error and distance > 1e-9 * abs(of_data).max():
+    X, network, law = X[some_rows(len(X), counts)], made._network(), made._law(made.temperature_, 0.0)
+    draws = independent_populations(network, _N_COMPARED, law, np.random.SeedSequence(0))
+    energy = -made.temperature_ * score_codes(network, network.alphabet.encode(X))
+    drawn_energy = [-made.temperature_ * population.log_prob for population in draws]
+    order = made._magnetization(X) ** 2
+    drawn_order = [made._magnetization(made.states_[population.codes]) ** 2 for population in draws]
+    for what, x, y in (("energy", energy, drawn_energy), ("squared magnetization", order, drawn_order)):
+        means = [np.average(part, weights=_weights(population)) for part, population in zip(y, draws, strict=True)]
+        error = math.hypot(x.std() / math.sqrt(len(x)), np.std(means, ddof=1) / math.sqrt(len(means)))
+        distance = abs(x.mean() - np.mean(means))
+        if distance > _N_ERRORS * error and distance > 1e-9 * abs(x).max():
             warn(
                 f"Draws at the temperature of X do not resemble X: their mean {what} is {np.mean(means):.4g} instead "
-                f"of {of_data.mean():.4g}, {distance / error:.0f} standard errors away. If loss_curve_ still falls, "
-                "raise max_iter. If rows are few and the network remembers them, use symmetries, sparsity or more rows",
+                f"of {x.mean():.4g}, and the standard error of the difference is {error:.2g}. If loss_curve_ still "
+                "falls, raise max_iter. If rows are few and the network remembers them, use symmetries, sparsity or "
+                "more rows",
                 ConvergenceWarning,
             )
             return
+
+
+def _weights(population: Population) -> NDArray[np.float64]:
+    return np.exp(population.log_weight - population.log_weight.max())
 
 
 def warn_of_chains(draws: ChainDraws, temperature: float, method: str) -> None:

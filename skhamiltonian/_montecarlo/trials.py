@@ -53,7 +53,7 @@ def record(chains: ChainGroup, n_sweeps: int, temperature: float, low: NDArray[A
     """Move chains by `n_sweeps` and return their observables; `low` has the values of a state of low energy.
 
     If H(-s) = H(s), all observables but the energy are taken without their sign. Values may be complex numbers, unit
-    vectors in a plane, of which the part along the field counts, or the length if there is none.
+    vectors in a plane. Their part along the field counts, and without a field their length.
     """
     stride = max(1, n_sweeps // _RECORDS)
     E = np.empty((chains.n_chains, n_sweeps // stride))

@@ -78,7 +78,7 @@ def angle_system(shape: tuple[int, ...], boundary: Any, coupling: Any, field: An
 def _ordered(
     shape: tuple[int, ...], periodic: tuple[bool, ...], couplings: tuple[float, ...], h: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the angles 0 and pi of a state that satisfies all terms; an empty array if there is none."""
+    """Return the angles 0 and pi of a state that satisfies all terms, or an empty array if no state does."""
     turns = [J < 0 and length > 1 for J, length in zip(couplings, shape, strict=True)]
     odd_ring = any(turn and wraps and n % 2 for turn, wraps, n in zip(turns, periodic, shape, strict=True))
     parity = np.indices(shape).reshape(len(shape), -1)[turns].sum(axis=0) % 2

@@ -1,4 +1,4 @@
-"""What a site never had stays away, and a fit whose draws are unlike the data says so."""
+"""States that a site never had are not drawn, and `fit` warns if its draws differ from the data."""
 
 import pickle
 import warnings
@@ -94,3 +94,10 @@ def test_rows_are_compared_in_proportion_to_their_counts():
     assert np.mean(chosen == 2) == pytest.approx(1 / 3, abs=0.05)
     assert some_rows(3, np.array([1, 0, 2])).tolist() == [0, 2, 2]
     assert some_rows(5, None).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.filterwarnings("error")
+def test_rows_that_are_all_alike_are_compared_too():
+    up = np.ones((300, 4), np.int8)
+    with pytest.warns(ConvergenceWarning, match=UNLIKE):
+        MADEHamiltonian(1.0, states=(-1, 1), calibrate=False, learning_rate_init=1e-5, **SMALL).fit(up)
