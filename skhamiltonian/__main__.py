@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import ast
+import sys
 import time
+from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -95,8 +97,10 @@ def main(arguments: list[str] | None = None) -> None:
         "a .tif or .png file, or a folder of them. Without data: the Ising model"
     ))  # fmt: skip
     parser.add_argument("--temperature", type=float, default=1.0, help="of the configurations (default: 1, the unit)")
-    parser.add_argument("--output", type=Path, default=Path("skhamiltonian"), help="name of the picture and the script")
+    parser.add_argument("--output", type=Path, default=Path("first_curve"), help="name of picture and script")
     given = parser.parse_args(arguments)
+    if given.output.stem in {"skhamiltonian", *sys.stdlib_module_names, *packages_distributions()}:
+        parser.error(f"--output {given.output} would be imported in place of a package: choose another name")
     if find_spec("matplotlib") is None:
         parser.error('the picture needs matplotlib: pip install "skhamiltonian[plot]"')
     try:

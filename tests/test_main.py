@@ -14,6 +14,15 @@ def test_lines_are_shown_as_they_run(capsys):
     assert capsys.readouterr().out == ">>> x = [1,\n...      2]\n>>>\n>>> # a remark\n>>> print(sum(x))\n3\n"
 
 
+@pytest.mark.parametrize("name", ["skhamiltonian", "numpy", "random.py"])
+def test_the_script_never_hides_a_package(name, tmp_path, capsys):
+    """Python looks for modules beside a script first, so that a second run would import the lines of the first."""
+    with pytest.raises(SystemExit):
+        main(["--output", str(tmp_path / name)])
+    assert "would be imported in place of a package" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
