@@ -1,17 +1,21 @@
-"""Fit of the calibrations: what tells data from the model's own draws, and the normaliser of a local energy."""
+"""Fit of the calibrations: the density ratio of data to draws, and the normaliser of a local energy."""
+
+from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 from sklearn.utils import gen_batches
 from sklearn.utils.extmath import randomized_svd
 
+from .._lattice.terms import TermSum
 from .._utils.alphabet import enumerate_states
 from .calibration import N_FEATURES, Calibration, LocalCalibration, features, order_parameter
-from .network import Array, Codes, uncalibrated_log_prob
+from .network import Codes, Network, uncalibrated_log_prob
 from .sampling.law import Law
 from .sampling.tempered import POPULATION, effective_sample_size, populations
 
@@ -21,15 +25,17 @@ _MIN_DRAWS = 20_000
 _MAX_ROWS = 60_000
 # Draws for a row: their noise is then the smaller part.
 _DRAWS_PER_ROW = 2
-# Standard deviation 0.3 allowed to a coefficient of a standardised feature; it matters below 2 000 rows.
+# A coefficient of a standardised feature has the prior standard deviation 0.3; it matters below 2 000 rows.
 _INVERSE_PENALTY = 0.1
 _EVEN = [0, 1, 2, 3, 4]
 # Share of the rows that lies outside each of the two limits of log p.
 _TAIL = 1e-3
 _MAX_ENUMERATED = 2**16
 
+Array = NDArray[np.float64]
 
-def max_rows(n_sites):
+
+def max_rows(n_sites: int) -> int:
     """Return how many rows a calibration reads at most."""
     return min(_MAX_ROWS, max(1000, _MAX_BYTES // n_sites))
 
@@ -41,14 +47,16 @@ class Sample(NamedTuple):
     log_prob: Array
 
 
-def drawn_sample(network, n_rows, seed):
+def drawn_sample(network: Network, n_rows: int, seed: np.random.SeedSequence) -> Sample:
     """Return independent draws of the network, enough to compare with so many rows."""
     n_draws = min(max(_DRAWS_PER_ROW * n_rows, _MIN_DRAWS), _DRAWS_PER_ROW * max_rows(network.n_sites))
     blocks = populations(network, POPULATION, Law(1.0), seed.spawn(-(-n_draws // POPULATION)))
     return Sample(*(np.concatenate([getattr(block, name) for block in blocks]) for name in Sample._fields))
 
 
-def smooth_calibration(network, rows, drawn, order, seed):
+def smooth_calibration(
+    network: Network, rows: Sample, drawn: Sample, order: tuple[Array | None, bool], seed: np.random.SeedSequence
+) -> tuple[dict[str, Any] | None, Array]:
     """Fit the density ratio of data, the Sample `rows`, to the network's draws.
 
     `order` is a pair: the weights of the sites in the order parameter (None: the leading component), and whether its
@@ -61,10 +69,10 @@ def smooth_calibration(network, rows, drawn, order, seed):
     states = states[:, 0] if states.shape[1] == 1 else states
     if direction is None:
         direction = _leading_direction(states, rows.codes, int(direction_seed.generate_state(1)[0]))
-    order, drawn_order = (order_parameter(states, each.codes, direction) for each in (rows, drawn))
-    scales = _scales(rows.log_prob, drawn.log_prob, order, drawn_order, even)
+    of_rows, of_draws = (order_parameter(states, each.codes, direction) for each in (rows, drawn))
+    scales = _scales(rows.log_prob, drawn.log_prob, of_rows, of_draws, even)
     used = _EVEN if even else list(range(N_FEATURES))
-    pairs = (rows.log_prob, order), (drawn.log_prob, drawn_order)
+    pairs = (rows.log_prob, of_rows), (drawn.log_prob, of_draws)
     x, y = (np.stack(features(*z, scales), axis=1)[:, used] for z in pairs)
 
     gains = np.empty(len(x))
@@ -91,7 +99,7 @@ def smooth_calibration(network, rows, drawn, order, seed):
     }, gains
 
 
-def local_calibration(network, energy, drawn):
+def local_calibration(network: Network, energy: TermSum, drawn: Sample) -> tuple[LocalCalibration, float, float]:
     """Return a calibration by a local energy in units of T0, its standard error of ln Z, and the share of draws."""
     if network.n_states**network.n_sites <= _MAX_ENUMERATED:
         codes = enumerate_states(np.arange(network.n_states), network.n_sites).astype(np.int8)
@@ -107,19 +115,19 @@ def local_calibration(network, energy, drawn):
     return calibration, error, share
 
 
-def effective_share(log_weight):
+def effective_share(log_weight: Array) -> float:
     """Return which share of as many draws of equal weight is as good as draws of these weights."""
     return float(effective_sample_size(log_weight) / len(log_weight))
 
 
-def mean_and_error(values):
+def mean_and_error(values: NDArray[np.floating]) -> tuple[float, float]:
     """Return the mean of independent numbers and its standard error, nan for fewer than two."""
     if len(values) < 2:
         return math.nan, math.nan
     return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
 
 
-def _leading_direction(states, codes, seed):
+def _leading_direction(states: Array, codes: Codes, seed: int) -> Array:
     """Return the leading principal component: the sum of states that fluctuates most.
 
     Each component of vectors counts as a row of its own.
@@ -130,7 +138,7 @@ def _leading_direction(states, codes, seed):
     return direction if direction.sum() >= 0 else -direction
 
 
-def _scales(log_p, drawn_log_p, order, drawn_order, even):
+def _scales(log_p: Array, drawn_log_p: Array, order: Array, drawn_order: Array, even: bool) -> Array:
     """Return what standardises log p and order parameter, and where the data end."""
     centre, width = drawn_log_p.mean(), drawn_log_p.std() or 1.0
     low, high = np.quantile((np.append(log_p, drawn_log_p) - centre) / width, [_TAIL, 1 - _TAIL])
@@ -141,7 +149,7 @@ def _scales(log_p, drawn_log_p, order, drawn_order, even):
     return np.array([centre, 1 / width, low, high, offset, 1 / order_width, top])
 
 
-def _coefficients(x, y):
+def _coefficients(x: Array, y: Array) -> Array:
     """Return the weights of the features in the log density ratio of x to y."""
     width = y.std(axis=0)
     width[width <= 1e-12 * np.abs(y).max(axis=0)] = 1.0  # constant, up to rounding
@@ -151,13 +159,13 @@ def _coefficients(x, y):
     return regression.fit(np.concatenate([x, y]) / width, label, sample_weight=weight).coef_[0] / width
 
 
-def _gain(coef, x, y):
+def _gain(coef: Array, x: Array, y: Array) -> Array:
     """Return what the log-likelihood of each row gains, with the normaliser from the model's draws."""
     g = y @ coef
     return x @ coef - g.max() - math.log(np.exp(g - g.max()).mean())
 
 
-def _log_normaliser(network, calibration, g):
+def _log_normaliser(network: Network, calibration: Calibration, g: Array) -> tuple[float, float]:
     """Return ln <e^g> under the model and its standard error: by enumeration, else from draws."""
     if network.n_states**network.n_sites <= _MAX_ENUMERATED:
         codes = enumerate_states(np.arange(network.n_states), network.n_sites).astype(np.int8)

@@ -1,25 +1,35 @@
-"""Which calibration a fit gets: the smooth one or a local energy, by the likelihood of rows held back."""
+"""Choice of the calibration: smooth or local, by the likelihood of held-out rows."""
+
+from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._lattice.symmetry import symmetric_copies
 from .._lattice.terms import TermSum
 from .calibration_fit import Sample, drawn_sample, local_calibration, max_rows, mean_and_error, smooth_calibration
 from .local_fit import fitted_energy, rows_read
-from .network import score_codes
+from .network import Array, Network, score_codes
+from .parameters import TrainingPlan
 
-# Rows below which nothing is calibrated by data, and rows held back that calibrate alone.
+if TYPE_CHECKING:
+    from .training import TrainingRows
+
+# Fewest rows that calibrate, and fewest held-out rows that do so alone.
 MIN_ROWS, _MIN_HELD_OUT = 200, 100
-# Standard errors of the held-out likelihood that refute a local energy.
+# A local energy is refused if its held-out likelihood is lower by so many standard errors.
 _DECISIVE = 2.0
 
 
-def chosen_calibration(plan, network, rows, rng, seed):
+def chosen_calibration(
+    plan: TrainingPlan, network: Network, rows: TrainingRows, rng: np.random.Generator, seed: np.random.SeedSequence
+) -> dict[str, Any] | None:
     """Return the fitted numbers of a calibration, None without one.
 
-    ``plan.calibrate`` is None, "smooth", "local", "auto" or a TermSum in units of T0.
+    ``plan.calibrate`` is None, "smooth", "local", "auto", or a TermSum in units of T0.
     """
     wanted = plan.calibrate
     by_data = isinstance(wanted, str) and wanted != "local"
@@ -41,21 +51,23 @@ def chosen_calibration(plan, network, rows, rng, seed):
     local, local_gains = _local(network, energy, drawn, unseen)
     if wanted != "auto":
         return local
-    # Ties go to the local energy: its errors are known, and a well trained network hardly gains by either.
+    # A tie goes to the local energy, because its errors are known.
     margin, error = mean_and_error(local_gains - gains)
     keeps = margin > -_DECISIVE * error
     kept = local if keeps else smooth
     return None if kept is None else kept | {"margin": margin if keeps else -margin, "margin_error": error}
 
 
-def _local_energy(plan, rows, rng, seed):
-    """Return the local energy of the rows of the training, in units of T0."""
+def _local_energy(
+    plan: TrainingPlan, rows: TrainingRows, rng: np.random.Generator, seed: np.random.SeedSequence
+) -> TermSum:
+    """Fit a local energy, in units of T0, to the training rows."""
     codes = rows.take(rows.train[rows_read(len(rows.train), plan.n_sites, rng)])
     return fitted_energy(codes, plan.alphabet.states, plan.lattice_shape, plan.symmetries, seed)
 
 
-def _local(network, energy, drawn, unseen):
-    """Return the numbers of a calibration by a local energy, and what it adds to log p of the rows held back."""
+def _local(network: Network, energy: TermSum, drawn: Sample, unseen: Sample) -> tuple[dict[str, Any], Array]:
+    """Return the numbers of a local calibration, and what it adds to log p of each held-out row."""
     calibration, error, share = local_calibration(network, energy, drawn)
     gains = calibration(unseen.log_prob, unseen.codes)
     gain, gain_error = mean_and_error(gains)
@@ -74,20 +86,22 @@ def _local(network, energy, drawn, unseen):
     }, gains
 
 
-def _calibration_rows(network, rows, unseen, rng):
-    """Return the rows for the smooth calibration, those held back first.
+def _calibration_rows(network: Network, rows: TrainingRows, unseen: Sample, rng: np.random.Generator) -> Sample:
+    """Return the rows for the smooth calibration, held-out rows first.
 
-    These are all rows; but where those seen in training are more likely than those held back, by two standard
-    errors, only the latter, and none where they are too few.
+    If the network gives its training rows a higher likelihood, by two standard errors, it remembers them: then only
+    held-out rows are used, and none at all if they are few.
     """
     seen = _sample(network, rows, rows.train, max_rows(network.n_sites) - len(unseen.codes), rng)
     (mean, error), (unseen_mean, unseen_error) = (mean_and_error(part.log_prob) for part in (seen, unseen))
     if mean - unseen_mean > 2 * math.hypot(error, unseen_error):
         return unseen if len(unseen.codes) >= _MIN_HELD_OUT else Sample(unseen.codes[:0], unseen.log_prob[:0])
-    return Sample(*(np.concatenate(pair) for pair in zip(unseen, seen, strict=True)))
+    codes, log_p = (unseen.codes, seen.codes), (unseen.log_prob, seen.log_prob)
+    return Sample(np.concatenate(codes), np.concatenate(log_p))
 
 
-def _sample(network, rows, part, n, rng):
+def _sample(network: Network, rows: TrainingRows, part: NDArray[np.intp], n: int, rng: np.random.Generator) -> Sample:
+    """Return at most n of some rows, seen through random symmetries, with their log p."""
     if not len(part):
         return Sample(np.zeros((0, network.n_sites), np.int8), np.zeros(0))
     chosen = np.sort(rng.choice(part, min(len(part), n), replace=False))

@@ -339,7 +339,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             learned = learn(plan, X, counts, self.ordering, seed, epoch_done, start)
         _callbacks.end(context, self)
         if added:
-            learned["validation_scores_"] = joined_scores(self, learned)
+            learned["validation_scores_"] = joined_scores(vars(self), learned)
         learned |= {name: getattr(self, name) + learned[name] for name in added}
         learned["is_window_"] = is_window
         never = np.zeros((X.shape[1], alphabet.n_states), bool)

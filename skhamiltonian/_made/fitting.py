@@ -1,21 +1,31 @@
 """From a plan of training and checked configurations to fitted attributes."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve_triangular
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import gen_batches
 
 from .._lattice.symmetry import symmetry_sampler
+from .._utils.alphabet import Alphabet
 from .._utils.checks import check_ordering
 from .._utils.mapped import release_pages
 from .._utils.warn import warn
 from .calibration import restored
 from .choice import MIN_ROWS, chosen_calibration
-from .network import batches, log_prob
+from .network import Array, Codes, Network, batches, log_prob
+from .parameters import TrainingPlan
+
+if TYPE_CHECKING:
+    from .training import History, MaskedNetwork, TrainingRows
 
 _N_COVARIANCE_ROWS = 20_000
 _LEAST_SHRINKAGE = 1e-6
@@ -23,7 +33,15 @@ _LEAST_SHRINKAGE = 1e-6
 _MAX_HELD_OUT = 20_000
 
 
-def learn(plan, X, counts, ordering, seed, epoch_done, start=None):
+def learn(
+    plan: TrainingPlan,
+    X: NDArray[Any],
+    counts: NDArray[np.intp] | None,
+    ordering: str | ArrayLike,
+    seed: np.random.SeedSequence,
+    epoch_done: Callable[[], bool],
+    start: Network | None = None,
+) -> dict[str, Any]:
     """Return the fitted attributes of a MADEHamiltonian by name.
 
     `counts` says how often each row counts (None: once). `epoch_done()` is called after each epoch and returns whether
@@ -56,14 +74,14 @@ def learn(plan, X, counts, ordering, seed, epoch_done, start=None):
     return _attributes(plan, sum(map(len, split)), fitted, history, calibration)
 
 
-def _on(device, network):
+def _on(device: str, network: MaskedNetwork) -> MaskedNetwork:
     try:
         return network.to(str(device))
     except RuntimeError as error:
         raise ValueError(f"device must be one that torch has, such as 'cpu', got {device!r}: {error}") from error
 
 
-def _whitening(rows, states, rng):
+def _whitening(rows: TrainingRows, states: NDArray[Any], rng: np.random.Generator) -> tuple[Array, Array, Array]:
     """Return the values of the states, and the mean and the inverse Cholesky factor of the sites' covariance."""
     from sklearn.covariance import ledoit_wolf  # takes long to import
 
@@ -79,7 +97,7 @@ def _whitening(rows, states, rng):
     return values, v.mean(axis=0), solve_triangular(np.linalg.cholesky(covariance), np.eye(v.shape[1]), lower=True)
 
 
-def _check_shape(network, shape):
+def _check_shape(network: Network, shape: tuple[Any, ...]) -> None:
     _, alphabet, hidden, activation, skip = shape
     present = (network.n_states, tuple(map(len, network.biases[:-1])), network.activation, network.skip is not None)
     if present != (alphabet.n_states, hidden, activation, skip):
@@ -89,7 +107,7 @@ def _check_shape(network, shape):
         )
 
 
-def _take(X, alphabet, rows):
+def _take(X: NDArray[Any], alphabet: Alphabet, rows: NDArray[np.intp]) -> Codes:
     """Return the codes of some rows. A memory-mapped X is read in blocks, since each row maps a whole neighbourhood."""
     codes = np.empty((len(rows), X.shape[1]), np.int8)
     for block in gen_batches(len(rows), 64):
@@ -98,8 +116,10 @@ def _take(X, alphabet, rows):
     return codes
 
 
-def _split(plan, rows, rng):
-    """Return the rows to train on and those held back, for early stopping or to check the calibration."""
+def _split(
+    plan: TrainingPlan, rows: NDArray[np.intp], rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows to train on, and those held back for early stopping or the calibration."""
     early_stopping, n_samples = plan.schedule.patience is not None, len(rows)
     if not (early_stopping or (plan.calibrate is not None and n_samples >= MIN_ROWS)):
         return rows, rows[:0]
@@ -114,7 +134,10 @@ def _split(plan, rows, rng):
     return rows[n_held_out:], rows[:n_held_out]
 
 
-def _attributes(plan, n_samples, fitted, history, calibration):
+def _attributes(
+    plan: TrainingPlan, n_samples: int, fitted: Network, history: History, calibration: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return the fitted attributes by name."""
     return {
         "coefs_": list(fitted.weights),
         "intercepts_": list(fitted.biases),
@@ -132,7 +155,8 @@ def _attributes(plan, n_samples, fitted, history, calibration):
     }
 
 
-def _report(plan, epoch_done, epoch, history):
+def _report(plan: TrainingPlan, epoch_done: Callable[[], bool], epoch: int, history: History) -> bool:
+    """Print a line if it is due, and return whether to stop."""
     verbose, max_iter = plan.verbose, plan.schedule.max_iter
     step = 1 if verbose > 1 else max(1, max_iter // 10)
     if verbose and ((epoch + 1) % step == 0 or epoch == 0):
@@ -141,7 +165,7 @@ def _report(plan, epoch_done, epoch, history):
     return epoch_done()
 
 
-def score(network, X):
+def score(network: Network, X: NDArray[Any]) -> NDArray[np.float64]:
     """Return log p of every row of X, per radian and site for angles, or raise naming a value that is no state."""
     network = network.astype(np.float64)
     shift = network.n_sites * network.alphabet.log_cell
@@ -149,16 +173,16 @@ def score(network, X):
     return np.concatenate([log_prob(network, codes) for codes in each]) - shift
 
 
-def calibrated(network, calibration):
+def calibrated(network: Network, calibration: Mapping[str, Any] | None) -> Network:
     """Return the network with the calibration of its estimator, if there is one."""
     if calibration is None:
         return network
     return replace(network, calibration=restored(calibration, network.n_states))
 
 
-def joined_scores(made, learned):
-    """Return the held-out scores of all epochs, nan for those without, so that they stand beside `loss_curve_`."""
-    before, after = made.validation_scores_, learned["validation_scores_"]
+def joined_scores(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> list[float] | None:
+    """Return the held-out scores of the epochs of two fits, nan for epochs without, one for each loss."""
+    before, after = earlier["validation_scores_"], later["validation_scores_"]
     if before is None and after is None:
         return None
-    return (before or [math.nan] * len(made.loss_curve_)) + (after or [math.nan] * len(learned["loss_curve_"]))
+    return (before or [math.nan] * len(earlier["loss_curve_"])) + (after or [math.nan] * len(later["loss_curve_"]))

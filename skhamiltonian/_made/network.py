@@ -124,10 +124,11 @@ def log_prob(network: Network, codes: Codes) -> Array:
     return log_p if network.calibration is None else log_p + network.calibration(log_p, codes)
 
 
-def score_codes(network: Network, codes: Codes) -> Array:
+def score_codes(network: Network, codes: Codes) -> NDArray[np.float64]:
     """Return log p of every row, in double precision and in batches that respect scikit-learn's working memory."""
     network = network.astype(np.float64)
-    return np.concatenate([log_prob(network, codes[rows]) for rows in batches(network, len(codes))])
+    each = [log_prob(network, codes[rows]) for rows in batches(network, len(codes))]
+    return np.concatenate(each, dtype=np.float64)
 
 
 def batches(network: Network, n_rows: int) -> Iterator[slice]:
