@@ -13,7 +13,7 @@ from sklearn.utils import gen_batches
 
 from .operators import FAMILIES, Geometry, Operator, lattice_operators, operator_sums
 from .problem import PROBLEMS, Asked, energies_of
-from .projection import Projection, expand, project, support
+from .projection import Projection, expand, pseudo_inverse, standardised, support
 from .pseudolikelihood import Rows, estimate, is_wide, site_groups, totals
 from .symmetry_tests import couplings_differ, energy_differs, magnetization_differs, positions_differ, split
 from .translation import inner_sites
@@ -159,11 +159,14 @@ def _neighbours_by_site(task: Task) -> list[Operator]:
 
 
 def _residual(operators: Sequence[Operator], task: Task, energies: NDArray[np.float64]) -> float:
-    """Return the sum of the squared residuals of a fit."""
+    """Return the sum of the squared residuals of a fit by least squares."""
     values = operator_sums(task.X, operators)
     varies = values.std(axis=0) > 1e-12 * np.abs(values.mean(axis=0))
-    found = project(values[:, varies], energies, task.weight)
-    residual = energies[:, 0] - found.constant + values[:, varies] @ found.coupling
+    A = standardised(values[:, varies], task.weight)[0]
+    residual, weighted = energies[:, 0] - np.average(energies[:, 0], weights=task.weight), A.T * task.weight
+    inverse, _ = pseudo_inverse(weighted @ A)
+    for _ in range(2):  # the second time for rounding: the matrix has the square of the condition number of A
+        residual = residual - A @ (inverse @ (weighted @ residual))
     return float(task.weight @ residual**2)
 
 

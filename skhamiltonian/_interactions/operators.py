@@ -14,7 +14,7 @@ from .._lattice.bonds import long_axes, translates, unit_squares
 
 FAMILIES = ("field", "pairs", "triples", "plaquettes")
 _SINGULAR = {"pairs": "pair", "triples": "triple", "plaquettes": "plaquette"}
-_BLOCK = 2**20  # products in one block of rows: 8 MB
+_BLOCK = 2**17  # products in one block of rows: 1 MB, which stays in the cache
 Sites = NDArray[np.int64]
 
 
