@@ -1,4 +1,4 @@
-"""What the data say against the model asked for, in one warning each."""
+"""Warnings of a fit: the data contradict an assumption of the model, or its draws are unlike the data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .sampling.law import Law
 from .sampling.tempered import Population, equal_weight_codes, independent_populations
 
 _N_DRAWS = 1000
-# Draws, and rows at most, that are compared, and how far apart their means may be.
+# Number of draws, and of rows at most, to compare; largest difference of their means in standard errors.
 _N_COMPARED, _N_ERRORS = 2048, 5
 
 IS_WINDOW = (
@@ -53,9 +53,10 @@ def warn_of_doubts(X: NDArray[Any], counts: NDArray[np.intp] | None, plan: Train
     breaks = ~np.all([law.holds(draws) for law in laws], axis=0)
     values = " and ".join(f"{law.what} ({law.value:g})" for law in laws)
     warn(
-        f"all rows of X have the same value of {values}, which the model does not know: {100 * np.mean(breaks):.2g} % "
-        f"of its draws at the temperature of X break it, and up to all at others; averages over the draws that keep "
-        f"it are right, but entropies are not. Keep draws that have it"
+        f"all rows of X have the same value of {values}, which the model does not conserve: "
+        f"{100 * np.mean(breaks):.2g} % of its draws at the temperature of X have another value, and up to all at "
+        "other temperatures. Averages over the draws with this value are right, but entropies are not. Discard the "
+        "other draws"
     )
 
 

@@ -73,10 +73,10 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         angles in radians, any real numbers, which count modulo 2 pi and are rounded to a grid of 64; the conditional
         law of a site is the exponential of a Fourier series with four harmonics.
     whiten : "auto" or bool, default="auto"
-        Whether training sees, beside each site, its innovation: what linear prediction from the sites drawn before
-        leaves of it, by the data's own covariance. This ends in the weights and is no part of the fitted network.
-        It is a large gain where sites nearly determine each other, as overlapping blocks do. "auto" is True for
-        more than two states, where it costs little, and False for angles.
+        Whether training gives each site one more input, its innovation: the difference from its linear prediction by
+        the sites drawn before it. The weights absorb it at the end of the training. It helps much if sites nearly
+        determine each other, as overlapping blocks do. "auto" is True for more than two states, for which it costs
+        little, and False for angles.
     calibrate : {"auto", "smooth", "local", False} or fitted estimator, default="auto"
         What corrects the learned law far from typical configurations, where every such network is a little wrong:
 
@@ -107,11 +107,11 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         fewer by the root of theirs but 2 500, and at least one pass. It is no more than 30 epochs where
         the rows, times the number of their symmetries, are fewer than pairs of sites.
     alpha : float, default=0.0
-        Decoupled weight decay (AdamW). It bends the couplings, too: `sparsity` is the better remedy for few rows.
+        Decoupled weight decay (AdamW). It biases the couplings; for few rows `sparsity` is better.
     sparsity : "auto" or float, default="auto"
-        Pull of every weight towards zero, in learning rates an update: a soft threshold after each step of Adam, as
-        weight decay is in AdamW. A weight vanishes whose gradient, in units of its noise in one minibatch, stays
-        below it. "auto" is about two standard errors of that, by which the many weights that only carry noise vanish.
+        Soft threshold of the weights after each step of Adam, in units of the learning rate. A weight vanishes if its
+        gradient, in units of the gradient's noise in one minibatch, stays below the threshold. "auto" is about two
+        standard errors of such a gradient, so that weights that only fit noise vanish.
     early_stopping : bool, default=False
         Whether to stop when the likelihood of the rows held back has not risen by `tol` for
         `n_iter_no_change` epochs. The weights kept are those of the best epoch wherever rows are held back.
@@ -280,12 +280,12 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
 
     @_callbacks.with_callbacks
     def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Go on learning from further configurations, for streams and data that no disk holds.
+        """Continue the training with further configurations, for streams and for data larger than a disk.
 
-        Every call is one pass over X under a one-cycle learning rate, so that the model is at rest after each;
-        parts of 50 minibatches and more make good use of it. The alphabet is that of the first call unless
-        `states` gives it. There is neither early stopping nor a calibration, and no `sparsity` by "auto", which
-        depends on the length of the stream; `fit` with ``warm_start=True`` on a last part adds them.
+        Every call is one pass over X with a one-cycle learning rate, which ends near zero; parts should have at
+        least 50 minibatches. The alphabet is that of the first call unless `states` gives it. There is no early
+        stopping, no calibration, and no `sparsity` by "auto", which depends on the length of the stream; `fit` with
+        ``warm_start=True`` on a last part adds them.
 
         Parameters
         ----------
@@ -313,7 +313,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         return self._learn(X, sample_weight, added, **changed)
 
     def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None, added: tuple[str, ...], **changed: Any) -> Self:
-        """Fit with some parameters changed. If there are attributes to be `added` to, training continues."""
+        """Fit with some parameters changed. `added` names the attributes that a continued training extends."""
         check_parameters_repeatable(self)
         p = self.get_params(deep=False) | changed
         check_parameters(p)
