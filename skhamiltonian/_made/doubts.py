@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -67,24 +68,34 @@ def some_rows(n_rows: int, counts: NDArray[np.intp] | None) -> NDArray[np.intp]:
     return chosen if counts is None else np.searchsorted(np.cumsum(counts), chosen, side="right")
 
 
-def warn_of_unlike_draws(made: Any, X: NDArray[Any], counts: NDArray[np.intp] | None) -> None:
+def warn_of_unlike_draws(
+    X: NDArray[Any],
+    counts: NDArray[np.intp] | None,
+    temperature: float,
+    model: tuple[Network, Law],
+    magnetization: Callable[[NDArray[Any]], NDArray[np.float64]],
+) -> None:
     """Warn if the model's draws at the temperature of the data have another energy or order parameter than X.
 
     Parameters
     ----------
-    made : MADEHamiltonian
-        The model, fitted.
     X : ndarray of shape (n_samples, n_sites)
-        Configurations that it was fitted to.
+        Configurations that the model was fitted to.
     counts : ndarray of shape (n_samples,) or None
         How often each row counts.
+    temperature : float
+        Temperature T0 of X.
+    model : tuple of Network and Law
+        The model, and the law of its draws at T0.
+    magnetization : callable
+        The order parameter of configurations.
     """
-    X, network, law = X[some_rows(len(X), counts)], made._network(), made._law(made.temperature_, 0.0)
+    X, (network, law) = X[some_rows(len(X), counts)], model
     draws = independent_populations(network, _N_COMPARED, law, np.random.SeedSequence(0))
-    energy = -made.temperature_ * score_codes(network, network.alphabet.encode(X))
-    drawn_energy = [-made.temperature_ * population.log_prob for population in draws]
-    order = made._magnetization(X) ** 2
-    drawn_order = [made._magnetization(made.states_[population.codes]) ** 2 for population in draws]
+    energy = -temperature * score_codes(network, network.alphabet.encode(X))
+    drawn_energy = [-temperature * population.log_prob for population in draws]
+    order = magnetization(X) ** 2
+    drawn_order = [magnetization(network.alphabet.states[population.codes]) ** 2 for population in draws]
     for what, x, y in (("energy", energy, drawn_energy), ("squared magnetization", order, drawn_order)):
         means = [np.average(part, weights=_weights(population)) for part, population in zip(y, draws, strict=True)]
         error = math.hypot(x.std() / math.sqrt(len(x)), np.std(means, ddof=1) / math.sqrt(len(means)))

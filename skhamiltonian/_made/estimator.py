@@ -351,7 +351,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         if not added:
             warn_of_doubts(X, counts, plan, self._network())
         if not changed:
-            warn_of_unlike_draws(self, X, counts)
+            model = self._network(), self._law(self.temperature_, 0.0)
+            warn_of_unlike_draws(X, counts, self.temperature_, model, self._magnetization)
         return self
 
     def energy(self, X: ArrayLike) -> NDArray[np.float64]:
