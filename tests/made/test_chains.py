@@ -129,7 +129,7 @@ def test_extremes_agree_with_enumeration_or_warn(made, method, temperature, fiel
     ("method", "names"),
     [
         ("metropolis", ["abs_magnetization", "energy"]),
-        ("parallel-tempering", ["abs_magnetization", "energy"]),
+        pytest.param("parallel-tempering", ["abs_magnetization", "energy"], marks=pytest.mark.slow),
         ("tempered", ["abs_magnetization", "energy", "free_energy"]),
     ],
 )

@@ -30,7 +30,7 @@ def test_proposed_configurations_keep_the_law(random_network, n_sites, n_states,
     network = random_network(n_sites, n_states, scale=0.5, calibrated=calibrated)
     law = Law(exponent, np.linspace(-0.2, 0.3, n_states))
     seed = np.random.SeedSequence(1)
-    draws = chain_draws(network, law, ChainPlan(64, 2000, 0, n_sweeps, "independence"), seed)
+    draws = chain_draws(network, law, ChainPlan(64, 1000, 0, n_sweeps, "independence"), seed)
     assert 0.3 < draws.acceptance < 1
     thinned = draws.codes[:, 9::10].reshape(-1, n_sites)
     assert g_test(thinned, network, enumerated_law(network, law)[0]) > 1e-4
