@@ -111,7 +111,7 @@ def test_noise_of_the_fits_is_taken_off_and_errors_cover():
 def test_a_local_energy_is_normalised_by_integration():
     X = rows(3.0, (5, 5), 1000)
     local = LocalHamiltonian(3.0, lattice_shape=(5, 5), boundary="periodic", symmetries=("point-group", "spin-flip"))
-    value, error = entropy(local, X, n_samples=2000, random_state=0).entropy
+    value, error = entropy(local, X, n_samples=800, random_state=0).entropy
     assert abs(value - ising_exact((5, 5), 3.0).entropy) < 3 * error < 1
 
 

@@ -51,7 +51,7 @@ def test_long_chains_visit_states_as_enumerated(random_network, n_sites, n_state
     chains = Chains(network, np.zeros((64, n_sites), np.int8), law, generators(64), rule)
     chains.sweep(50)
     draws = []
-    for _ in range(600):
+    for _ in range(250):
         chains.sweep(10)
         draws.append(chains.codes)
     assert g_test(np.concatenate(draws), network, enumerated_law(network, law)[0]) > 1e-4
