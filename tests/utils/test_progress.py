@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from joblib import parallel_config
 
 from skhamiltonian import (
     IndependentSites,
@@ -45,9 +46,9 @@ def test_a_short_draw_says_nothing(capsys):
 
 SAMPLERS = {
     "heat-bath": IsingSampler((4, 4), 2.5, method="heat-bath", field=0.1),
-    "many spins in a word": IsingSampler((4, 4), 2.5, method="heat-bath"),
+    "many spins in a word": IsingSampler((4, 4), 2.5, method="heat-bath", n_chains=70),
     "clusters": IsingSampler((4, 4), 2.5, method="swendsen-wang", n_jobs=2),
-    "cooled": IsingSampler((3, 3), 0.5, coupling=-1.0, method="heat-bath"),
+    "cooled": IsingSampler((3, 3), 0.5, coupling=-1.0, method="heat-bath", burn_in=70),
     "tempering": IsingSampler((3, 3), 0.5, coupling=-1.0, method="parallel-tempering"),
     "angles": XYSampler((4, 4), 1.0, n_sweeps=2, burn_in=8),
     "local": LocalHamiltonian(boundary="periodic"),
@@ -104,10 +105,11 @@ def test_verbose_shows_steps_and_changes_nothing(name, capsys):
     assert all(LINE.fullmatch(line) for line in lines if line != "MADEHamiltonian: calibration"), lines
 
 
-def test_processes_report_to_the_caller(capsys):
-    phase_curve(IsingSampler((2, 2)), [2.0, 3.0, 4.0], n_samples=500, n_jobs=2, verbose=2, random_state=0)
+def test_parallel_tasks_report_to_the_caller(capsys):
+    with parallel_config("threading"):
+        phase_curve(IsingSampler((2, 2)), [2.0, 3.0, 4.0], n_samples=500, n_jobs=2, verbose=2, random_state=0)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1].startswith("phase_curve: temperature 3/3, ")
+    assert [line.split(",")[0] for line in lines] == [f"phase_curve: temperature {n}/3" for n in (1, 2, 3)]
 
 
 def test_wrong_verbose_is_refused():
