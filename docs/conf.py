@@ -60,7 +60,7 @@ html_theme_options = {
     "navbar_persistent": ["search-button"],
 }
 # Only the gallery and the API have pages below them; elsewhere the empty sidebar would take a third of the width.
-html_sidebars = {page: [] for page in ("install", "user_guide", "trust", "real_data", "migration")}
+html_sidebars = {page: [] for page in ("install", "trust", "real_data", "migration")}
 html_show_sourcelink = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
