@@ -52,6 +52,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "skhamiltonian"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
+html_favicon = "_static/favicon.svg"
 html_theme_options = {
     "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
@@ -59,8 +60,12 @@ html_theme_options = {
     "navbar_align": "left",
     "navbar_persistent": ["search-button"],
 }
-# Only the gallery and the API have pages below them; elsewhere the empty sidebar would take a third of the width.
+# Only the guide, the gallery and the API have pages below them; elsewhere an empty sidebar would take much width.
 html_sidebars = {page: [] for page in ("install", "trust", "real_data", "migration")}
 html_show_sourcelink = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+
+# `nox -s links`. Anchors are made by scripts on many sites, so only pages are checked.
+linkcheck_anchors = False
+linkcheck_timeout = 20
