@@ -1,6 +1,7 @@
 """Sphinx configuration: `python -m sphinx -W docs docs/_build/html`."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -69,3 +70,15 @@ copybutton_prompt_is_regexp = True
 # `nox -s links`. Anchors are made by scripts on many sites, so only pages are checked.
 linkcheck_anchors = False
 linkcheck_timeout = 20
+
+
+def without_wrong_roles(app, page, template, context, doctree):
+    """Take off roles that docutils gives lists of references, and that screen readers do not accept there."""
+    if "body" in context:
+        for role in ("list", "doc-biblioentry", "doc-backlink"):
+            context["body"] = re.sub(rf'(<(?:div|span|a) [^>]*?) ?role="{role}"', r"\1", context["body"])
+
+
+def setup(app):
+    """Connect what needs no extension of its own."""
+    app.connect("html-page-context", without_wrong_roles)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import delayed
+from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import KFold, check_cv
@@ -17,9 +17,8 @@ from sklearn.pipeline import Pipeline
 from .._montecarlo.draws import Estimate, with_error
 from .._montecarlo.sampler import ThermalSampler
 from .._utils.alphabet import enumerate_states
-from .._utils.checks import check_integer, check_verbose, seed_sequence
+from .._utils.checks import check_integer, seed_sequence
 from .._utils.configurations import check_counts, validate_configurations
-from .._utils.progress import Progress, ReportingParallel
 from .phase_curve import phase_curve
 
 _MOST_ENUMERATED = 2**16  # configurations whose sum is ln Z; beyond, the energy is integrated
@@ -108,7 +107,6 @@ def entropy(
     n_samples: int = 10_000,
     n_jobs: int | None = None,
     random_state: Any = None,
-    verbose: int = 0,
 ) -> EntropyTable:
     r"""Estimate the entropy of configurations, :math:`S = -\sum_s p(s) \ln p(s)`.
 
@@ -146,8 +144,6 @@ def entropy(
         Processes over the folds, as in scikit-learn.
     random_state : int, RandomState, Generator or None, default=None
         Seed of folds and draws. The estimator has its own.
-    verbose : int, default=0
-        1 prints a line about every five seconds, with the time left; 2 prints a line at every step.
 
     Returns
     -------
@@ -182,8 +178,7 @@ def entropy(
     splits = list(_splits(X, counts, cv, split_seed))
     if len(splits) < 2:
         raise ValueError(f"cv must have at least two folds, whose fits are compared, got {len(splits)}: {cv!r}")
-    progress = Progress(check_verbose(verbose), "entropy", "fold", len(splits))
-    folds = ReportingParallel(n_jobs, progress)(
+    folds = Parallel(n_jobs=n_jobs)(
         delayed(_fold)(clone(estimator), X, train, test, n_samples, seed)
         for (train, test), seed in zip(splits, draw_seed.spawn(len(splits)), strict=True)
     )

@@ -8,12 +8,10 @@ import pytest
 from joblib import parallel_config
 
 from skhamiltonian import (
-    IndependentSites,
     IsingSampler,
     LocalHamiltonian,
     MADEHamiltonian,
     XYSampler,
-    entropy,
     phase_curve,
 )
 from skhamiltonian._utils.progress import Progress
@@ -86,10 +84,6 @@ TASKS = {
             IsingSampler((2, 2)), [2.0, 3.0], n_samples=500, entropy=True, random_state=0, verbose=verbose
         )["entropy"],
         ["phase_curve: temperature 2/2", "phase_curve: added temperature 1, for the entropy"],
-    ),
-    "entropy": (
-        lambda verbose: entropy(IndependentSites(), X, random_state=0, verbose=verbose).entropy,
-        ["entropy: fold 2/2"],
     ),
 }
 
