@@ -84,7 +84,7 @@ for n_per_unit in (4, 8):
                 action.to_sampler((n_slices, n_sites)),
                 [1.0],
                 observables=learned.with_slices(n_slices).observables,
-                n_samples=2000,
+                n_samples=4000,
                 entropy=False,
                 random_state=rng,
             )
@@ -105,7 +105,6 @@ curve = phase_curve(
     action.to_sampler(shape),
     T / T0,
     observables=learned.observables,
-    n_samples=2000,
     entropy=False,
     random_state=rng,
 )
