@@ -73,6 +73,13 @@ def docs(session):
 
 
 @nox.session
+def links(session):
+    """Links of the site that lead elsewhere; needs the network."""
+    session.install("-e", ".[docs]")
+    session.run("sphinx-build", "-b", "linkcheck", "-D", "plot_gallery=0", "docs", "docs/_build/links")
+
+
+@nox.session
 def benchmarks(session):
     """Times and memory, against other packages; needs a quiet machine."""
     session.install("-e", ".[benchmark]")

@@ -1,6 +1,7 @@
 """Sphinx configuration: `python -m sphinx -W docs docs/_build/html`."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -52,6 +53,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "skhamiltonian"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
+html_favicon = "_static/favicon.svg"
 html_theme_options = {
     "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
@@ -59,8 +61,24 @@ html_theme_options = {
     "navbar_align": "left",
     "navbar_persistent": ["search-button"],
 }
-# Only the gallery and the API have pages below them; elsewhere the empty sidebar would take a third of the width.
-html_sidebars = {page: [] for page in ("install", "user_guide", "trust", "real_data", "migration")}
+# Only the guide, the gallery and the API have pages below them; elsewhere an empty sidebar would take much width.
+html_sidebars = {page: [] for page in ("install", "trust", "real_data", "migration")}
 html_show_sourcelink = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+
+# `nox -s links`. Anchors are made by scripts on many sites, so only pages are checked.
+linkcheck_anchors = False
+linkcheck_timeout = 20
+
+
+def without_wrong_roles(app, page, template, context, doctree):
+    """Take off roles that docutils gives lists of references, and that screen readers do not accept there."""
+    if "body" in context:
+        for role in ("list", "doc-biblioentry", "doc-backlink"):
+            context["body"] = re.sub(rf'(<(?:div|span|a) [^>]*?) ?role="{role}"', r"\1", context["body"])
+
+
+def setup(app):
+    """Connect what needs no extension of its own."""
+    app.connect("html-page-context", without_wrong_roles)

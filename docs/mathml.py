@@ -29,7 +29,9 @@ def inline(self, node):
 
 def block(self, node):
     """Write a formula on lines of its own, aligned at the signs &."""
-    self.body.append(self.starttag(node, "div", CLASS="formula") + mathml(node.astext(), "block") + "</div>\n")
+    self.body.append(
+        self.starttag(node, "div", CLASS="formula", tabindex="0") + mathml(node.astext(), "block") + "</div>\n"
+    )
     raise nodes.SkipNode
 
 

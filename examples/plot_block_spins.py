@@ -23,7 +23,7 @@ from skhamiltonian import (
 T0, shape = 2.5, (8, 8)
 T = np.array([1.25, 1.5, 1.75, 2.0, 2.2, 2.4, 2.5, 2.7, 3.0, 4.0])
 ising = IsingSampler(lattice_shape=shape, temperature=T0, random_state=0)
-X, X_new = ising.sample(n_samples=30_000), ising.sample(n_samples=5000, random_state=1)
+X, X_new = ising.sample(n_samples=20_000), ising.sample(n_samples=5000, random_state=1)
 
 # %%
 # Spins are on a torus and have all its symmetries; here they are blocks of one. Tiles
@@ -37,7 +37,7 @@ curves = {"Ising model": phase_curve(ising, T, random_state=0)}
 for name, block_size, stride, symmetries, max_iter in [
     ("spins", 1, 1, torus, 10),
     ("stride 2", 2, 2, torus, 10),
-    ("stride 1", 2, 1, square, 24),
+    ("stride 1", 2, 1, square, 20),
 ]:
     blocks = BlockSpinTransformer(
         block_size=block_size, stride=stride, lattice_shape=shape
@@ -79,7 +79,7 @@ small = IsingSampler(lattice_shape=(4, 4), temperature=T0, random_state=0)
 s = np.array(np.meshgrid(*[[-1, 1]] * 16, indexing="ij"), dtype=np.int8)
 s = s.reshape(16, -1).T
 weight = np.exp(-small.energy(s) / T0)
-X = small.sample(n_samples=60_000)
+X = small.sample(n_samples=20_000)
 some_T, fine_T = np.array([1.5, 2.0, 2.5, 3.0, 4.0]), np.linspace(1.25, 4.1, 60)
 for stride, colour in [(2, "C2"), (1, "C3")]:
     blocks = BlockSpinTransformer(
@@ -92,7 +92,7 @@ for stride, colour in [(2, "C2"), (1, "C3")]:
     ax.plot(fine_T, exact, color=colour, label=f"stride {stride}, exact")
     made = MADEHamiltonian(
         temperature=T0,
-        hidden_layer_sizes=(128,),
+        hidden_layer_sizes=(64,),
         lattice_shape=blocks.lattice_shape_out_,
         symmetries=square,
         max_iter=20,

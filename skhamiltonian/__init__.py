@@ -42,7 +42,7 @@ SKOPS_TRUSTED_TYPES = tuple(
     )
 )
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 __all__ = [
     "SKOPS_TRUSTED_TYPES",

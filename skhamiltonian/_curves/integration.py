@@ -13,6 +13,7 @@ import numpy as np
 from .._montecarlo.draws import Draws, Estimate
 from .._montecarlo.sampler import ThermalSampler
 from .._montecarlo.statistics import autocorrelation_time, jackknife, leave_one_out, normalised_weights, unit_starts
+from .._utils.progress import Progress
 from .measure import Point, Request
 
 _TOLERANCE = 1e-3  # largest uncertainty of the rule in one interval, in nats per site
@@ -49,12 +50,16 @@ def with_entropy(
     if log_states is None or "energy" not in points[0].observables:
         raise TypeError(f"entropy=True needs a sampler with `states_` and energies, got {sampler!r}")
 
+    progress = Progress(request.verbose, "phase_curve", "added temperature", None)
+
     def energy_at(beta: float) -> EnergyPoint:
         key = int(np.float64(beta).view(np.uint64))  # the stream depends on the temperature, not on the order
         child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, key >> 32, key & 0xFFFFFFFF))
         T = math.inf if beta == 0 else 1 / beta
         n_samples, field, method = request.n_samples, request.field, request.method
-        return energy_point(sampler.draws(T, n_samples=n_samples, field=field, method=method, random_state=child))
+        draws = sampler.draws(T, n_samples=n_samples, field=field, method=method, random_state=child)
+        progress.done(note="for the entropy")
+        return energy_point(draws)
 
     known = {}
     for T, point in zip(temperatures, points, strict=True):

@@ -47,6 +47,7 @@ class Request:
     field: float | np.ndarray
     method: str
     functions: Mapping[str, Callable]
+    verbose: int = 0
 
 
 @dataclass(frozen=True)

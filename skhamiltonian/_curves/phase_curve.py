@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import delayed
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
 from .._montecarlo.sampler import ForeignSampler, ThermalSampler
-from .._utils.checks import check_field, check_flag, check_integer, check_temperatures, seed_sequence
+from .._utils.checks import check_field, check_flag, check_integer, check_temperatures, check_verbose, seed_sequence
+from .._utils.progress import Progress, ReportingParallel
 from .._utils.warn import warn
 from .integration import with_entropy
 from .measure import Request, assemble, check_observables, measure, merge
@@ -34,6 +35,7 @@ def phase_curve(
     entropy: str | bool = "auto",
     n_jobs: int | None = None,
     random_state: int | np.random.RandomState | np.random.Generator | None = None,
+    verbose: int = 0,
 ) -> PhaseCurve:
     r"""Measure thermal averages of a sampler at a list of temperatures, with standard errors.
 
@@ -66,6 +68,8 @@ def phase_curve(
         Processes over the temperatures, as in scikit-learn. Results do not depend on it.
     random_state : int, RandomState, Generator or None, default=None
         Seed; every temperature has its own stream.
+    verbose : int, default=0
+        1 prints a line about every five seconds, with the time left; 2 prints a line at every step.
 
     Returns
     -------
@@ -115,7 +119,7 @@ def phase_curve(
         raise ValueError(f"there must be a temperature and a sampler, got temperatures={temperatures!r}, {sampler!r}")
     external = check_field(field)
     n_samples = check_integer(n_samples, "n_samples", minimum=1)
-    request = Request(n_samples, external, method, check_observables(observables))
+    request = Request(n_samples, external, method, check_observables(observables), check_verbose(verbose))
     for one in samplers:
         one._prepare()
     for doubt in {one._doubt(temperatures) for one in samplers}:
@@ -126,7 +130,8 @@ def phase_curve(
         check_flag(entropy, "entropy")
     root = seed_sequence(random_state, "phase_curve")
     seeds = root.spawn(len(temperatures))
-    points = Parallel(n_jobs=n_jobs)(
+    progress = Progress(request.verbose, "phase_curve", "temperature", len(temperatures) * len(samplers))
+    points = ReportingParallel(n_jobs, progress)(
         delayed(measure)(one, float(T), request, child)
         for T, seed in zip(temperatures, seeds, strict=True)
         for one, child in zip(samplers, seed.spawn(len(samplers)), strict=True)

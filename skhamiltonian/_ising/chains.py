@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from threading import Event
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from .._montecarlo.chains import start_groups
+from .._montecarlo.parallel import ONE_THREAD, Threads, Watch
 from .groups import Engine, SpinGroup
 from .kernels import energies
 from .terms import SpinSystem
 
 
 def start_chains(
-    engine: Engine, n_chains: int, burn_in: int, seed: np.random.SeedSequence, n_jobs: int | None = None
+    engine: Engine, n_chains: int, burn_in: int, seed: np.random.SeedSequence, threads: Threads = ONE_THREAD
 ) -> list[SpinGroup]:
     """Return groups of chains after their burn-in.
 
@@ -26,15 +25,15 @@ def start_chains(
     system, temperature = engine.system, engine.temperature
     hot = _hot(system) if is_cooled(engine) else 0.0
 
-    def start(n: int, child: np.random.SeedSequence, stop: Event) -> SpinGroup:
+    def start(n: int, child: np.random.SeedSequence, watch: Watch) -> SpinGroup:
         starts, moves = child.spawn(2)
         spins = _starting_states(n, system, engine.ground_state, temperature, np.random.default_rng(starts))
         group = engine.new_group(spins, moves)
-        group.stop = stop
+        group.watch = watch
         group.equilibrate(burn_in, temperature, hot)
         return group
 
-    return start_groups(engine.kind, n_chains, start, seed, n_jobs)
+    return start_groups(engine.kind, n_chains, start, seed, threads)
 
 
 def is_cooled(engine: Engine) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._montecarlo.lattice_sampler import LatticeSampler
+from .._montecarlo.parallel import Threads
 from .._montecarlo.planning import Plan, Request
 from .._utils.configurations import first_stray
 from .._utils.warn import warn
@@ -77,6 +78,8 @@ class IsingSampler(LatticeSampler):
         not depend on it.
     random_state : int, RandomState, Generator or None, default=None
         Seed of the random streams. An int gives the same result at every call.
+    verbose : int, default=0
+        1 prints a line about every five seconds of a long draw, with the time left; 2 prints more lines.
 
     Attributes
     ----------
@@ -135,6 +138,7 @@ class IsingSampler(LatticeSampler):
         n_chains: int | None = None,
         n_jobs: int | None = None,
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.lattice_shape = lattice_shape
         self.temperature = temperature
@@ -150,6 +154,7 @@ class IsingSampler(LatticeSampler):
         self.n_chains = n_chains
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.verbose = verbose
 
     @property
     def states_(self) -> NDArray[np.int8]:
@@ -170,8 +175,10 @@ class IsingSampler(LatticeSampler):
     def _new_plan(self, method: str, request: Request, seed: np.random.SeedSequence) -> Plan:
         return plan(method, request, seed)
 
-    def _start_chains(self, made: Plan, n_chains: int, seed: np.random.SeedSequence) -> list[SpinGroup]:
-        return start_chains(made.engine, n_chains, made.burn_in, seed, self.n_jobs)
+    def _start_chains(
+        self, made: Plan, n_chains: int, seed: np.random.SeedSequence, threads: Threads
+    ) -> list[SpinGroup]:
+        return start_chains(made.engine, n_chains, made.burn_in, seed, threads)
 
     def _energies(self, states: NDArray[np.int8], system: SpinSystem) -> NDArray[np.float64]:
         return energies(states, system)

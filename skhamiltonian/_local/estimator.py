@@ -18,6 +18,7 @@ from .._utils import sklearn_compat as _callbacks
 from .._utils.alphabet import encode_states, learn_states
 from .._utils.checks import check_flag, check_lattice_shape
 from .._utils.configurations import validate_configurations
+from .._utils.progress import Progress
 from .._utils.repeatable import check_parameters_repeatable
 from .energy import LARGEST_TABLE, LocalEnergy, energies, term_sum
 from .fitting import learn, stored_network
@@ -80,7 +81,8 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
     warm_start : bool, default=False
         Whether `fit` starts from the present couplings or weights. Without hidden layers the result is the same.
     verbose : int, default=0
-        1 prints about ten lines in a fit, 2 prints one line in each iteration.
+        1 prints a line about every five seconds of a fit or of a long draw, with the time left; 2 prints a line at
+        every step.
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, of the minibatches, and of the choice of rows if X has very many.
 
@@ -270,7 +272,10 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         states = learn_states(data.X, self.states_ if continues else self.states)
         made = plan(seen, len(data), data.X.shape[1], states, one_pass=adds)
         context = _callbacks.begin(self, X, made.max_iter)
-        report = partial(_report, self.verbose, made.max_iter, partial(_callbacks.epoch_done, context, self))
+        # Newton's method mostly ends long before max_iter, so its time left is unknown.
+        step, n_steps = ("epoch", made.max_iter) if made.hidden else ("iteration", None)
+        progress = Progress(self.verbose, "LocalHamiltonian", step, n_steps)
+        report = partial(_report, progress, partial(_callbacks.epoch_done, context, self))
         learned = learn(seen, made, data, states, {**past, "adds": adds} if past else None, report)
         _callbacks.end(context, self)
         if continues:
@@ -359,7 +364,8 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         check_is_fitted(self)
         shape = self._shape(lattice_shape)
         temperature = self.temperature_ if temperature is None else temperature
-        return LocalSampler(self._local_energy(as_table=True), shape, temperature, random_state=self.random_state)
+        given: dict[str, Any] = {"random_state": self.random_state, "verbose": self.verbose}
+        return LocalSampler(self._local_energy(as_table=True), shape, temperature, **given)
 
     def _shape(self, lattice_shape: Sequence[int] | None) -> tuple[int, ...]:
         """Return a lattice shape with as many axes as the windows have, that of the rows if None."""
@@ -416,8 +422,6 @@ def _seen(past: dict[str, Any], data: Data) -> dict[str, Any]:
     return {"temperature_": temperature, "n_samples_seen_": before + n}
 
 
-def _report(verbose: int, max_iter: int, epoch_done: Callable[[], bool], iteration: int, loss: float) -> bool:
-    step = 1 if verbose > 1 else max(1, max_iter // 10)
-    if verbose and (iteration % step == 0 or iteration == 0):
-        print(f"iteration {iteration + 1:4d}: loss {loss:.6f} nats per site", flush=True)
+def _report(progress: Progress, epoch_done: Callable[[], bool], iteration: int, loss: float) -> bool:
+    progress.done(note=f"loss {loss:.6f} nats per site")
     return epoch_done()

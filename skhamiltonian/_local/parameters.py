@@ -20,6 +20,7 @@ from .._utils.checks import (
     check_names,
     check_number,
     check_temperature,
+    check_verbose,
 )
 from .._utils.memory import check_memory
 from .observations import WindowGeometry
@@ -55,7 +56,7 @@ def check_parameters(local: Any) -> None:
     """Check every parameter that needs no data."""
     check_temperature(local.temperature, allow_infinite=False)
     check_flag(local.warm_start, "warm_start")
-    check_integer(int(local.verbose) if isinstance(local.verbose, bool) else local.verbose, "verbose")
+    check_verbose(local.verbose)
     check_number(local.validation_fraction, "validation_fraction", low=0, high=1, include_high=False)
     for name in ("batch_size", "max_iter"):
         if not _is_auto(local, name, "an integer >= 1"):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from threading import Event
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._montecarlo.chains import number_of_chains, start_groups
+from .._montecarlo.parallel import ONE_THREAD, Threads, Watch
 from .._montecarlo.statistics import autocorrelation_time
 from .._montecarlo.trials import NANOSECONDS_PER_TRIAL, Trial, record
 from .chains import CodeGroup
@@ -166,7 +166,7 @@ def _cooling_finds_less(engine: Engine, seed: np.random.SeedSequence) -> bool:
 
 
 def start_chains(
-    engine: Engine, n_chains: int, burn_in: int, seed: np.random.SeedSequence, n_jobs: int | None = None
+    engine: Engine, n_chains: int, burn_in: int, seed: np.random.SeedSequence, threads: Threads = ONE_THREAD
 ) -> list[tuple[CodeGroup, NDArray[np.int64]]]:
     """Return groups of chains after their burn-in, with the numbers of the ordered states from which they started.
 
@@ -176,7 +176,7 @@ def start_chains(
     system, starts, temperature = engine.system, engine.starts, engine.temperature
     hot = 4 * typical_change(system) if starts.cooled and engine.kind.freezes else 0.0
 
-    def start(n: int, child: np.random.SeedSequence, stop: Event) -> tuple[CodeGroup, NDArray[np.int64]]:
+    def start(n: int, child: np.random.SeedSequence, watch: Watch) -> tuple[CodeGroup, NDArray[np.int64]]:
         first, moves = child.spawn(2)
         rng = np.random.default_rng(first)
         numbers = starts.draw(n, temperature, rng)
@@ -186,8 +186,8 @@ def start_chains(
             states = {k: starts.ordered.codes(k) for k in np.unique(numbers)}
             codes = np.stack([states[k] for k in numbers])
         group = engine.kind(codes, system, moves)
-        group.stop = stop
+        group.watch = watch
         group.equilibrate(burn_in, temperature, hot)
         return group, numbers
 
-    return start_groups(engine.kind, n_chains, start, seed, n_jobs)
+    return start_groups(engine.kind, n_chains, start, seed, threads)

@@ -14,10 +14,12 @@ from sklearn.exceptions import ConvergenceWarning
 from .._lattice.checks import periodic_axes
 from .._montecarlo.chains import draw_states, number_of_chains
 from .._montecarlo.draws import Draws
+from .._montecarlo.parallel import Threads
 from .._montecarlo.sampler import ThermalSampler
 from .._utils.alphabet import encode_states
-from .._utils.checks import check_lattice_shape, check_temperature
+from .._utils.checks import check_lattice_shape, check_temperature, check_verbose
 from .._utils.configurations import validate_configurations
+from .._utils.progress import Progress
 from .._utils.warn import warn
 from .energy import LocalEnergy, term_sum
 from .methods import METHODS, candidates
@@ -42,6 +44,8 @@ class LocalSampler(ThermalSampler, BaseEstimator):
         Number of threads, as in joblib. Results do not depend on it.
     random_state : int, RandomState, Generator or None, default=None
         Seed of the random streams.
+    verbose : int, default=0
+        1 prints a line about every five seconds of a long draw, with the time left; 2 prints more lines.
 
     Notes
     -----
@@ -62,6 +66,7 @@ class LocalSampler(ThermalSampler, BaseEstimator):
         boundary: str | Sequence[str] = "periodic",
         n_jobs: int | None = None,
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.local_energy = local_energy
         self.lattice_shape = lattice_shape
@@ -69,6 +74,7 @@ class LocalSampler(ThermalSampler, BaseEstimator):
         self.boundary = boundary
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.verbose = verbose
 
     def energy(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """Return the total energy H(s) of every row.
@@ -134,8 +140,11 @@ class LocalSampler(ThermalSampler, BaseEstimator):
                 ConvergenceWarning,
             )
         n_chains = number_of_chains(made.engine.kind, n_samples)
-        groups = [group for group, _ in start_chains(made.engine, n_chains, made.burn_in, moves, self.n_jobs)]
-        codes = draw_states(groups, n_samples, made.n_sweeps, temperature, self.n_jobs)
+        n_moves = n_chains * (made.burn_in + math.ceil(n_samples / n_chains) * made.n_sweeps)
+        progress = Progress(check_verbose(self.verbose), "LocalSampler", "sweep", n_moves, is_often_short=True)
+        threads = Threads(self.n_jobs, progress)
+        groups = [group for group, _ in start_chains(made.engine, n_chains, made.burn_in, moves, threads)]
+        codes = draw_states(groups, n_samples, made.n_sweeps, temperature, threads)
         rows = codes.reshape(-1, system.n_sites)
         energy, errors = system.energies(rows).reshape(codes.shape[:2]), None
         if self.local_energy.errors is not None:

@@ -18,7 +18,7 @@ from .._montecarlo.order_parameter import mean_vector_length
 from .._montecarlo.sampler import ThermalSampler
 from .._utils import sklearn_compat as _callbacks
 from .._utils.alphabet import Alphabet, learn_alphabet
-from .._utils.checks import check_flag, check_integer, check_lattice_shape, seed_sequence
+from .._utils.checks import check_flag, check_integer, check_lattice_shape, check_verbose, seed_sequence
 from .._utils.configurations import check_counts, validate_configurations
 from .._utils.repeatable import check_parameters_repeatable
 from .._utils.torch_state import plain_torch
@@ -127,7 +127,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
     device : str, default="cpu"
         Where torch trains; the fitted model always lives in numpy.
     verbose : int, default=0
-        1 prints about ten lines a fit, 2 a line an epoch.
+        1 prints a line about every five seconds of a fit or of a draw by chains, with the time left; 2 prints a line
+        at every step.
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, the minibatches and the draws.
 
@@ -539,7 +540,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             raise ValueError("method='window' needs states that recur around a window; for angles choose 'tempered'")
         n_chains = min(n_chains, n_samples)
         shape = None if method != "window" or self.lattice_shape is None else tuple(self.lattice_shape)
-        plan = ChainPlan(n_chains, -(-n_samples // n_chains), burn_in, n_sweeps, method, shape)
+        n_draws = -(-n_samples // n_chains)
+        plan = ChainPlan(n_chains, n_draws, burn_in, n_sweeps, method, shape, check_verbose(self.verbose))
         return chain_draws(self._network(), law, plan, seed)
 
     def _law(self, temperature: float, field: Any) -> Law:

@@ -18,6 +18,7 @@ from .._lattice.symmetry import symmetry_sampler
 from .._utils.alphabet import Alphabet
 from .._utils.checks import check_ordering
 from .._utils.mapped import release_pages
+from .._utils.progress import Progress
 from .._utils.warn import warn
 from .calibration import restored
 from .choice import MIN_ROWS, chosen_calibration
@@ -63,13 +64,16 @@ def learn(
         network.load(start)
     network = _on(plan.device, network)
     schedule = replace(plan.schedule, batch_size=min(plan.schedule.batch_size, len(rows.train)))
+    progress = Progress(plan.verbose, "MADEHamiltonian", "epoch", schedule.max_iter)
     try:
-        fitted, history = train(network, rows, schedule, batch_seed, partial(_report, plan, epoch_done))
+        fitted, history = train(network, rows, schedule, batch_seed, partial(_report, progress, epoch_done))
     except DivergedError as error:
         raise DivergedError(f"the loss became NaN or infinite in {error}: lower learning_rate_init") from None
     if history.stopped:
         message = f"the loss became NaN or infinite in {history.stopped}: an earlier epoch is kept"
         warn(f"{message}, lower learning_rate_init", ConvergenceWarning)
+    if plan.calibrate is not None:
+        progress.say("calibration")
     calibration = chosen_calibration(plan, fitted, rows, rng, other_seed.spawn(1)[0])
     return _attributes(plan, sum(map(len, split)), fitted, history, calibration)
 
@@ -155,13 +159,10 @@ def _attributes(
     }
 
 
-def _report(plan: TrainingPlan, epoch_done: Callable[[], bool], epoch: int, history: History) -> bool:
-    """Print a line if it is due, and return whether to stop."""
-    verbose, max_iter = plan.verbose, plan.schedule.max_iter
-    step = 1 if verbose > 1 else max(1, max_iter // 10)
-    if verbose and ((epoch + 1) % step == 0 or epoch == 0):
-        held_out = f", held-out log-likelihood {history.validation[-1]:.4f}" if history.validation else ""
-        print(f"epoch {epoch + 1:4d}/{max_iter}: loss {history.loss[-1]:.4f} nats{held_out}", flush=True)
+def _report(progress: Progress, epoch_done: Callable[[], bool], epoch: int, history: History) -> bool:
+    """Tell the user how far it is, and return whether to stop."""
+    held_out = f", held-out log-likelihood {history.validation[-1]:.4f}" if history.validation else ""
+    progress.done(note=f"loss {history.loss[-1]:.4f} nats{held_out}")
     return epoch_done()
 
 

@@ -26,6 +26,7 @@ from .._utils.checks import (
     check_order_parameter,
     check_ordering,
     check_temperature,
+    check_verbose,
 )
 from .._utils.memory import check_memory
 from .local_fit import window_width
@@ -92,7 +93,7 @@ def check_parameters(p: dict[str, Any]) -> None:
     for name in ("skip_connections", "early_stopping", "warm_start"):
         check_flag(p[name], name)
     _check_calibrate(p)
-    check_integer(int(p["verbose"]) if isinstance(p["verbose"], bool) else p["verbose"], "verbose")
+    check_verbose(p["verbose"])
     check_integer(p["n_iter_no_change"], "n_iter_no_change", minimum=1)
     for name in ("batch_size", "max_iter"):
         _integer(p, name)

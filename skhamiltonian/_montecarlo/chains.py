@@ -6,13 +6,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from threading import Event
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .parallel import in_parallel
+from .parallel import Threads, Watch
 
 _NANOSECONDS_PER_CALL = 5e7
 _COOLING_STEPS = 32
@@ -34,7 +33,7 @@ class ChainGroup(ABC):
     def __init__(self, states: NDArray[Any], system: Any, seed: np.random.SeedSequence) -> None:
         self.n_chains, self.n_sites = states.shape
         self.system = system
-        self.stop = Event()
+        self.watch = Watch()
         self.rng = np.random.default_rng(seed.spawn(1)[0])
         self._pack(states, seed)
 
@@ -69,6 +68,7 @@ class ChainGroup(ABC):
     def equilibrate(self, n_sweeps: int, temperature: float, hot: float = 0.0) -> None:
         """Move all chains `n_sweeps` times, after a cooling from a higher temperature `hot` in as many sweeps."""
         if hot > temperature:
+            self.watch.expect(n_sweeps // _COOLING_STEPS * _COOLING_STEPS * self.n_chains)
             for T in np.geomspace(hot, max(temperature, 0.01 * hot), _COOLING_STEPS):
                 self.advance(n_sweeps // _COOLING_STEPS, T)
         self.advance(n_sweeps, temperature)
@@ -78,12 +78,14 @@ class ChainGroup(ABC):
         return 1.0
 
     def _calls(self, n_sweeps: int, n_chains: int) -> Iterator[int]:
-        """Divide sweeps into calls; Ctrl-C is heard between two calls."""
+        """Divide sweeps into calls, between which Ctrl-C is heard and progress is shown."""
         most = max(1, int(_NANOSECONDS_PER_CALL / (self.n_sites * self._nanoseconds(n_chains))))
         for done in range(0, n_sweeps, most):
-            if self.stop.is_set():
+            if self.watch.is_set():
                 raise InterruptedError("another thread was interrupted")
-            yield min(n_sweeps - done, most)
+            n = min(n_sweeps - done, most)
+            yield n
+            self.watch.done(n * min(n_chains, self.n_chains))  # a kernel may move spare chains, too
 
 
 def number_of_chains(kind: type[ChainGroup], n_samples: int, given: int | None = None) -> int:
@@ -95,19 +97,17 @@ def number_of_chains(kind: type[ChainGroup], n_samples: int, given: int | None =
 def start_groups(
     kind: type[ChainGroup],
     n_chains: int,
-    start: Callable[[int, np.random.SeedSequence, Event], Any],
+    start: Callable[[int, np.random.SeedSequence, Watch], Any],
     seed: np.random.SeedSequence,
-    n_jobs: int | None,
+    threads: Threads,
 ) -> list[Any]:
-    """Return start(n, seed, stop) of each group of n chains, `n_chains` in all."""
+    """Return start(n, seed, watch) of each group of n chains, `n_chains` in all."""
     sizes = [min(kind.most_chains, n_chains - first) for first in range(0, n_chains, kind.most_chains)]
     each = zip(sizes, seed.spawn(len(sizes)), strict=True)
-    return in_parallel(lambda stop, n, child: start(n, child, stop), each, n_jobs)
+    return threads.run(lambda watch, n, child: start(n, child, watch), each)
 
 
-def draw_states(
-    groups: list[Any], n_samples: int, n_sweeps: int, temperature: float, n_jobs: int | None
-) -> NDArray[Any]:
+def draw_states(groups: list[Any], n_samples: int, n_sweeps: int, temperature: float, threads: Threads) -> NDArray[Any]:
     """Move all chains further and return at least `n_samples` states, (n_chains, n_draws, n_sites).
 
     If H(-s) = H(s), every state is flipped with probability 1/2, or rotated by a random angle: moves of single sites
@@ -118,8 +118,8 @@ def draw_states(
     draws = np.empty((n_chains, math.ceil(n_samples / n_chains), n_sites), dtype=groups[0].dtype)
     is_even = groups[0].system.is_even
 
-    def fill(stop: Event, group: ChainGroup, block: NDArray[Any]) -> None:
-        group.stop = stop
+    def fill(watch: Watch, group: ChainGroup, block: NDArray[Any]) -> None:
+        group.watch = watch
         for t in range(block.shape[1]):
             group.advance(n_sweeps, temperature)
             block[:, t] = group.states()
@@ -127,24 +127,24 @@ def draw_states(
             group.apply_symmetry(block)
 
     blocks = [draws[a:b] for a, b in pairwise(firsts)]
-    in_parallel(fill, zip(groups, blocks, strict=True), n_jobs)
+    threads.run(fill, zip(groups, blocks, strict=True))
     return draws
 
 
 def evolve_rows(
-    states: NDArray[Any], engine: Any, n_sweeps: int, seed: np.random.SeedSequence, n_jobs: int | None
+    states: NDArray[Any], engine: Any, n_sweeps: int, seed: np.random.SeedSequence, threads: Threads
 ) -> NDArray[Any]:
     """Return every row of `states` after `n_sweeps` sweeps."""
     result = np.empty_like(states)
     most = engine.kind.most_chains
     firsts = range(0, len(states), most)
 
-    def evolve(stop: Event, first: int, child: np.random.SeedSequence) -> None:
+    def evolve(watch: Watch, first: int, child: np.random.SeedSequence) -> None:
         rows = slice(first, first + most)
         group = engine.new_group(states[rows], child)
-        group.stop = stop
+        group.watch = watch
         group.advance(n_sweeps, engine.temperature)
         result[rows] = group.states()
 
-    in_parallel(evolve, zip(firsts, seed.spawn(len(firsts)), strict=True), n_jobs)
+    threads.run(evolve, zip(firsts, seed.spawn(len(firsts)), strict=True))
     return result

@@ -19,12 +19,15 @@ from .._utils.checks import (
     check_integer,
     check_lattice_shape,
     check_temperature,
+    check_verbose,
     seed_sequence,
 )
 from .._utils.configurations import validate_configurations
+from .._utils.progress import Progress
 from .._utils.warn import warn
 from .chains import ChainGroup, draw_states, evolve_rows, number_of_chains
 from .draws import Draws
+from .parallel import Threads
 from .planning import Plan, Request
 from .sampler import ThermalSampler
 from .statistics import autocorrelation_time
@@ -47,6 +50,7 @@ class LatticeSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, Bas
     n_chains: int | None
     n_jobs: int | None
     random_state: Any
+    verbose: int
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Check the parameters, and store the number of sites; the values of X have no effect.
@@ -91,7 +95,8 @@ class LatticeSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, Bas
         trial, moves = seed_sequence(self.random_state, f"{type(self).__name__}.transform").spawn(2)
         given: Any = {} if self.n_sweeps == "auto" else {"burn_in": self.n_sweeps, "n_sweeps": self.n_sweeps}
         made = self._plan(self.method, Request(system, float(self.temperature), len(X), **given), trial)
-        return evolve_rows(states, made.engine, made.burn_in, moves, self.n_jobs)
+        threads = Threads(self.n_jobs, self._progress(len(X) * made.burn_in))
+        return evolve_rows(states, made.engine, made.burn_in, moves, threads)
 
     def energy(self, X: Any) -> NDArray[np.float64]:
         """Return the total energy H(s) of every row.
@@ -153,12 +158,13 @@ class LatticeSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, Bas
         n_all = math.inf if n_samples is None else check_integer(n_samples, "n_samples")
         n_first = max(1, int(min(n_all, block_size)))
         T, n_first, field, _, seed = self._request(temperature, n_first, field, "auto", random_state, {})
-        made, groups = self._start(self._sampling_request(T, int(min(n_all, 10**9)), field), "auto", seed, n_first)
+        request, threads = self._sampling_request(T, int(min(n_all, 10**9)), field), Threads(self.n_jobs)
+        made, groups = self._start(request, "auto", seed, n_first, threads)
 
         def blocks(left: float) -> Iterator[NDArray[Any]]:
             while left > 0:
                 n = int(min(left, block_size))
-                X = draw_states(groups, n, made.n_sweeps, T, self.n_jobs)
+                X = draw_states(groups, n, made.n_sweeps, T, threads)
                 yield X.reshape(-1, X.shape[2])[:n]
                 left -= n
 
@@ -173,7 +179,7 @@ class LatticeSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, Bas
         """Return how to draw a sample."""
 
     @abstractmethod
-    def _start_chains(self, made: Plan, n_chains: int, seed: np.random.SeedSequence) -> list[Any]:
+    def _start_chains(self, made: Plan, n_chains: int, seed: np.random.SeedSequence, threads: Threads) -> list[Any]:
         """Return groups of chains after their burn-in."""
 
     @abstractmethod
@@ -199,8 +205,9 @@ class LatticeSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, Bas
         **options: Any,
     ) -> Draws:
         request = self._sampling_request(temperature, n_samples, field)
-        made, groups = self._start(request, method, seed, n_samples)
-        X = draw_states(groups, n_samples, made.n_sweeps, temperature, self.n_jobs)
+        threads = Threads(self.n_jobs, self._progress(0))
+        made, groups = self._start(request, method, seed, n_samples, threads)
+        X = draw_states(groups, n_samples, made.n_sweeps, temperature, threads)
         energy = self._energies(X.reshape(-1, X.shape[2]), request.system).reshape(X.shape[:2])
         m = self._magnetization(X)
         tau = max(map(autocorrelation_time, (energy, m, np.abs(m)))) if energy.size else 1.0
@@ -213,13 +220,19 @@ class LatticeSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, Bas
         return Request(self._system(field), temperature, n_samples, **given)
 
     def _start(
-        self, request: Request, method: str, seed: np.random.SeedSequence, n_first: int
+        self, request: Request, method: str, seed: np.random.SeedSequence, n_first: int, threads: Threads
     ) -> tuple[Plan, list[ChainGroup]]:
         """Return the plan, and groups of chains after their burn-in; there are at most `n_first` chains."""
         trial, moves = seed.spawn(2)
         made = self._plan(self.method if method == "auto" else method, request, trial)
         n_chains = number_of_chains(made.engine.kind, n_first, self.n_chains)
-        return made, self._start_chains(made, n_chains, moves)
+        if threads.progress is not None:
+            threads.progress.expect(n_chains * (made.burn_in + math.ceil(n_first / n_chains) * made.n_sweeps))
+        return made, self._start_chains(made, n_chains, moves, threads)
+
+    def _progress(self, n_sweeps: int) -> Progress:
+        """Return what counts sweeps, each of one chain."""
+        return Progress(self.verbose, type(self).__name__, "sweep", n_sweeps, is_often_short=True)
 
     def _plan(self, method: str, request: Request, seed: np.random.SeedSequence) -> Plan:
         made = self._new_plan(method, request, seed)
@@ -239,6 +252,7 @@ class LatticeSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, Bas
         check_count(self.n_sweeps, "n_sweeps", "auto", 1)
         check_count(self.burn_in, "burn_in", "auto", 0)
         check_count(self.n_chains, "n_chains", None, 1)
+        check_verbose(self.verbose)
         if self.lattice_shape is not None:
             check_lattice_shape(self.lattice_shape)
 

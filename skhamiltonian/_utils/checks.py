@@ -71,6 +71,11 @@ def check_integer(value: Any, name: str, *, minimum: int = 0) -> int:
     return int(value)
 
 
+def check_verbose(value: Any) -> int:
+    """Return `verbose` as an int: 0, 1, 2 or a bool."""
+    return check_integer(int(value) if isinstance(value, bool) else value, "verbose")
+
+
 def check_count(value: Any, name: str, automatic: str | None, minimum: int) -> None:
     """Check an integer, or `automatic`, the value for an automatic choice."""
     if value is not automatic and not (isinstance(value, str) and value == automatic):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from threading import Event
 from typing import Any
 
 import numpy as np
 
 from .._montecarlo.chains import number_of_chains, start_groups
+from .._montecarlo.parallel import ONE_THREAD, Threads, Watch
 from .._montecarlo.planning import Plan, Request
 from .._montecarlo.trials import NANOSECONDS_PER_TRIAL, Trial, record
 from .groups import FULL_TURN, AngleGroup, Engine
@@ -62,7 +62,7 @@ def _trial_chains(engine: Engine) -> int:
 
 
 def start_chains(
-    engine: Engine, n_chains: int, burn_in: int, seed: np.random.SeedSequence, n_jobs: int | None = None
+    engine: Engine, n_chains: int, burn_in: int, seed: np.random.SeedSequence, threads: Threads = ONE_THREAD
 ) -> list[Any]:
     """Return groups of chains after their burn-in.
 
@@ -74,7 +74,7 @@ def start_chains(
     hot = 2 * (np.abs(system.field).max() + _strongest_pull(system)) if system.competes else 0.0
     kappa = min(np.abs(system.field).sum() / engine.temperature, _LARGEST_KAPPA)
 
-    def start(n: int, child: np.random.SeedSequence, stop: Event) -> AngleGroup:
+    def start(n: int, child: np.random.SeedSequence, watch: Watch) -> AngleGroup:
         starts, moves = child.spawn(2)
         rng = np.random.default_rng(starts)
         if system.competes:
@@ -82,11 +82,11 @@ def start_chains(
         else:
             angles = rng.vonmises(0.0, kappa, (n, 1)) + system.ordered
         group = engine.new_group(angles, moves)
-        group.stop = stop
+        group.watch = watch
         group.equilibrate(burn_in, engine.temperature, hot)
         return group
 
-    return start_groups(engine.kind, n_chains, start, seed, n_jobs)
+    return start_groups(engine.kind, n_chains, start, seed, threads)
 
 
 def _strongest_pull(system: AngleSystem) -> float:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .._lattice.checks import axis_couplings
 from .._montecarlo.lattice_sampler import LatticeSampler
 from .._montecarlo.order_parameter import mean_vector_length
+from .._montecarlo.parallel import Threads
 from .._montecarlo.planning import Plan, Request
 from .._utils.checks import check_field
 from .groups import FULL_TURN, AngleGroup, wrapped
@@ -66,6 +67,8 @@ class XYSampler(LatticeSampler):
         not depend on it.
     random_state : int, RandomState, Generator or None, default=None
         Seed of the random streams. An int gives the same result at every call.
+    verbose : int, default=0
+        1 prints a line about every five seconds of a long draw, with the time left; 2 prints more lines.
 
     Attributes
     ----------
@@ -119,6 +122,7 @@ class XYSampler(LatticeSampler):
         n_chains: int | None = None,
         n_jobs: int | None = None,
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.lattice_shape = lattice_shape
         self.temperature = temperature
@@ -131,6 +135,7 @@ class XYSampler(LatticeSampler):
         self.n_chains = n_chains
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.verbose = verbose
 
     def _magnetization(self, configurations: NDArray[Any]) -> NDArray[np.float64]:
         return mean_vector_length(configurations)
@@ -150,8 +155,10 @@ class XYSampler(LatticeSampler):
     def _new_plan(self, method: str, request: Request, seed: np.random.SeedSequence) -> Plan:
         return plan(method, request, seed)
 
-    def _start_chains(self, made: Plan, n_chains: int, seed: np.random.SeedSequence) -> list[AngleGroup]:
-        return start_chains(made.engine, n_chains, made.burn_in, seed, self.n_jobs)
+    def _start_chains(
+        self, made: Plan, n_chains: int, seed: np.random.SeedSequence, threads: Threads
+    ) -> list[AngleGroup]:
+        return start_chains(made.engine, n_chains, made.burn_in, seed, threads)
 
     def _energies(self, states: NDArray[np.float64], system: AngleSystem) -> NDArray[np.float64]:
         return energies(states, system)

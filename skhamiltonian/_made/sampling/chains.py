@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from ..._montecarlo.statistics import r_hat
+from ..._utils.progress import Progress
 from ..network import Codes, Network, log_prob
 from .joint_moves import learn_moves
 from .law import Law
@@ -39,6 +40,7 @@ class ChainPlan:
     n_sweeps: int = 5  # between two draws
     method: str = "metropolis"
     lattice_shape: tuple[int, ...] | None = None
+    verbose: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ def chain_draws(network: Network, law: Law, plan: ChainPlan, seed: np.random.See
     start_seed, tile_seed, *chain_seeds = seed.spawn(plan.n_chains + 2)
     run = _run(network, plan, seed)
     start = equal_weight_codes(network, plan.n_chains, law, start_seed)
-    for tile, common in _tiles(plan.n_chains, tile_seed):
+    tiles = _tiles(plan.n_chains, tile_seed)
+    progress = Progress(plan.verbose, "MADEHamiltonian", "draw", len(tiles) * plan.n_draws, is_often_short=True)
+    for tile, common in tiles:
         chains = run(network, start[tile], law, Seeds(chain_seeds[tile], common))
         if plan.burn_in == "auto":
             worst = np.fmax(worst, burn_in_by_r_hat(chains))
@@ -75,6 +79,7 @@ def chain_draws(network: Network, law: Law, plan: ChainPlan, seed: np.random.See
             chains.sweep(plan.n_sweeps)
             accepted.append(chains.move())
             codes[tile, draw] = chains.codes
+            progress.done()
     return ChainDraws(codes, float(np.mean(accepted)), float(worst), _memory(network, start, codes[:, -1]))
 
 
