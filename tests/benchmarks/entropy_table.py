@@ -3,6 +3,8 @@
     python tests/benchmarks/entropy_table.py measure network --temperatures 1.1 1.4 1.7 --output entropy.csv
     python tests/benchmarks/entropy_table.py draw entropy.csv docs/_static/entropy.png
 
+Temperatures that the file already has are not measured again, so that a table can be made in parts.
+
 The public numbers are those of the repository rmldj/ml-entropy, code_paper/scan50.log and scan50augment.log: one
 boosted classifier for each site, the same lattice and number of configurations. They are in bits a site there.
 """
@@ -36,8 +38,11 @@ PUBLIC_BITS = {  # entropy in 1e-5 bits a site, T = 1.1, 1.2, ... 4.0
 
 
 def measure(model, temperatures, output, cv):
-    """Append a line for each temperature: what is above the exact entropy, in nats a configuration."""
+    """Append a line for each new temperature: what is above the exact entropy, in nats a configuration."""
+    done = {(line["model"], float(line["T"])) for line in (read(output) if Path(output).exists() else [])}
     for T in temperatures:
+        if (model, T) in done:
+            continue
         exact = ising_exact(SHAPE, T)
         X = IsingSampler(SHAPE, T, random_state=round(10 * T)).sample(n_samples=N_ROWS)
         started = time.process_time()
@@ -61,6 +66,12 @@ def measure(model, temperatures, output, cv):
             writer.writerow(line)
 
 
+def read(source):
+    """Return the lines of a file of measurements."""
+    with open(source, encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def public(name):
     """Return the errors of the public table, in nats a configuration."""
     bits = np.array(PUBLIC_BITS[name].split(), float) * 1e-5
@@ -71,8 +82,7 @@ def draw(source, figure):
     """Draw the errors of all models against the temperature, and print their root mean squares."""
     import matplotlib.pyplot as plt
 
-    with open(source, encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
+    lines = read(source)
     fig, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
     fine = np.linspace(1.0, 4.1, 100)
     limit = np.sqrt(ising_exact(SHAPE, fine).heat_capacity / N_ROWS)
