@@ -18,7 +18,7 @@ from scipy.special import expit
 from skhamiltonian import PseudolikelihoodIsing
 
 sys.path.append(str(Path(__file__).parents[2] / "examples" / "real"))
-from common import load_rows  # noqa: E402
+from common import load_rows
 
 SPINS = np.array([-1.0, 1.0])
 
@@ -43,7 +43,9 @@ def joint_fit(X, counts, graph=None, max_iter=400):
 
     start = np.zeros(len(pairs[0]) + n)
     options = {"maxiter": max_iter, "maxfun": 2 * max_iter}
-    return [part.astype(float) for part in unpacked(minimize(loss, start, jac=True, options=options, method="L-BFGS-B").x)]
+    return [
+        part.astype(float) for part in unpacked(minimize(loss, start, jac=True, options=options, method="L-BFGS-B").x)
+    ]
 
 
 class Eliminated:

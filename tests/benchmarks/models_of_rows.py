@@ -136,9 +136,7 @@ def sklearn_rbm(X, name):
     rbm = BernoulliRBM(64, learning_rate=0.05, batch_size=100, n_iter=20, random_state=0)
     for rate in (0.05, 0.01):
         fitted = clone(rbm).set_params(learning_rate=rate).fit(v[: 9 * len(v) // 10])
-        log_p, _ = machine = boltzmann_machine(
-            fitted.components_, fitted.intercept_visible_, fitted.intercept_hidden_
-        )
+        log_p, _ = machine = boltzmann_machine(fitted.components_, fitted.intercept_visible_, fitted.intercept_hidden_)
         score = (log_p(X[9 * len(v) // 10 :]) - np.logaddexp.reduce(log_p(configurations(X.shape[1])))).mean()
         if score > best_score:
             best, best_score = machine, score
