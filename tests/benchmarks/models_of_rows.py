@@ -235,7 +235,7 @@ def draw(source, figure):
     lines = read(source)
     names = list(dict.fromkeys(line["data"] for line in lines))
     fig, axes = plt.subplots(1, len(names), figsize=(2.6 * len(names) + 1.4, 2.8), sharey=True, layout="constrained")
-    models = list(MODELS)[::-1]
+    models = [model for model in MODELS if any(line["model"] == model for line in lines)][::-1]
     for ax, name in zip(np.atleast_1d(axes), names, strict=True):
         part = {line["model"]: float(line["divergence"]) for line in lines if line["data"] == name}
         ax.plot([part.get(model, np.nan) for model in models], range(len(models)), "o")
