@@ -54,6 +54,8 @@ def run(path, n_rows=20_000, max_iter=30, n_units=256, strength=None):
 
     print("what this cannot tell")
     print("- the temperature itself: only J/T, unless the programmed J is known (--strength)")
+    print("- how well pairs can do: couplings are means of the fits of two sites, and one joint")
+    print("  fit can predict far better if answers are frozen")
     print("- whether answers are in equilibrium: a law with these frequencies is all we see")
     print("- drifts: rows are taken as independent, and a histogram has lost their order")
     return tables, pairs

@@ -71,13 +71,14 @@ def some_rows(X, counts, n, seed=0):
 
 def look(X, counts):
     """Print the size of the data, the most frequent configuration, and the spread of the sites."""
+    times = np.bincount(np.unique(X, axis=0, return_inverse=True)[1].ravel(), counts)
     X, total = X.astype(np.float64), counts.sum()
     mean = counts @ X / total
     covariance = (X.T * counts) @ X / total - np.outer(mean, mean)
     spread = np.sqrt(np.diag(covariance)) + 1e-12
     pairs = np.abs(covariance / np.outer(spread, spread))[np.triu_indices(len(mean), 1)]
     print(f"{total} configurations of {len(mean)} sites, {len(X)} rows in the file")
-    print(f"the most frequent row counts {counts.max()} times")
+    print(f"{len(times)} rows differ; the most frequent one occurs {times.max():.0f} times")
     print(f"means of sites from {mean.min():.3f} to {mean.max():.3f}")
     print(f"correlations of pairs: largest {pairs.max():.2f}, median {np.median(pairs):.3f}")
 

@@ -40,8 +40,10 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
 
     One logistic regression is fitted for every site [1]_. Jeffreys' prior removes the bias of few rows, and keeps the
     couplings finite if two spins never disagree in the data [2]_. Each coupling is the mean of the estimates from its
-    two ends. With `symmetries`, sites of a lattice share their couplings. The partition function is neither needed nor
-    learned, so the energy is not normalised. The model has no interactions of more than two spins.
+    two ends. In rows that are nearly frozen, the couplings of a site are known together rather than one by one, and the
+    means predict worse than one fit of all sites. With `symmetries`, sites of a lattice share their couplings. The
+    partition function is neither needed nor learned, so the energy is not normalised. The model has no interactions of
+    more than two spins.
 
     Parameters
     ----------
