@@ -31,7 +31,7 @@ class Rows(NamedTuple):
     states: Floats
 
 
-class Group(NamedTuple):
+class SiteGroup(NamedTuple):
     """Sites that belong to the same operators.
 
     Every slot, (columns, places, power, others), adds the product of the other spins of one term to the derivative of
@@ -59,7 +59,7 @@ class Estimate(NamedTuple):
     known: NDArray[np.bool_]  # whether the rows determine the coupling
 
 
-def site_groups(operators: Sequence[Operator], sites: NDArray[np.int64], n_sites: int) -> list[Group]:
+def site_groups(operators: Sequence[Operator], sites: NDArray[np.int64], n_sites: int) -> list[SiteGroup]:
     """Return the given sites, grouped by their operators."""
     entries = [entry for k, operator in enumerate(operators) for entry in _entries(k, operator.sites)]
     holds = np.zeros((n_sites, len(operators)), dtype=bool)
@@ -73,7 +73,7 @@ def site_groups(operators: Sequence[Operator], sites: NDArray[np.int64], n_sites
         members = np.flatnonzero(kind_of == one)
         place_of[members] = np.arange(len(members))
         columns = np.flatnonzero(holds[members[0]])
-        groups.append(Group(members, columns, []))
+        groups.append(SiteGroup(members, columns, []))
     local = [dict(zip(group.columns.tolist(), range(len(group.columns)), strict=True)) for group in groups]
     tables: dict[tuple[int, int, int], list[tuple[NDArray, NDArray, NDArray]]] = {}
     for k, site, power, others in entries:
@@ -129,7 +129,7 @@ class _Block(NamedTuple):
     loss: Floats  # (n_places, n_rows)
 
 
-def _blocks(rows: Rows, groups: list[Group], coupling: Floats) -> Iterator[tuple[slice, list[_Block]]]:
+def _blocks(rows: Rows, groups: list[SiteGroup], coupling: Floats) -> Iterator[tuple[slice, list[_Block]]]:
     """Yield blocks of rows: their slice, and the terms of every group."""
     small = np.isin(rows.states, (-1, 0, 1)).all()
     width = sum(len(group.sites) * len(group.columns) for group in groups) * (len(rows.states) - 1)
@@ -141,7 +141,7 @@ def _blocks(rows: Rows, groups: list[Group], coupling: Floats) -> Iterator[tuple
         release_pages(rows.X)
 
 
-def _block(group: Group, spins: NDArray, beta: Floats, states: Floats, coupling: Floats) -> _Block:
+def _block(group: SiteGroup, spins: NDArray, beta: Floats, states: Floats, coupling: Floats) -> _Block:
     D = np.zeros((len(states) - 1, len(group.columns), len(group.sites), spins.shape[1]))
     for columns, places, power, others in group.slots:
         product = np.ones((len(others), spins.shape[1]), dtype=spins.dtype)
@@ -164,7 +164,7 @@ def _flat(array: Floats) -> Floats:
     return array.reshape(*array.shape[:-2], -1)
 
 
-def totals(rows: Rows, groups: list[Group], coupling: Floats) -> Totals:
+def totals(rows: Rows, groups: list[SiteGroup], coupling: Floats) -> Totals:
     r"""Return minus the log pseudo-likelihood and its derivatives.
 
     .. math:: \ell = \sum_{n i} \ln p(s_i | s_{\setminus i}), \qquad
@@ -190,7 +190,7 @@ def totals(rows: Rows, groups: list[Group], coupling: Floats) -> Totals:
     return Totals(loss, gradient, hessian)
 
 
-def maximum(rows: Rows, groups: list[Group], n_operators: int) -> tuple[Floats, Totals, Floats]:
+def maximum(rows: Rows, groups: list[SiteGroup], n_operators: int) -> tuple[Floats, Totals, Floats]:
     """Return the couplings of highest pseudo-likelihood, the totals there and the units of the couplings.
 
     Newton's method starts on part of the rows. A weak prior keeps the couplings finite if the rows are separable.
@@ -208,7 +208,7 @@ def maximum(rows: Rows, groups: list[Group], n_operators: int) -> tuple[Floats, 
     return coupling, found, 2 * np.sqrt(information)
 
 
-def _newton(rows: Rows, groups: list[Group], coupling: Floats, prior: Floats) -> tuple[Floats, Totals]:
+def _newton(rows: Rows, groups: list[SiteGroup], coupling: Floats, prior: Floats) -> tuple[Floats, Totals]:
     def at(x: Floats) -> tuple[float, Totals]:
         found = totals(rows, groups, x)
         return found.loss + (prior * x**2).sum() / 2, found
@@ -232,7 +232,7 @@ def _newton(rows: Rows, groups: list[Group], coupling: Floats, prior: Floats) ->
     return coupling, found
 
 
-def estimate(rows: Rows, groups: list[Group], n_operators: int) -> Estimate:
+def estimate(rows: Rows, groups: list[SiteGroup], n_operators: int) -> Estimate:
     r"""Return the couplings of highest pseudo-likelihood with their covariance.
 
     g_n is the gradient and H_n the Hessian of row n, and H the sum of the Hessians:
@@ -250,7 +250,7 @@ def estimate(rows: Rows, groups: list[Group], n_operators: int) -> Estimate:
     return Estimate(Projection(coupling, 0.0, V), unit, known)
 
 
-def covariance(rows: Rows, groups: list[Group], coupling: Floats, hessian: Floats) -> tuple[NDArray[np.bool_], Floats]:
+def covariance(rows: Rows, groups: list[SiteGroup], coupling: Floats, hessian: Floats) -> tuple[NDArray[np.bool_], Floats]:
     """Return which couplings the rows determine, and the covariance of all; it is infinite for the others."""
     scale = np.sqrt(np.diag(hessian))
     scale = np.where(scale > 0, scale, 1.0)
@@ -273,7 +273,7 @@ def covariance(rows: Rows, groups: list[Group], coupling: Floats, hessian: Float
     return known, V
 
 
-def _meat(rows: Rows, groups: list[Group], coupling: Floats, inverse: Floats) -> tuple[Floats, Floats, Floats]:
+def _meat(rows: Rows, groups: list[SiteGroup], coupling: Floats, inverse: Floats) -> tuple[Floats, Floats, Floats]:
     """Return H^-1 (sum_n g g') H^-1 of the corrected gradients, of the plain ones, and of independent sites."""
     corrected, plain, independent = np.zeros((3, *inverse.shape))
     for now, blocks in _blocks(rows, groups, coupling):
