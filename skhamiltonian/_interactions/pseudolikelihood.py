@@ -1,4 +1,4 @@
-"""Couplings from rows by maximum pseudo-likelihood, and their covariance clustered by rows."""
+"""Couplings from rows by maximum pseudo-likelihood, and their covariance clustered by rows or by groups of rows."""
 
 from __future__ import annotations
 
@@ -16,19 +16,32 @@ from .projection import Projection, pseudo_inverse
 _BLOCK = 2**21  # entries of the design in one block of rows: 16 MB, three times
 _PRIOR = 0.04  # observations of information that keep the couplings of separable rows finite
 _WIDE = 1.0  # a larger standard error, in units of a site's log odds, is wide
-_FEW = 10  # with fewer rows per coupling, the correlations of the errors are those of the model
+_FEW = 10  # with fewer rows or groups per coupling, the correlations of the errors are those of the model
 _MAX_NEWTON, _MAX_SERIES = 100, 64
 
 Floats = NDArray[np.float64]
 
 
 class Rows(NamedTuple):
-    """Configurations, each with its 1/T and the number of times that it counts."""
+    """Configurations, each with its 1/T and the number of times that it counts.
+
+    Rows are independent of each other, or only of rows of other groups.
+    """
 
     X: NDArray
     inverse_temperature: Floats
     weight: Floats
     states: Floats
+    group: NDArray[np.intp] | None = None  # of each row, ascending
+
+    @property
+    def n_independent(self) -> float:
+        """The number of rows, or of groups."""
+        return float(self.weight.sum() if self.group is None else len(np.unique(self.group)))
+
+    def part(self, now: slice) -> Rows:
+        group = None if self.group is None else self.group[now]
+        return Rows(self.X[now], self.inverse_temperature[now], self.weight[now], self.states, group)
 
 
 class SiteGroup(NamedTuple):
@@ -132,13 +145,29 @@ class _Block(NamedTuple):
 def _blocks(rows: Rows, groups: list[SiteGroup], coupling: Floats) -> Iterator[tuple[slice, list[_Block]]]:
     """Yield blocks of rows: their slice, and the terms of every group."""
     small = np.isin(rows.states, (-1, 0, 1)).all()
-    width = sum(len(group.sites) * len(group.columns) for group in groups) * (len(rows.states) - 1)
-    step = max(1, _BLOCK // max(1, width))
+    step = _rows_of_a_block(rows, groups)
     for first in range(0, len(rows.X), step):
         now = slice(first, first + step)
         spins = np.ascontiguousarray(rows.X[now].T, dtype=np.int8 if small else np.float64)
         yield now, [_block(group, spins, rows.inverse_temperature[now], rows.states, coupling) for group in groups]
         release_pages(rows.X)
+
+
+def _rows_of_a_block(rows: Rows, groups: list[SiteGroup]) -> int:
+    width = sum(len(group.sites) * len(group.columns) for group in groups) * (len(rows.states) - 1)
+    return max(1, _BLOCK // max(1, width))
+
+
+def _whole_groups(rows: Rows, step: int) -> Iterator[Rows]:
+    """Yield about `step` rows after the other, but all rows of a group together."""
+    first = 0
+    while first < len(rows.X):
+        last = min(first + step, len(rows.X))
+        if rows.group is not None and last < len(rows.X):
+            begin, end = (int(np.searchsorted(rows.group, rows.group[last], side)) for side in ("left", "right"))
+            last = begin if begin > first else end
+        yield rows.part(slice(first, last))
+        first = last
 
 
 def _block(group: SiteGroup, spins: NDArray, beta: Floats, states: Floats, coupling: Floats) -> _Block:
@@ -235,22 +264,24 @@ def _newton(rows: Rows, groups: list[SiteGroup], coupling: Floats, prior: Floats
 def estimate(rows: Rows, groups: list[SiteGroup], n_operators: int) -> Estimate:
     r"""Return the couplings of highest pseudo-likelihood with their covariance.
 
-    g_n is the gradient and H_n the Hessian of row n, and H the sum of the Hessians:
+    g_n is the gradient and H_n the Hessian of row n, or of all rows of group n, and H the sum of the Hessians:
 
     .. math:: V = H^{-1} \Big(\sum_n \tilde g_n \tilde g_n'\Big) H^{-1}, \qquad
               \tilde g_n = (1 - H_n H^{-1})^{-1/2} g_n
 
-    V is the sandwich clustered by rows. Every row pulls the couplings towards itself; the factor corrects for that
-    (CR2: R. M. Bell, D. F. McCaffrey, Survey Methodology 28, 169 (2002)). The sandwich is too small if few observations
-    determine a coupling. So the variance of the model is used if it is larger: diag H^{-1}, times the ratio of V to
-    the sandwich of independent sites. Student's t makes the errors 68 % intervals.
+    V is the sandwich clustered by rows or groups. Each of these pulls the couplings towards itself; the factor corrects
+    for that (CR2: R. M. Bell, D. F. McCaffrey, Survey Methodology 28, 169 (2002)). The sandwich is too small if few
+    observations determine a coupling. So the variance of the model is used if it is larger: diag H^{-1}, times the
+    ratio of V to the sandwich of independent sites. Student's t makes the errors 68 % intervals.
     """
     coupling, found, unit = maximum(rows, groups, n_operators)
     known, V = covariance(rows, groups, coupling, found.hessian)
     return Estimate(Projection(coupling, 0.0, V), unit, known)
 
 
-def covariance(rows: Rows, groups: list[SiteGroup], coupling: Floats, hessian: Floats) -> tuple[NDArray[np.bool_], Floats]:
+def covariance(
+    rows: Rows, groups: list[SiteGroup], coupling: Floats, hessian: Floats
+) -> tuple[NDArray[np.bool_], Floats]:
     """Return which couplings the rows determine, and the covariance of all; it is infinite for the others."""
     scale = np.sqrt(np.diag(hessian))
     scale = np.where(scale > 0, scale, 1.0)
@@ -258,14 +289,14 @@ def covariance(rows: Rows, groups: list[SiteGroup], coupling: Floats, hessian: F
     inverse /= np.outer(scale, scale)
     known = (undetermined == 0) & (np.diag(hessian) > 0)
     corrected, plain, independent = _meat(rows, groups, coupling, inverse)
-    n_rows = rows.weight.sum()
+    n = rows.n_independent
     with np.errstate(divide="ignore", invalid="ignore"):
         effect = np.diag(plain) / np.diag(independent)  # of correlated sites on the variance
         effect = np.where(np.isfinite(effect), effect, 1.0)
     variance = np.maximum(np.maximum(np.diag(corrected), effect * np.diag(inverse)), 0)
-    shape = corrected if n_rows > _FEW * len(coupling) else inverse
+    shape = corrected if n > _FEW * len(coupling) else inverse
     size = np.sqrt(np.where(np.diag(shape) > 0, np.diag(shape), 1.0))
-    error = np.sqrt(variance) * (stdtrit(n_rows - 1, ndtr(1.0)) if n_rows > 1 else np.inf)
+    error = np.sqrt(variance) * (stdtrit(n - 1, ndtr(1.0)) if n > 1 else np.inf)
     error = np.where(known, error, np.inf)
     with np.errstate(invalid="ignore"):
         V = shape / np.outer(size, size) * np.outer(error, error)
@@ -276,29 +307,65 @@ def covariance(rows: Rows, groups: list[SiteGroup], coupling: Floats, hessian: F
 def _meat(rows: Rows, groups: list[SiteGroup], coupling: Floats, inverse: Floats) -> tuple[Floats, Floats, Floats]:
     """Return H^-1 (sum_n g g') H^-1 of the corrected gradients, of the plain ones, and of independent sites."""
     corrected, plain, independent = np.zeros((3, *inverse.shape))
-    for now, blocks in _blocks(rows, groups, coupling):
-        w = rows.weight[now]
-        g = np.zeros((len(coupling), len(w)))
-        for block in blocks:
-            each = np.einsum("acir,air->cir", block.D, block.residual)
-            g[block.columns] += each.sum(axis=1)
-            sites = np.ix_(block.columns, block.columns)
-            independent[sites] += _flat(each * w) @ _flat(each).T
-        plain += (g * w) @ g.T
-        better = _unpulled(g, blocks, inverse)
-        corrected += (better * w) @ better.T
+    for part in _whole_groups(rows, step := _rows_of_a_block(rows, groups)):
+        chunk = _Chunk(part, groups, coupling, list(_blocks(part, groups, coupling)) if len(part.X) <= step else None)
+        g = np.zeros((len(coupling), len(chunk.starts)))
+        for now, blocks in chunk.blocks():
+            each = np.zeros((len(coupling), len(now)))
+            for block in blocks:
+                of_sites = np.einsum("acir,air->cir", block.D, block.residual)
+                each[block.columns] += of_sites.sum(axis=1)
+                sites = np.ix_(block.columns, block.columns)
+                independent[sites] += _flat(of_sites * part.weight[now]) @ _flat(of_sites).T
+            chunk.add(each, now, g)
+        times = part.weight if part.group is None else 1.0
+        plain += (g * times) @ g.T
+        better = _unpulled(g, chunk, inverse)
+        corrected += (better * times) @ better.T
     return inverse @ corrected @ inverse, inverse @ plain @ inverse, inverse @ independent @ inverse
 
 
-def _unpulled(g: Floats, blocks: list[_Block], inverse: Floats) -> Floats:
-    """Return (1 - H_n H^-1)^(-1/2) g_n of all rows by the series of the root."""
+class _Chunk:
+    """Rows or whole groups of rows, each with its sum over rows; a group counts each row as often as its weight."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        groups: list[SiteGroup],
+        coupling: Floats,
+        held: list[tuple[slice, list[_Block]]] | None,
+    ) -> None:
+        self.rows, self.groups, self.coupling, self.held = rows, groups, coupling, held
+        label = np.arange(len(rows.X)) if rows.group is None else rows.group
+        self.member = np.unique(label, return_inverse=True)[1]
+        self.starts = np.flatnonzero(np.append(True, np.diff(label) != 0))
+
+    def blocks(self) -> Iterator[tuple[NDArray[np.intp], list[_Block]]]:
+        """Yield the rows and the terms of each block; a chunk of many blocks is read anew at each call."""
+        every = np.arange(len(self.rows.X))
+        for now, blocks in self.held or _blocks(self.rows, self.groups, self.coupling):
+            yield every[now], blocks
+
+    def add(self, each: Floats, now: NDArray[np.intp], total: Floats) -> None:
+        """Add the values of rows, (p, n_rows), to those of their groups."""
+        if self.rows.group is None:
+            total[:, now] += each
+        else:
+            np.add.at(total.T, self.member[now], (each * self.rows.weight[now]).T)
+
+
+def _unpulled(g: Floats, chunk: _Chunk, inverse: Floats) -> Floats:
+    """Return (1 - H_n H^-1)^(-1/2) g_n of all rows or groups by the series of the root."""
     total, term, factor = g.copy(), g, 1.0
     for j in range(1, _MAX_SERIES):
         z, term = inverse @ term, np.zeros_like(g)
-        for block in blocks:
-            t = np.einsum("acir,cr->air", block.D, z[block.columns])
-            t = block.p * (t - (block.p * t).sum(axis=0))
-            term[block.columns] += np.einsum("acir,air->cr", block.D, t)
+        for now, blocks in chunk.blocks():
+            each, of_row = np.zeros((len(g), len(now))), z[:, chunk.member[now]]
+            for block in blocks:
+                t = np.einsum("acir,cr->air", block.D, of_row[block.columns])
+                t = block.p * (t - (block.p * t).sum(axis=0))
+                each[block.columns] += np.einsum("acir,air->cr", block.D, t)
+            chunk.add(each, now, term)
         factor *= (2 * j - 1) / (2 * j)
         total += factor * term
         if np.abs(factor * term).sum() <= 1e-4 * np.abs(total).sum():
