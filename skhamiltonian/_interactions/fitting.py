@@ -14,7 +14,8 @@ from sklearn.utils import gen_batches
 from .operators import FAMILIES, Geometry, Operator, lattice_operators, operator_sums
 from .problem import PROBLEMS, Asked, energies_of
 from .projection import Projection, expand, pseudo_inverse, standardised, support
-from .pseudolikelihood import Rows, estimate, is_wide, site_groups, totals
+from .pseudolikelihood import estimate, is_wide, totals
+from .site_laws import Rows, site_groups
 from .symmetry_tests import Counted, couplings_differ, energy_differs, magnetization_differs, positions_differ, split
 from .translation import inner_sites
 

@@ -2,58 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, stdtrit
 
-from .._utils.mapped import release_pages
-from .operators import Operator
 from .projection import Projection, pseudo_inverse
+from .site_laws import Block, Rows, SiteGroup, flat, rows_of_a_block, site_blocks, whole_groups
 
-_BLOCK = 2**21  # entries of the design in one block of rows: 16 MB, three times
 _PRIOR = 0.04  # observations of information that keep the couplings of separable rows finite
 _WIDE = 1.0  # a larger standard error, in units of a site's log odds, is wide
 _FEW = 10  # with fewer rows or groups per coupling, the correlations of the errors are those of the model
 _MAX_NEWTON, _MAX_SERIES = 100, 64
 
 Floats = NDArray[np.float64]
-
-
-class Rows(NamedTuple):
-    """Configurations, each with its 1/T and the number of times that it counts.
-
-    Rows are independent of each other, or only of rows of other groups.
-    """
-
-    X: NDArray
-    inverse_temperature: Floats
-    weight: Floats
-    states: Floats
-    group: NDArray[np.intp] | None = None  # of each row, ascending
-
-    @property
-    def n_independent(self) -> float:
-        """The number of rows, or of groups."""
-        return float(self.weight.sum() if self.group is None else len(np.unique(self.group)))
-
-    def part(self, now: slice) -> Rows:
-        group = None if self.group is None else self.group[now]
-        return Rows(self.X[now], self.inverse_temperature[now], self.weight[now], self.states, group)
-
-
-class SiteGroup(NamedTuple):
-    """Sites that belong to the same operators.
-
-    Every slot, (columns, places, power, others), adds the product of the other spins of one term to the derivative of
-    O_k by s_i^power, at most once for each pair of an operator and a site.
-    """
-
-    sites: NDArray[np.int64]
-    columns: NDArray[np.int64]
-    slots: list[tuple[NDArray[np.int64], NDArray[np.int64], int, NDArray[np.int64]]]
 
 
 class Totals(NamedTuple):
@@ -72,127 +36,6 @@ class Estimate(NamedTuple):
     known: NDArray[np.bool_]  # whether the rows determine the coupling
 
 
-def site_groups(operators: Sequence[Operator], sites: NDArray[np.int64], n_sites: int) -> list[SiteGroup]:
-    """Return the given sites, grouped by their operators."""
-    entries = [entry for k, operator in enumerate(operators) for entry in _entries(k, operator.sites)]
-    holds = np.zeros((n_sites, len(operators)), dtype=bool)
-    for k, site, _, _ in entries:
-        holds[site, k] = True
-    kinds, kind = np.unique(np.packbits(holds[sites], axis=1), axis=0, return_inverse=True)
-    kind_of, place_of = np.full(n_sites, -1), np.zeros(n_sites, dtype=np.int64)
-    kind_of[sites] = kind.ravel()
-    groups = []
-    for one in range(len(kinds)):
-        members = np.flatnonzero(kind_of == one)
-        place_of[members] = np.arange(len(members))
-        columns = np.flatnonzero(holds[members[0]])
-        groups.append(SiteGroup(members, columns, []))
-    local = [dict(zip(group.columns.tolist(), range(len(group.columns)), strict=True)) for group in groups]
-    tables: dict[tuple[int, int, int], list[tuple[NDArray, NDArray, NDArray]]] = {}
-    for k, site, power, others in entries:
-        for one in np.unique(kind_of[site]):
-            if one >= 0:
-                which = kind_of[site] == one
-                column = np.full(which.sum(), local[one][k])
-                key = (int(one), power, others.shape[1])
-                tables.setdefault(key, []).append((column, place_of[site[which]], others[which]))
-    for (one, power, _), parts in tables.items():
-        columns, places, others = (np.concatenate(part) for part in zip(*parts, strict=True))
-        rank = _rank(columns * len(groups[one].sites) + places)
-        for r in range(rank.max() + 1):
-            now = rank == r
-            groups[one].slots.append((columns[now], places[now], power, others[now]))
-    return [group for group in groups if len(group.columns)]
-
-
-def _entries(k: int, sites: NDArray[np.int64]) -> Iterator[tuple[int, NDArray, int, NDArray]]:
-    """Yield (k, sites, power, others): terms of operator k that contain a site `power` times, and their other sites."""
-    sites = np.sort(sites, axis=1)
-    order = sites.shape[1]
-    for first in range(order):
-        for power in range(1, order - first + 1):
-            same = (sites[:, first : first + power] == sites[:, [first]]).all(axis=1)
-            if first:
-                same &= sites[:, first - 1] != sites[:, first]
-            if first + power < order:
-                same &= sites[:, first + power] != sites[:, first]
-            if same.any():
-                others = np.delete(sites[same], slice(first, first + power), axis=1)
-                yield k, sites[same, first], power, others
-
-
-def _rank(keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return for each key the number of equal keys before it."""
-    by_key = np.argsort(keys, kind="stable")
-    ordered = keys[by_key]
-    first = np.append(True, ordered[1:] != ordered[:-1])
-    rank = np.empty(len(keys), dtype=np.int64)
-    rank[by_key] = np.arange(len(keys)) - np.maximum.accumulate(np.where(first, np.arange(len(keys)), 0))
-    return rank
-
-
-class _Block(NamedTuple):
-    """One group in one block of rows: D_a = O(s_i = a) - O(s_i = first state), over T, and the laws of the sites."""
-
-    columns: NDArray[np.int64]
-    D: Floats  # (n_states - 1, n_columns, n_places, n_rows)
-    p: Floats  # (n_states - 1, n_places, n_rows)
-    p_first: Floats  # (n_places, n_rows), of the first state
-    residual: Floats  # [s_i = a] - p_a
-    loss: Floats  # (n_places, n_rows)
-
-
-def _blocks(rows: Rows, groups: list[SiteGroup], coupling: Floats) -> Iterator[tuple[slice, list[_Block]]]:
-    """Yield blocks of rows: their slice, and the terms of every group."""
-    small = np.isin(rows.states, (-1, 0, 1)).all()
-    step = _rows_of_a_block(rows, groups)
-    for first in range(0, len(rows.X), step):
-        now = slice(first, first + step)
-        spins = np.ascontiguousarray(rows.X[now].T, dtype=np.int8 if small else np.float64)
-        yield now, [_block(group, spins, rows.inverse_temperature[now], rows.states, coupling) for group in groups]
-        release_pages(rows.X)
-
-
-def _rows_of_a_block(rows: Rows, groups: list[SiteGroup]) -> int:
-    width = sum(len(group.sites) * len(group.columns) for group in groups) * (len(rows.states) - 1)
-    return max(1, _BLOCK // max(1, width))
-
-
-def _whole_groups(rows: Rows, step: int) -> Iterator[Rows]:
-    """Yield about `step` rows after the other, but all rows of a group together."""
-    first = 0
-    while first < len(rows.X):
-        last = min(first + step, len(rows.X))
-        if rows.group is not None and last < len(rows.X):
-            begin, end = (int(np.searchsorted(rows.group, rows.group[last], side)) for side in ("left", "right"))
-            last = begin if begin > first else end
-        yield rows.part(slice(first, last))
-        first = last
-
-
-def _block(group: SiteGroup, spins: NDArray, beta: Floats, states: Floats, coupling: Floats) -> _Block:
-    D = np.zeros((len(states) - 1, len(group.columns), len(group.sites), spins.shape[1]))
-    for columns, places, power, others in group.slots:
-        product = np.ones((len(others), spins.shape[1]), dtype=spins.dtype)
-        for site in others.T:
-            product *= spins[site]
-        for a, change in enumerate(states[1:] ** power - states[0] ** power):
-            if change:
-                D[a, columns, places] += change * product
-    D *= beta
-    log_odds = np.tensordot(coupling[group.columns], D, axes=(0, 1))
-    peak = np.maximum(log_odds.max(axis=0), 0)
-    log_norm = peak + np.log(np.exp(-peak) + np.exp(log_odds - peak).sum(axis=0))
-    p = np.exp(log_odds - log_norm)
-    is_state = spins[group.sites] == states[1:, None, None]
-    loss = log_norm - (log_odds * is_state).sum(axis=0)
-    return _Block(group.columns, D, p, np.exp(-log_norm), is_state - p, loss)
-
-
-def _flat(array: Floats) -> Floats:
-    return array.reshape(*array.shape[:-2], -1)
-
-
 def totals(rows: Rows, groups: list[SiteGroup], coupling: Floats) -> Totals:
     r"""Return minus the log pseudo-likelihood and its derivatives.
 
@@ -200,13 +43,13 @@ def totals(rows: Rows, groups: list[SiteGroup], coupling: Floats) -> Totals:
               -\nabla^2 \ell = \sum_{n i} \mathrm{Cov}_{a \sim p} (D_a, D_a)
     """
     loss, gradient, hessian = 0.0, np.zeros(len(coupling)), np.zeros((len(coupling), len(coupling)))
-    for now, blocks in _blocks(rows, groups, coupling):
+    for now, blocks in site_blocks(rows, groups, coupling):
         w = rows.weight[now]
         for block in blocks:
             loss += float((block.loss * w).sum())
-            D, p, first = _flat(block.D), _flat(block.p), _flat(block.p_first)
+            D, p, first = flat(block.D), flat(block.p), flat(block.p_first)
             counts = np.tile(w, block.D.shape[2])
-            gradient[block.columns] -= np.einsum("aco,ao->c", D, _flat(block.residual) * counts)
+            gradient[block.columns] -= np.einsum("aco,ao->c", D, flat(block.residual) * counts)
             if len(D) == 1:
                 square = (D[0] * (p[0] * first * counts)) @ D[0].T
             else:
@@ -307,8 +150,10 @@ def covariance(
 def _meat(rows: Rows, groups: list[SiteGroup], coupling: Floats, inverse: Floats) -> tuple[Floats, Floats, Floats]:
     """Return H^-1 (sum_n g g') H^-1 of the corrected gradients, of the plain ones, and of independent sites."""
     corrected, plain, independent = np.zeros((3, *inverse.shape))
-    for part in _whole_groups(rows, step := _rows_of_a_block(rows, groups)):
-        chunk = _Chunk(part, groups, coupling, list(_blocks(part, groups, coupling)) if len(part.X) <= step else None)
+    for part in whole_groups(rows, step := rows_of_a_block(rows, groups)):
+        chunk = _Chunk(
+            part, groups, coupling, list(site_blocks(part, groups, coupling)) if len(part.X) <= step else None
+        )
         g = np.zeros((len(coupling), len(chunk.starts)))
         for now, blocks in chunk.blocks():
             each = np.zeros((len(coupling), len(now)))
@@ -316,7 +161,7 @@ def _meat(rows: Rows, groups: list[SiteGroup], coupling: Floats, inverse: Floats
                 of_sites = np.einsum("acir,air->cir", block.D, block.residual)
                 each[block.columns] += of_sites.sum(axis=1)
                 sites = np.ix_(block.columns, block.columns)
-                independent[sites] += _flat(of_sites * part.weight[now]) @ _flat(of_sites).T
+                independent[sites] += flat(of_sites * part.weight[now]) @ flat(of_sites).T
             chunk.add(each, now, g)
         times = part.weight if part.group is None else 1.0
         plain += (g * times) @ g.T
@@ -333,17 +178,17 @@ class _Chunk:
         rows: Rows,
         groups: list[SiteGroup],
         coupling: Floats,
-        held: list[tuple[slice, list[_Block]]] | None,
+        held: list[tuple[slice, list[Block]]] | None,
     ) -> None:
         self.rows, self.groups, self.coupling, self.held = rows, groups, coupling, held
         label = np.arange(len(rows.X)) if rows.group is None else rows.group
         self.member = np.unique(label, return_inverse=True)[1]
         self.starts = np.flatnonzero(np.append(True, np.diff(label) != 0))
 
-    def blocks(self) -> Iterator[tuple[NDArray[np.intp], list[_Block]]]:
+    def blocks(self) -> Iterator[tuple[NDArray[np.intp], list[Block]]]:
         """Yield the rows and the terms of each block; a chunk of many blocks is read anew at each call."""
         every = np.arange(len(self.rows.X))
-        for now, blocks in self.held or _blocks(self.rows, self.groups, self.coupling):
+        for now, blocks in self.held or site_blocks(self.rows, self.groups, self.coupling):
             yield every[now], blocks
 
     def add(self, each: Floats, now: NDArray[np.intp], total: Floats) -> None:

@@ -9,7 +9,8 @@ from sklearn.base import clone
 
 from skhamiltonian import InteractionExpansion, IsingSampler
 from skhamiltonian._interactions.operators import FAMILIES, Geometry, lattice_operators, operator_sums
-from skhamiltonian._interactions.pseudolikelihood import Rows, estimate, site_groups, totals
+from skhamiltonian._interactions.pseudolikelihood import estimate, totals
+from skhamiltonian._interactions.site_laws import Rows, site_groups
 from skhamiltonian._lattice.bonds import nearest_neighbours
 from skhamiltonian._utils.alphabet import enumerate_states
 
