@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +44,7 @@ def totals(rows: Rows, groups: list[SiteGroup], coupling: Floats) -> Totals:
               -\nabla^2 \ell = \sum_{n i} \mathrm{Cov}_{a \sim p} (D_a, D_a)
     """
     loss, gradient, hessian = 0.0, np.zeros(len(coupling)), np.zeros((len(coupling), len(coupling)))
-    for now, blocks in site_blocks(rows, groups, coupling):
+    for now, blocks in site_blocks(rows, groups, coupling, rows_of_a_block(rows, groups)):
         w = rows.weight[now]
         for block in blocks:
             loss += float((block.loss * w).sum())
@@ -118,20 +119,23 @@ def estimate(rows: Rows, groups: list[SiteGroup], n_operators: int) -> Estimate:
     ratio of V to the sandwich of independent sites. Student's t makes the errors 68 % intervals.
     """
     coupling, found, unit = maximum(rows, groups, n_operators)
-    known, V = covariance(rows, groups, coupling, found.hessian)
+    known, V = covariance(rows, groups, coupling, found.hessian, rows_of_a_block(rows, groups))
     return Estimate(Projection(coupling, 0.0, V), unit, known)
 
 
 def covariance(
-    rows: Rows, groups: list[SiteGroup], coupling: Floats, hessian: Floats
+    rows: Rows, groups: list[SiteGroup], coupling: Floats, hessian: Floats, step: int
 ) -> tuple[NDArray[np.bool_], Floats]:
-    """Return which couplings the rows determine, and the covariance of all; it is infinite for the others."""
+    """Return which couplings the rows determine, and the covariance of all; it is infinite for the others.
+
+    A block has `step` rows.
+    """
     scale = np.sqrt(np.diag(hessian))
     scale = np.where(scale > 0, scale, 1.0)
     inverse, undetermined = pseudo_inverse(hessian / np.outer(scale, scale))
     inverse /= np.outer(scale, scale)
     known = (undetermined == 0) & (np.diag(hessian) > 0)
-    corrected, plain, independent = _meat(rows, groups, coupling, inverse)
+    corrected, plain, independent = _meat(rows, groups, coupling, inverse, step)
     n = rows.n_independent
     with np.errstate(divide="ignore", invalid="ignore"):
         effect = np.diag(plain) / np.diag(independent)  # of correlated sites on the variance
@@ -147,16 +151,16 @@ def covariance(
     return known, V
 
 
-def _meat(rows: Rows, groups: list[SiteGroup], coupling: Floats, inverse: Floats) -> tuple[Floats, Floats, Floats]:
+def _meat(
+    rows: Rows, groups: list[SiteGroup], coupling: Floats, inverse: Floats, step: int
+) -> tuple[Floats, Floats, Floats]:
     """Return H^-1 (sum_n g g') H^-1 of the corrected gradients, of the plain ones, and of independent sites."""
     corrected, plain, independent = np.zeros((3, *inverse.shape))
-    for part in whole_groups(rows, step := rows_of_a_block(rows, groups)):
-        chunk = _Chunk(
-            part, groups, coupling, list(site_blocks(part, groups, coupling)) if len(part.X) <= step else None
-        )
-        g = np.zeros((len(coupling), len(chunk.starts)))
+    for part in whole_groups(rows, step):
+        chunk = _Chunk(part, groups, coupling, step)
+        g = np.zeros((len(coupling), chunk.n_groups))
         for now, blocks in chunk.blocks():
-            each = np.zeros((len(coupling), len(now)))
+            each = np.zeros((len(coupling), len(part.weight[now])))
             for block in blocks:
                 of_sites = np.einsum("acir,air->cir", block.D, block.residual)
                 each[block.columns] += of_sites.sum(axis=1)
@@ -171,28 +175,22 @@ def _meat(rows: Rows, groups: list[SiteGroup], coupling: Floats, inverse: Floats
 
 
 class _Chunk:
-    """Rows or whole groups of rows, each with its sum over rows; a group counts each row as often as its weight."""
+    """Rows or whole groups of rows, and sums of values over the rows of each group."""
 
-    def __init__(
-        self,
-        rows: Rows,
-        groups: list[SiteGroup],
-        coupling: Floats,
-        held: list[tuple[slice, list[Block]]] | None,
-    ) -> None:
-        self.rows, self.groups, self.coupling, self.held = rows, groups, coupling, held
+    def __init__(self, rows: Rows, groups: list[SiteGroup], coupling: Floats, step: int) -> None:
+        self.rows = rows
+        self._read = partial(site_blocks, rows, groups, coupling, step)
+        self._held = list(self._read()) if len(rows.X) <= step else None
         label = np.arange(len(rows.X)) if rows.group is None else rows.group
         self.member = np.unique(label, return_inverse=True)[1]
-        self.starts = np.flatnonzero(np.append(True, np.diff(label) != 0))
+        self.n_groups = int(self.member[-1]) + 1
 
-    def blocks(self) -> Iterator[tuple[NDArray[np.intp], list[Block]]]:
-        """Yield the rows and the terms of each block; a chunk of many blocks is read anew at each call."""
-        every = np.arange(len(self.rows.X))
-        for now, blocks in self.held or site_blocks(self.rows, self.groups, self.coupling):
-            yield every[now], blocks
+    def blocks(self) -> Iterator[tuple[slice, list[Block]]]:
+        """Return the rows and the terms of each block; several blocks are computed anew at each call."""
+        return self._read() if self._held is None else iter(self._held)
 
-    def add(self, each: Floats, now: NDArray[np.intp], total: Floats) -> None:
-        """Add the values of rows, (p, n_rows), to those of their groups."""
+    def add(self, each: Floats, now: slice, total: Floats) -> None:
+        """Add the values of some rows, (p, n_rows), to those of their groups; a row counts as often as its weight."""
         if self.rows.group is None:
             total[:, now] += each
         else:
@@ -205,7 +203,8 @@ def _unpulled(g: Floats, chunk: _Chunk, inverse: Floats) -> Floats:
     for j in range(1, _MAX_SERIES):
         z, term = inverse @ term, np.zeros_like(g)
         for now, blocks in chunk.blocks():
-            each, of_row = np.zeros((len(g), len(now))), z[:, chunk.member[now]]
+            of_row = z[:, chunk.member[now]]
+            each = np.zeros_like(of_row)
             for block in blocks:
                 t = np.einsum("acir,cr->air", block.D, of_row[block.columns])
                 t = block.p * (t - (block.p * t).sum(axis=0))

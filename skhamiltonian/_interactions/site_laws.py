@@ -120,10 +120,11 @@ class Block(NamedTuple):
     loss: Floats  # (n_places, n_rows)
 
 
-def site_blocks(rows: Rows, groups: list[SiteGroup], coupling: Floats) -> Iterator[tuple[slice, list[Block]]]:
-    """Yield blocks of rows: their slice, and the terms of every group."""
+def site_blocks(
+    rows: Rows, groups: list[SiteGroup], coupling: Floats, step: int
+) -> Iterator[tuple[slice, list[Block]]]:
+    """Yield blocks of `step` rows: their slice, and the terms of every group."""
     small = np.isin(rows.states, (-1, 0, 1)).all()
-    step = rows_of_a_block(rows, groups)
     for first in range(0, len(rows.X), step):
         now = slice(first, first + step)
         spins = np.ascontiguousarray(rows.X[now].T, dtype=np.int8 if small else np.float64)
@@ -132,6 +133,7 @@ def site_blocks(rows: Rows, groups: list[SiteGroup], coupling: Floats) -> Iterat
 
 
 def rows_of_a_block(rows: Rows, groups: list[SiteGroup]) -> int:
+    """Return how many rows a block has."""
     width = sum(len(group.sites) * len(group.columns) for group in groups) * (len(rows.states) - 1)
     return max(1, BLOCK // max(1, width))
 

@@ -9,7 +9,7 @@ from sklearn.base import clone
 
 from skhamiltonian import InteractionExpansion, IsingSampler
 from skhamiltonian._interactions.operators import FAMILIES, Geometry, lattice_operators, operator_sums
-from skhamiltonian._interactions.pseudolikelihood import estimate, totals
+from skhamiltonian._interactions.pseudolikelihood import covariance, estimate, totals
 from skhamiltonian._interactions.site_laws import Rows, site_groups
 from skhamiltonian._lattice.bonds import nearest_neighbours
 from skhamiltonian._utils.alphabet import enumerate_states
@@ -198,13 +198,16 @@ def test_copies_in_groups_have_the_errors_of_single_rows():
     np.testing.assert_allclose(weighted.coef_std_, repeated.coef_std_, rtol=1e-4)
 
 
-@pytest.mark.slow
-def test_groups_larger_than_a_block_count_as_weights_do():
-    X, groups = IsingSampler((16, 16), 4.0, random_state=0).sample(n_samples=20), np.arange(20) % 2
-    model = from_rows(operators=["pairs"], lattice_shape=(16, 16), temperature=4.0, max_distance=2.0, sparse=False)
-    weighted = clone(model).fit(X, sample_weight=np.full(20, 280), groups=groups)
-    repeated = clone(model).fit(np.repeat(X, 280, axis=0), groups=np.repeat(groups, 280))
-    np.testing.assert_allclose(repeated.coef_std_, weighted.coef_std_, rtol=1e-3)
+@pytest.mark.parametrize("group", [None, np.repeat([0, 1, 2, 3, 4], [30, 3, 7, 60, 20])])
+def test_the_size_of_blocks_does_not_matter(group):
+    X, sites = exact_draws(IsingSampler((3, 3)), 3.0, 120, 0), np.arange(9)
+    operators = lattice_operators("pairs", Geometry((3, 3), (True, True), 3, TORUS))
+    rows = Rows(X, np.full(120, 1 / 3), np.arange(120) % 3 + 1.0, np.array([-1.0, 1.0]), group)
+    groups, coupling = site_groups(operators, sites, 9), np.array([0.9, 0.1])
+    hessian = totals(rows, groups, coupling).hessian
+    known, V = covariance(rows, groups, coupling, hessian, 1000)
+    assert known.all()
+    np.testing.assert_allclose(covariance(rows, groups, coupling, hessian, 20)[1], V, rtol=1e-3)
 
 
 def test_groups_that_repeat_rows_refute_no_symmetry():
