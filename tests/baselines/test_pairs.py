@@ -341,6 +341,7 @@ def test_copies_in_groups_have_the_errors_of_single_rows(symmetries):
         )  # Jeffreys' prior counts once
 
 
+@pytest.mark.slow
 def test_a_group_in_several_blocks_counts_as_with_weights():
     """30 x 30 influences of a row: a block has 4660 rows."""
     X, groups = np.random.default_rng(0).choice([-1, 1], (500, 30)).astype(np.int8), np.arange(500) // 200

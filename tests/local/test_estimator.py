@@ -123,6 +123,36 @@ def test_weights_count_as_repeated_rows(windows):
     assert weighted.table_ == pytest.approx(repeated.table_, abs=1e-3)
 
 
+@pytest.mark.parametrize("n_rows", [12, 300])
+def test_copies_in_groups_have_the_errors_of_single_rows(n_rows, windows):
+    model = LocalHamiltonian(2.5, lattice_shape=(8, 8), symmetries=SYMMETRIES, random_state=0)
+    once = clone(model).fit(windows[:n_rows], groups=np.arange(n_rows))
+    copies = np.random.default_rng(0).permutation(np.tile(np.arange(n_rows), 5))
+    grouped = clone(model).fit(windows[copies], groups=copies.astype(str))
+    np.testing.assert_allclose(grouped.couplings_, once.couplings_, atol=1e-4)
+    np.testing.assert_allclose(grouped.covariance_, once.covariance_, rtol=1e-2)
+    single = clone(model).fit(windows[:n_rows])
+    assert 0.5 < np.sqrt(once.covariance_[0, 0] / single.covariance_[0, 0]) < 2
+
+
+def test_noise_in_few_groups_has_no_couplings():
+    """Three free rows, copied: not one false coupling in 95 % of the sets; without groups nearly always some."""
+    model, copies, false = LocalHamiltonian(lattice_shape=(8, 8), random_state=0), np.arange(90) % 3, []
+    for seed in range(20):
+        X = np.random.default_rng(seed).choice([-1, 1], (3, 64)).astype(np.int8)[copies]
+        false.append([len(clone(model).fit(X, groups=g).couplings_) > 0 for g in (copies, None)])
+    assert np.mean(false, axis=0)[0] <= 0.05 < 0.9 < np.mean(false, axis=0)[1]
+
+
+def test_groups_add_up_over_parts(windows):
+    model, groups = LocalHamiltonian(2.5, lattice_shape=(8, 8), symmetries=SYMMETRIES), np.arange(400) // 10
+    whole = clone(model).fit(windows[:400], groups=groups)
+    parts = (
+        clone(model).partial_fit(windows[:200], groups=groups[:200]).partial_fit(windows[200:400], groups=groups[200:])
+    )
+    np.testing.assert_allclose(parts.covariance_, whole.covariance_, rtol=0.1)
+
+
 def test_parts_teach_what_the_whole_teaches(windows, local):
     parts = clone(local)
     for k in range(4):
