@@ -98,16 +98,24 @@ class Problem:
         Few rows or tiles tell little, so their sites are taken as independent. Few groups tell variances, but not
         correlations, which are then those of independent sites.
         """
-        scores = block_scores(self.clusters, self.blocks.sites, self.powers, couplings, columns)
+        scores, counts = block_scores(self.clusters, self.blocks.sites, self.powers, couplings, columns)
         past, n = self.past.on(columns)[2], len(scores)
-        total = scores.T @ scores / self.blocks.share
         if self.blocks.grouped:
-            total *= n / (n - 1)
+            scores = (scores - np.outer(counts / counts.sum(), scores.sum(axis=0))) * np.sqrt(n / (n - 1))
+        total = scores.T @ scores / self.blocks.share
         if n < _MIN_BLOCKS:
             of_sites = self.information(couplings, columns) - self.past.on(columns)[1]
             factor = np.sqrt(np.diag(total) / np.diag(of_sites)) if self.blocks.grouped else np.ones(len(columns))
             total = of_sites * np.outer(factor, factor)
         return past + total
+
+    def scatter(self, fisher: Floats, variance: Floats) -> Floats:
+        """Return the standard error of the gradient.
+
+        It is at least that of independent sites or, with groups, that times the median effect of groups.
+        """
+        effect = np.median(variance / fisher) if self.blocks.grouped and len(fisher) else 1.0
+        return np.sqrt(np.maximum(effect * fisher, variance))
 
 
 def _sample(seen: Observations, rng: np.random.Generator) -> list[tuple[Observations, float]]:
@@ -161,18 +169,20 @@ def block_scores(
     powers: NDArray[np.int64],
     couplings: Floats,
     columns: NDArray[np.intp],
-) -> Floats:
-    """Return the derivative of the -log pseudo-likelihood of each block by some couplings, (n_blocks, n_columns)."""
-    blocks, sums = [np.zeros(0, np.int32)], [np.zeros((0, len(columns)))]
+) -> tuple[Floats, Floats]:
+    """Return the derivative of the -log pseudo-likelihood of each block by some couplings, and its number of sites."""
+    blocks, sums = [np.zeros(0, np.int32)], [np.zeros((0, len(columns) + 1))]
     for seen in sites:
         for part, p, f in _differences(seen, couplings, columns, clusters, powers):
             residual = part.ratio[:, None] * (part.counts - part.counts.sum(axis=1, keepdims=True) * p)
-            each = np.einsum("na,nak->nk", residual[:, 1:].astype(np.float32), f)
+            each = np.column_stack(
+                [np.einsum("na,nak->nk", residual[:, 1:].astype(np.float32), f), part.counts.sum(axis=1)]
+            )
             assert part.row is not None
             start = np.flatnonzero(np.append(True, np.diff(part.row) != 0))
             blocks.append(part.row[start])
             sums.append(np.add.reduceat(each, start, axis=0))
     names, block = np.unique(np.concatenate(blocks), return_inverse=True)
-    scores = np.zeros((len(names), len(columns)))
-    np.add.at(scores, block, np.concatenate(sums))
-    return scores
+    total = np.zeros((len(names), len(columns) + 1))
+    np.add.at(total, block, np.concatenate(sums))
+    return total[:, :-1], total[:, -1]

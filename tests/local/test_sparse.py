@@ -52,9 +52,10 @@ def test_counting_keeps_every_site(rows, problem):
 def test_block_scores_add_up_to_the_gradient(problem):
     couplings = 0.1 * RNG.normal(size=problem.clusters.n_clusters)
     columns = np.arange(problem.clusters.n_clusters)
-    scores = block_scores(problem.clusters, problem.blocks.sites, problem.powers, couplings, columns)
+    scores, counts = block_scores(problem.clusters, problem.blocks.sites, problem.powers, couplings, columns)
     gradient = problem.loss_and_gradient(couplings)[1]
     assert scores.sum(axis=0) == pytest.approx(gradient, abs=1e-2)
+    assert counts.sum() == problem.observations.counts.sum()
     assert np.abs(gradient).max() > 5
 
 
