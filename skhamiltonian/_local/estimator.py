@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from .._lattice.refuted import warn_of_refuted
@@ -19,6 +20,7 @@ from .._utils.alphabet import encode_states, learn_states
 from .._utils.checks import check_flag, check_lattice_shape
 from .._utils.configurations import validate_configurations
 from .._utils.repeatable import check_parameters_repeatable
+from .._utils.warn import warn
 from .energy import LARGEST_TABLE, LocalEnergy, energies, term_sum
 from .fitting import learn, stored_network
 from .observations import WindowGeometry
@@ -294,6 +296,8 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         report = partial(_report, self.verbose, made.max_iter, partial(_callbacks.epoch_done, context, self))
         learned = learn(seen, made, data, states, {**past, "adds": adds} if past else None, report)
         _callbacks.end(context, self)
+        if not learned.pop("converged"):
+            warn(f"Newton's method has not converged in max_iter={made.max_iter} steps", ConvergenceWarning)
         if continues:
             learned |= {name: past[name] + learned[name] for name in ("loss_curve_", "n_iter_")}
         learned |= _seen(past if adds else {}, data)

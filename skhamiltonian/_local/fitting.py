@@ -47,10 +47,10 @@ _Symmetry = Callable[[np.random.Generator], tuple[NDArray[np.intp], bool]]
 def learn(
     local: Any, plan: Plan, data: Data, states: NDArray[Any], past: Attributes | None, report: Report
 ) -> Attributes:
-    """Return the fitted attributes of a LocalHamiltonian by name; `local` does not change.
+    """Return the fitted attributes of a LocalHamiltonian by name, and whether the fit has "converged".
 
-    `past` are the attributes of an earlier fit. They are the start of this fit; if past["adds"] is true, they also
-    stand for the rows seen so far.
+    `local` does not change. `past` are the attributes of an earlier fit. They are the start of this fit; if
+    past["adds"] is true, they also stand for the rows seen so far.
     """
     rng = np.random.default_rng(seed_sequence(local.random_state, "LocalHamiltonian.fit"))
     if past and (past["coefs_"] is None) == bool(plan.hidden):
@@ -76,9 +76,8 @@ def _learn_clusters(
         threshold = float(student.isf(_FALSE / 2 / max(1, clusters.n_clusters), free))
     fit = fit_sparse(problem, threshold, plan.max_iter, start, report)
     covariance = fit.covariance * student.isf(norm.sf(1.0), free) ** 2
-    if not fit.converged:
-        warn(f"Newton's method has not converged in max_iter={plan.max_iter} steps", ConvergenceWarning)
     return {
+        "converged": fit.converged,
         "table_": unit * clusters.table(fit.couplings),
         "couplings_": -unit * fit.couplings[fit.selected],
         "covariance_": unit**2 * covariance,
@@ -225,6 +224,7 @@ def _learn_network(
         clusters = clusters_of(geometry.window_shape, len(states), list(group), even=plan.even)
         table = clusters.table(clusters.couplings(stored_network(attributes).table()))
     return attributes | {
+        "converged": True,
         "table_": table,
         **dict.fromkeys(_OF_CLUSTERS),
         "loss_curve_": history.loss,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -409,6 +410,20 @@ def test_couplings_of_a_dense_energy_are_within_their_errors():
     assert len(error) == 10
     assert 1 - chi2.cdf(error @ np.linalg.solve(model.covariance_, error), 10) > 1e-3
     assert model.table_ == pytest.approx(clusters.table(truth), abs=0.05)
+
+
+def test_a_weak_coupling_does_not_make_steps_cycle():
+    """The errors, and so the penalty, depend on the couplings."""
+    ising = IsingSampler((16, 16), 3.0, next_nearest_coupling=0.08, plaquette_coupling=0.08, random_state=7)
+    X = ising.sample(n_samples=600)[:25]
+    local = LocalHamiltonian(3.0, lattice_shape=(16, 16), boundary="periodic", symmetries=SYMMETRIES, random_state=0)
+    assert local.fit(X).n_iter_ < 50
+
+
+def test_a_fit_that_stops_early_warns(windows):
+    local = LocalHamiltonian(2.5, lattice_shape=(8, 8), symmetries=SYMMETRIES, max_iter=2)
+    with pytest.warns(ConvergenceWarning, match=r"has not converged in max_iter=2 steps"):
+        local.fit(windows[:500])
 
 
 def test_few_large_rows_have_errors_as_many_small_ones():
