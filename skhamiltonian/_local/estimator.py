@@ -316,7 +316,9 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
 
         It is the mean of log p(site | all others) over the sites whose windows all lie inside the rows. Free sites
         score -ln(n_states); the largest possible score is 0. Do not compare it with the log-likelihood of
-        configurations.
+        configurations. With open boundaries each `window_shape` leaves out other sites at the edge. On average they
+        score alike, but their noise hides small differences between window shapes: crop the rows of smaller windows,
+        so that all shapes score the same sites (see :ref:`windows`).
 
         Parameters
         ----------
