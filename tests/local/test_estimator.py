@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skhamiltonian import IsingSampler, LocalHamiltonian, Worldlines
+from skhamiltonian import IsingSampler, LocalHamiltonian, Worldlines, extract_windows
 from skhamiltonian._local.clusters import clusters_of
 from skhamiltonian._local.premise import common_hamiltonian_gain
 from skhamiltonian._utils.alphabet import enumerate_states
@@ -137,6 +137,20 @@ def test_copies_in_groups_have_the_errors_of_single_rows(n_rows, windows):
         np.testing.assert_allclose(
             np.diag(clone(model).fit(windows[:300]).covariance_), np.diag(once.covariance_), rtol=0.1
         )
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the data refute symmetries")  # few images
+@pytest.mark.parametrize("n_images", [4, 12])
+def test_intervals_from_few_images_cover_the_truth(n_images):
+    """16 windows of each image, each of them twice."""
+    sample = IsingSampler((32, 32), 2.5, random_state=5).sample(n_samples=80 * n_images).reshape(80, n_images, 32, 32)
+    local, inside = LocalHamiltonian(2.5, lattice_shape=(8, 8), symmetries=SYMMETRIES, random_state=0), []
+    for images in sample:
+        X, groups = extract_windows(np.concatenate([images, images]), 8)
+        fit = clone(local).fit(X, groups=groups % n_images)
+        inside.append(abs(fit.couplings_[0] - 1) < fit.covariance_[0, 0] ** 0.5)
+    assert abs(np.mean(inside) - 0.683) < 2.6 * np.sqrt(0.683 * 0.317 / 80)
 
 
 def test_noise_in_few_groups_has_no_couplings():
