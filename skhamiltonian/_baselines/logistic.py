@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, ndtr, stdtrit
 from sklearn.utils import gen_batches
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -18,6 +19,14 @@ _WIDE = 0.75  # a larger standard error of a coefficient, in log odds, is wide
 _MAX_NEWTON = 200
 
 Floats = NDArray[np.float64]
+
+
+class Rows(NamedTuple):
+    """Configurations, how often each counts, and its group; None: rows are independent."""
+
+    X: NDArray
+    weight: Floats
+    group: NDArray[np.intp] | None = None  # ascending from 0
 
 
 class PairFit(NamedTuple):
@@ -39,7 +48,7 @@ class _Site(NamedTuple):
     known: NDArray[np.bool_]  # whether the rows determine the coefficient
 
 
-def logistic_couplings(X: NDArray, weight: Floats, C: float, with_field: bool, n_jobs: int | None) -> PairFit:
+def logistic_couplings(rows: Rows, C: float, with_field: bool, n_jobs: int | None) -> PairFit:
     r"""Return couplings and fields in units of the temperature, from a logistic regression for every site.
 
     z holds the other spins and a 1, u_i = 2 (J_i, h_i) / T, p_i = 1 / (1 + exp(-u_i z)) and
@@ -55,8 +64,12 @@ def logistic_couplings(X: NDArray, weight: Floats, C: float, with_field: bool, n
     expression also holds if the true law is no pair model, the second also if few rows determine the coupling. A finite
     `C` replaces the prior by a quadratic penalty; the difference of the two results is part of the error.
 
+    With groups, the sum over rows is one over groups of the squares of their sums, times G / (G - 1) and the square of
+    Student's quantile; \sigma_{ij}^2 grows by the same factor as the sum.
+
     A spin that never changes has no couplings. Its field is that of the rows plus half a configuration of each sign.
     """
+    X, weight = rows.X, rows.weight
     n_sites = X.shape[1]
     varies = np.flatnonzero(X.min(axis=0) != X.max(axis=0))
     Z = np.ones((len(X), len(varies) + with_field))
@@ -72,18 +85,22 @@ def logistic_couplings(X: NDArray, weight: Floats, C: float, with_field: bool, n
         h[:] = np.log((up + 0.5) / (weight.sum() - up + 0.5)) / 2
     if len(varies):
         both = np.ix_(varies, varies)
-        J[both], J_std[both], wide[both], field = _combined(Z, weight, sites)
+        J[both], J_std[both], wide[both], field = _combined(Z, rows, sites)
         if with_field:
             h[varies], h_std[varies] = field
     return PairFit(J, J_std, h, h_std, wide)
 
 
-def _combined(Z: Floats, weight: Floats, sites: list[_Site]) -> tuple[Floats, Floats, NDArray[np.bool_], Floats]:
+def _combined(Z: Floats, rows: Rows, sites: list[_Site]) -> tuple[Floats, Floats, NDArray[np.bool_], Floats]:
     """Return couplings, errors, which errors are wide, and (fields, errors) of the sites that vary."""
     n = len(sites)
     u, bias, known = (np.stack([getattr(site, name) for site in sites]) for name in ("u", "bias", "known"))
-    square, cross = _influences(Z, weight, sites)
+    square, cross = _influences(Z, rows, sites)
     own = np.stack([np.diag(site.inverse) for site in sites])
+    if rows.group is not None:
+        by_row, _ = _influences(Z, rows._replace(group=None), sites)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            own = own * np.where(by_row > 0, square / by_row, 1.0)
     S, M = square[:, :n], own[:, :n]
     with np.errstate(divide="ignore", invalid="ignore"):
         rho = np.nan_to_num(cross / np.sqrt(S * S.T)).clip(-1, 1)
@@ -101,24 +118,53 @@ def _combined(Z: Floats, weight: Floats, sites: list[_Site]) -> tuple[Floats, Fl
     return (u[:, :n] + u[:, :n].T) / 4, error, wide, field
 
 
-def _influences(Z: Floats, weight: Floats, sites: list[_Site]) -> tuple[Floats, Floats]:
-    """Return sum_n psi_ij^2 for all columns j, and sum_n psi_ij psi_ji for all sites j."""
+def _influences(Z: Floats, rows: Rows, sites: list[_Site]) -> tuple[Floats, Floats]:
+    """Return sum_n psi_ij^2 for all columns j, and sum_n psi_ij psi_ji for all sites j; n are rows or groups."""
     n = len(sites)
     u = np.stack([site.u for site in sites])
     square, cross = np.zeros_like(u), np.zeros((n, n))
-    for rows in gen_batches(len(Z), max(1, _BLOCK // max(1, u.size))):
-        z = Z[rows]
-        p = expit(z @ u.T)
-        residual = (z[:, :n] > 0) - p
-        psi = np.empty((len(z), *u.shape))
-        for k, site in enumerate(sites):
-            psi[:, k] = z @ site.inverse
-            free = 1 - p[:, k] * (1 - p[:, k]) * (psi[:, k] * z).sum(axis=1)
-            psi[:, k] *= (residual[:, k] / np.sqrt(np.maximum(free, 1e-3)))[:, None]
+    for psi, count in _by_group(Z, rows, sites, u):
         pair = psi[:, :, :n]
-        square += np.einsum("nij,nij,n->ij", psi, psi, weight[rows])
-        cross += np.einsum("nij,nji,n->ij", pair, pair, weight[rows])
-    return square, cross
+        square += np.einsum("nij,nij,n->ij", psi, psi, count)
+        cross += np.einsum("nij,nji,n->ij", pair, pair, count)
+    factor = 1.0
+    if rows.group is not None:
+        n_groups = int(rows.group[-1]) + 1
+        factor = n_groups / (n_groups - 1) * stdtrit(n_groups - 1, ndtr(1.0)) ** 2
+    return factor * square, factor * cross
+
+
+def _by_group(Z: Floats, rows: Rows, sites: list[_Site], u: Floats) -> Iterator[tuple[Floats, Floats]]:
+    """Yield (psi, how often it counts) of rows, or of groups: the sum over the rows of each."""
+    waiting, last = np.zeros_like(u), -1
+    for now in gen_batches(len(Z), max(1, _BLOCK // max(1, u.size))):
+        psi, weight = _of_rows(Z[now], sites, u), rows.weight[now]
+        if rows.group is None:
+            yield psi, weight
+            continue
+        group = rows.group[now]
+        starts = np.flatnonzero(np.append(True, np.diff(group) != 0))
+        psi = np.add.reduceat(psi * weight[:, None, None], starts, axis=0)
+        if group[0] == last:
+            psi[0] += waiting
+        elif last >= 0:
+            yield waiting[None], np.ones(1)
+        yield psi[:-1], np.ones(len(psi) - 1)
+        waiting, last = psi[-1], group[-1]
+    if last >= 0:
+        yield waiting[None], np.ones(1)
+
+
+def _of_rows(z: Floats, sites: list[_Site], u: Floats) -> Floats:
+    """Return psi of every row."""
+    p = expit(z @ u.T)
+    residual = (z[:, : len(sites)] > 0) - p
+    psi = np.empty((len(z), *u.shape))
+    for k, site in enumerate(sites):
+        psi[:, k] = z @ site.inverse
+        free = 1 - p[:, k] * (1 - p[:, k]) * (psi[:, k] * z).sum(axis=1)
+        psi[:, k] *= (residual[:, k] / np.sqrt(np.maximum(free, 1e-3)))[:, None]
+    return psi
 
 
 def _site(Z: Floats, weight: Floats, k: int, C: float, separate: bool) -> _Site:

@@ -25,7 +25,7 @@ from .._utils.memory import check_memory
 from .._utils.names import without_names
 from .._utils.repeatable import check_parameters_repeatable
 from .._utils.warn import warn
-from .logistic import Floats, logistic_couplings
+from .logistic import Floats, Rows, logistic_couplings
 
 _COPIES_OF_A_COUPLING = 6  # coefficients, their variance, couplings and errors, and intermediate results
 
@@ -73,7 +73,7 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
     coupling_ : ndarray of shape (n_sites, n_sites)
         J_ij, symmetric, with zeros on the diagonal.
     coupling_std_ : ndarray of shape (n_sites, n_sites)
-        Standard errors of the couplings, for independent rows; ``inf`` if the rows do not determine a coupling.
+        Standard errors of the couplings; ``inf`` if the rows do not determine a coupling.
     field_ : ndarray of shape (n_sites,)
         h_i.
     field_std_ : ndarray of shape (n_sites,)
@@ -129,7 +129,9 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None, groups: ArrayLike | None = None
+    ) -> Self:
         """Learn fields and couplings.
 
         Parameters
@@ -140,6 +142,10 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts; None counts each row once.
+        groups : array-like of shape (n_samples,), default=None
+            Label of each row, such as the number of the image that a window is cut from, or of a Markov chain. Only
+            rows of different groups count as independent, and errors are from differences between groups; with few
+            groups, errors are wide. None: each row by itself.
 
         Returns
         -------
@@ -161,17 +167,17 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
         check_number(self.C, "C", low=0, include_low=False)
         symmetries = check_names(self.symmetries, "symmetries", SYMMETRIES)
         X = _spins(self, X, reset=True)
-        _, X, _, weight = weighted_rows(X, X, None, sample_weight)
+        _, X, _, weight, group = weighted_rows(X, X, None, sample_weight, groups)
         pairs = X.shape[1], X.shape[1]
         check_memory(pairs, np.float64, "an array of couplings", copies=_COPIES_OF_A_COUPLING, n_samples=len(X))
         if self.lattice_shape is not None:
             check_lattice_shape(self.lattice_shape, X.shape[1])
         shared = self._shared(symmetries)
         if shared is None:
-            found = self._by_site(X, weight, "spin-flip" not in symmetries)
+            found = self._by_site(X, weight, group, "spin-flip" not in symmetries)
             coupling, coupling_std, field, field_std = (T0 * one for one in found)
         else:
-            shared.fit(X, sample_weight=weight)
+            shared.fit(X, sample_weight=weight, groups=group)
             coupling, coupling_std, field, field_std = _of_pairs(shared, X.shape[1])
         self.temperature_, self.expansion_ = T0, shared
         self.coupling_, self.coupling_std_ = coupling, coupling_std
@@ -321,9 +327,14 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
             temperature=self.temperature,
         )
 
-    def _by_site(self, X: NDArray, weight: Floats, with_field: bool) -> tuple[Floats, ...]:
+    def _by_site(
+        self, X: NDArray, weight: Floats, group: NDArray[np.intp] | None, with_field: bool
+    ) -> tuple[Floats, ...]:
         """Return couplings, their errors, fields and their errors, in units of T0."""
-        found = logistic_couplings(X, weight, self.C, with_field, self.n_jobs)
+        if group is not None:
+            order = np.argsort(group, kind="stable")
+            X, weight, group = X[order], weight[order], group[order]
+        found = logistic_couplings(Rows(X, weight, group), self.C, with_field, self.n_jobs)
         if found.coupling_is_wide.any():
             n_wide, n_pairs = np.triu(found.coupling_is_wide).sum(), X.shape[1] * (X.shape[1] - 1) // 2
             warn(

@@ -126,8 +126,8 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
     without noise, and `coef_std_` is the error of its projection; the error of the network is not included. A list of
     networks that were fitted to independent data includes it, except for bias common to all of them. With
     "contrastive", the errors are those of the data and of the draws; they cover the true couplings if the operators
-    include all that interact. The same holds for "pseudolikelihood", whose errors are clustered by rows; rows count
-    as independent.
+    include all that interact. The same holds for "pseudolikelihood", whose errors are clustered by rows, or by
+    `groups` of rows that are not independent.
 
     References
     ----------
@@ -177,14 +177,16 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
         self.temperature = temperature
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None, groups: ArrayLike | None = None
+    ) -> Self:
         """Find the couplings.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_sites)
             Configurations on which the energy is fitted: data, draws of the model, or both. For "pseudolikelihood"
-            and "contrastive" they are data in equilibrium. Rows count as independent.
+            and "contrastive" they are data in equilibrium. Rows count as independent, unless `groups` are given.
         y : array-like of shape (n_samples,), callable, object with a method energy, or a list of the latter two
             Energies of X, or an object that computes them, such as ``IsingSampler.energy`` or a fitted
             :class:`MADEHamiltonian`. For a list of models the mean energy is expanded. The method "contrastive"
@@ -192,6 +194,10 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
             temperature of each row.
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts; None counts each row once.
+        groups : array-like of shape (n_samples,), default=None
+            Label of each row, such as the number of the image that a window is cut from, or of a Markov chain. Only
+            rows of different groups count as independent, and errors are from differences between groups; with few
+            groups, errors are wide. None: each row by itself. For the method "pseudolikelihood" only.
 
         Returns
         -------
@@ -212,11 +218,13 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
             If the rows hardly determine some couplings, whose errors are then wide; or if they refute a symmetry.
         """
         symmetries = self._check_parameters()
+        if groups is not None and self.method != "pseudolikelihood":
+            raise ValueError(f"groups have no effect with method={self.method!r}, only with 'pseudolikelihood'")
         check_repeatable(y, "y")
         rows, X = X, validate_configurations(self, X, reset=True)
         shape = (X.shape[1],) if self.lattice_shape is None else check_lattice_shape(self.lattice_shape, X.shape[1])
-        rows, X, y, weight = weighted_rows(rows, X, y, sample_weight)
-        task = self._task(X, y, weight, shape)
+        rows, X, y, weight, group = weighted_rows(rows, X, y, sample_weight, groups)
+        task = self._task(X, y, weight, shape, group)
         check_states(task.states, symmetries)
         operators = self._operators(task, symmetries)
         if self.method == "pseudolikelihood":
@@ -283,7 +291,7 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         rows, X = X, validate_configurations(self, X, reset=False)
-        rows, X, y, weight = weighted_rows(rows, X, y, sample_weight)
+        rows, X, y, weight, _ = weighted_rows(rows, X, y, sample_weight)
         if self.method == "pseudolikelihood":
             task = self._task(X, y, weight, self.lattice_shape_)
             return site_score(self.operators_, self.coef_, task)
@@ -395,8 +403,15 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
         needed = np.flatnonzero(self.coef_)
         return self.intercept_ - operator_sums(X, [self.operators_[k] for k in needed]) @ self.coef_[needed]
 
-    def _task(self, X: NDArray, y: Any, weight: NDArray[np.float64], shape: tuple[int, ...]) -> Task:
-        """Return the rows with their weights and temperatures."""
+    def _task(
+        self,
+        X: NDArray,
+        y: Any,
+        weight: NDArray[np.float64],
+        shape: tuple[int, ...],
+        group: NDArray[np.intp] | None = None,
+    ) -> Task:
+        """Return the rows with their weights, temperatures and groups."""
         periodic = (True,) if self.lattice_shape is None else periodic_axes(self.boundary, len(shape))
         if self.method != "pseudolikelihood":
             T0 = temperature_of(y) if self.temperature is None else float(self.temperature)
@@ -410,7 +425,7 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
             )
         else:
             temperatures = np.full(len(X), float(self.temperature))
-        return Task(X, weight, states_of(X), shape, periodic, temperatures)
+        return Task(X, weight, states_of(X), shape, periodic, temperatures, group)
 
     def _operators(self, task: Task, symmetries: tuple[str, ...]) -> list[Operator]:
         on_lattice, n_powers = self.lattice_shape is not None, min(max(len(task.states) - 1, 1), LARGEST_POWER)

@@ -14,8 +14,9 @@ from sklearn.utils import gen_batches
 from .operators import FAMILIES, Geometry, Operator, lattice_operators, operator_sums
 from .problem import PROBLEMS, Asked, energies_of
 from .projection import Projection, expand, pseudo_inverse, standardised, support
-from .pseudolikelihood import Rows, estimate, is_wide, site_groups, totals
-from .symmetry_tests import couplings_differ, energy_differs, magnetization_differs, positions_differ, split
+from .pseudolikelihood import estimate, is_wide, totals
+from .site_laws import Rows, site_groups
+from .symmetry_tests import Counted, couplings_differ, energy_differs, magnetization_differs, positions_differ, split
 from .translation import inner_sites
 
 _ROWS_OF_TESTS = 8192
@@ -32,6 +33,7 @@ class Task:
     shape: tuple[int, ...]
     periodic: tuple[bool, ...]
     temperatures: NDArray[np.float64]  # (n_rows,), nan if unknown
+    group: NDArray[np.intp] | None = None  # (n_rows,), None: rows are independent
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def by_pseudolikelihood(operators: Sequence[Operator], task: Task, sparse: bool)
         found = Projection(coupling[known], 0.0, full.projection.covariance[np.ix_(known, known)])
         size = 1e-9 / full.unit[known]
         needed = np.full(len(operators), False)
-        needed[known] = support(found, size, task.weight.sum() * len(sites), task.weight.sum() - 1)
+        needed[known] = support(found, size, task.weight.sum() * len(sites), rows.n_independent - 1)
         kept = np.flatnonzero(needed | (~full.known & (full.unit > 0)))
         groups = site_groups([operators[k] for k in kept.tolist()], sites, task.X.shape[1])
         again = estimate(rows, groups, len(kept)).projection
@@ -87,7 +89,13 @@ def _rows(task: Task, step: int = 1) -> Rows:
     states = np.asarray(task.states, dtype=np.float64)
     if len(states) == 1:
         states = np.append(states, -states if states[0] else 1.0)  # the other state of a spin, or of a lattice gas
-    return Rows(task.X[::step], 1 / task.temperatures[::step], task.weight[::step], np.sort(states))
+    X, T, weight, group = task.X[::step], task.temperatures[::step], task.weight[::step], task.group
+    if group is not None:
+        group = group[::step]
+        if (np.diff(group) < 0).any():
+            order = np.argsort(group, kind="stable")
+            X, T, weight, group = X[order], T[order], weight[order], group[order]
+    return Rows(X, 1 / T, weight, np.sort(states), group)
 
 
 def _sites(operators: Sequence[Operator], task: Task) -> NDArray[np.int64]:
@@ -117,19 +125,19 @@ def refuted(
     if method == "projection":
         yield from _refuted_by_energy(operators, fewer, task, energies_of(asked.y, task.X, asked.rows))
         return
-    windows = method == "pseudolikelihood" or all(task.periodic)
+    windows, counted = method == "pseudolikelihood" or all(task.periodic), Counted(task.X, task.weight, task.group)
     if "translation" in fewer and windows:
         lattice, inner = (task.shape, task.periodic), np.flatnonzero(inner_sites(operators, task.shape, task.periodic))
-        if positions_differ(task.X, task.weight, lattice, inner):
+        if positions_differ(counted, lattice, inner):
             yield "translation"
     if "point-group" in fewer and len(task.states) > 1 and np.isfinite(task.temperatures).all():
         parts = split(operators, fewer["point-group"])
         step = -(-len(task.X) // _ROWS_OF_TESTS)
         rows, sites = _rows(task, step), _sites(parts.operators, task)
         found = estimate(rows, site_groups(parts.operators, sites, task.X.shape[1]), len(parts.operators))
-        if couplings_differ(found.projection, parts.whole, rows.weight.sum()):
+        if couplings_differ(found.projection, parts.whole, rows.n_independent):
             yield "point-group"
-    if "spin-flip" in fewer and magnetization_differs(task.X, task.weight):
+    if "spin-flip" in fewer and magnetization_differs(counted):
         yield "spin-flip"
 
 

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 from .._lattice.checks import check_sites
 from .._montecarlo.statistics import log_sum_exp
 from .._utils.checks import check_choice
-from .._utils.configurations import check_counts
+from .._utils.configurations import check_counts, check_groups
 from .._utils.memory import room
 from .._utils.names import rows_for, without_names
 from .._utils.repeatable import check_repeatable
@@ -76,18 +76,22 @@ PROBLEMS = {"projection": projection, "contrastive": contrastive}
 METHODS = (*PROBLEMS, "pseudolikelihood")
 
 
-def weighted_rows(rows: Any, X: NDArray, y: Any, sample_weight: ArrayLike | None) -> tuple[Any, NDArray, Any, Floats]:
-    """Return the rows with a positive weight: as the user gave them, as X, their y, and their weights."""
+def weighted_rows(
+    rows: Any, X: NDArray, y: Any, sample_weight: ArrayLike | None, groups: ArrayLike | None = None
+) -> tuple[Any, NDArray, Any, Floats, NDArray[np.intp] | None]:
+    """Return the rows with a positive weight: as the user gave them, as X, their y, weights and groups."""
+    group = check_groups(groups, len(X))
     counts = check_counts(sample_weight, len(X))
     if counts is None:
-        return rows, X, y, np.ones(len(X))
+        return rows, X, y, np.ones(len(X)), group
     weight = counts.astype(np.float64)
     if weight.all():
-        return rows, X, y, weight
+        return rows, X, y, weight, group
     if y is not None and not _is_model(y) and not _are_models(y):
         check_consistent_length(X, y)
         y = np.asarray(y)[weight > 0]
-    return _safe_indexing(rows, np.flatnonzero(weight)), X[weight > 0], y, weight[weight > 0]
+    group = None if group is None else check_groups(group[weight > 0], int((weight > 0).sum()))
+    return _safe_indexing(rows, np.flatnonzero(weight)), X[weight > 0], y, weight[weight > 0], group
 
 
 def energies_of(y: Any, X: NDArray, rows: Any) -> Floats:

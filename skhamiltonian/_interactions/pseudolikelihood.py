@@ -1,46 +1,24 @@
-"""Couplings from rows by maximum pseudo-likelihood, and their covariance clustered by rows."""
+"""Couplings from rows by maximum pseudo-likelihood, and their covariance clustered by rows or by groups of rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, stdtrit
 
-from .._utils.mapped import release_pages
-from .operators import Operator
 from .projection import Projection, pseudo_inverse
+from .site_laws import Block, Rows, SiteGroup, flat, rows_of_a_block, site_blocks, whole_groups
 
-_BLOCK = 2**21  # entries of the design in one block of rows: 16 MB, three times
 _PRIOR = 0.04  # observations of information that keep the couplings of separable rows finite
 _WIDE = 1.0  # a larger standard error, in units of a site's log odds, is wide
-_FEW = 10  # with fewer rows per coupling, the correlations of the errors are those of the model
+_FEW = 10  # with fewer rows or groups per coupling, the correlations of the errors are those of the model
 _MAX_NEWTON, _MAX_SERIES = 100, 64
 
 Floats = NDArray[np.float64]
-
-
-class Rows(NamedTuple):
-    """Configurations, each with its 1/T and the number of times that it counts."""
-
-    X: NDArray
-    inverse_temperature: Floats
-    weight: Floats
-    states: Floats
-
-
-class Group(NamedTuple):
-    """Sites that belong to the same operators.
-
-    Every slot, (columns, places, power, others), adds the product of the other spins of one term to the derivative of
-    O_k by s_i^power, at most once for each pair of an operator and a site.
-    """
-
-    sites: NDArray[np.int64]
-    columns: NDArray[np.int64]
-    slots: list[tuple[NDArray[np.int64], NDArray[np.int64], int, NDArray[np.int64]]]
 
 
 class Totals(NamedTuple):
@@ -59,125 +37,20 @@ class Estimate(NamedTuple):
     known: NDArray[np.bool_]  # whether the rows determine the coupling
 
 
-def site_groups(operators: Sequence[Operator], sites: NDArray[np.int64], n_sites: int) -> list[Group]:
-    """Return the given sites, grouped by their operators."""
-    entries = [entry for k, operator in enumerate(operators) for entry in _entries(k, operator.sites)]
-    holds = np.zeros((n_sites, len(operators)), dtype=bool)
-    for k, site, _, _ in entries:
-        holds[site, k] = True
-    kinds, kind = np.unique(np.packbits(holds[sites], axis=1), axis=0, return_inverse=True)
-    kind_of, place_of = np.full(n_sites, -1), np.zeros(n_sites, dtype=np.int64)
-    kind_of[sites] = kind.ravel()
-    groups = []
-    for one in range(len(kinds)):
-        members = np.flatnonzero(kind_of == one)
-        place_of[members] = np.arange(len(members))
-        columns = np.flatnonzero(holds[members[0]])
-        groups.append(Group(members, columns, []))
-    local = [dict(zip(group.columns.tolist(), range(len(group.columns)), strict=True)) for group in groups]
-    tables: dict[tuple[int, int, int], list[tuple[NDArray, NDArray, NDArray]]] = {}
-    for k, site, power, others in entries:
-        for one in np.unique(kind_of[site]):
-            if one >= 0:
-                which = kind_of[site] == one
-                column = np.full(which.sum(), local[one][k])
-                key = (int(one), power, others.shape[1])
-                tables.setdefault(key, []).append((column, place_of[site[which]], others[which]))
-    for (one, power, _), parts in tables.items():
-        columns, places, others = (np.concatenate(part) for part in zip(*parts, strict=True))
-        rank = _rank(columns * len(groups[one].sites) + places)
-        for r in range(rank.max() + 1):
-            now = rank == r
-            groups[one].slots.append((columns[now], places[now], power, others[now]))
-    return [group for group in groups if len(group.columns)]
-
-
-def _entries(k: int, sites: NDArray[np.int64]) -> Iterator[tuple[int, NDArray, int, NDArray]]:
-    """Yield (k, sites, power, others): terms of operator k that contain a site `power` times, and their other sites."""
-    sites = np.sort(sites, axis=1)
-    order = sites.shape[1]
-    for first in range(order):
-        for power in range(1, order - first + 1):
-            same = (sites[:, first : first + power] == sites[:, [first]]).all(axis=1)
-            if first:
-                same &= sites[:, first - 1] != sites[:, first]
-            if first + power < order:
-                same &= sites[:, first + power] != sites[:, first]
-            if same.any():
-                others = np.delete(sites[same], slice(first, first + power), axis=1)
-                yield k, sites[same, first], power, others
-
-
-def _rank(keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return for each key the number of equal keys before it."""
-    by_key = np.argsort(keys, kind="stable")
-    ordered = keys[by_key]
-    first = np.append(True, ordered[1:] != ordered[:-1])
-    rank = np.empty(len(keys), dtype=np.int64)
-    rank[by_key] = np.arange(len(keys)) - np.maximum.accumulate(np.where(first, np.arange(len(keys)), 0))
-    return rank
-
-
-class _Block(NamedTuple):
-    """One group in one block of rows: D_a = O(s_i = a) - O(s_i = first state), over T, and the laws of the sites."""
-
-    columns: NDArray[np.int64]
-    D: Floats  # (n_states - 1, n_columns, n_places, n_rows)
-    p: Floats  # (n_states - 1, n_places, n_rows)
-    p_first: Floats  # (n_places, n_rows), of the first state
-    residual: Floats  # [s_i = a] - p_a
-    loss: Floats  # (n_places, n_rows)
-
-
-def _blocks(rows: Rows, groups: list[Group], coupling: Floats) -> Iterator[tuple[slice, list[_Block]]]:
-    """Yield blocks of rows: their slice, and the terms of every group."""
-    small = np.isin(rows.states, (-1, 0, 1)).all()
-    width = sum(len(group.sites) * len(group.columns) for group in groups) * (len(rows.states) - 1)
-    step = max(1, _BLOCK // max(1, width))
-    for first in range(0, len(rows.X), step):
-        now = slice(first, first + step)
-        spins = np.ascontiguousarray(rows.X[now].T, dtype=np.int8 if small else np.float64)
-        yield now, [_block(group, spins, rows.inverse_temperature[now], rows.states, coupling) for group in groups]
-        release_pages(rows.X)
-
-
-def _block(group: Group, spins: NDArray, beta: Floats, states: Floats, coupling: Floats) -> _Block:
-    D = np.zeros((len(states) - 1, len(group.columns), len(group.sites), spins.shape[1]))
-    for columns, places, power, others in group.slots:
-        product = np.ones((len(others), spins.shape[1]), dtype=spins.dtype)
-        for site in others.T:
-            product *= spins[site]
-        for a, change in enumerate(states[1:] ** power - states[0] ** power):
-            if change:
-                D[a, columns, places] += change * product
-    D *= beta
-    log_odds = np.tensordot(coupling[group.columns], D, axes=(0, 1))
-    peak = np.maximum(log_odds.max(axis=0), 0)
-    log_norm = peak + np.log(np.exp(-peak) + np.exp(log_odds - peak).sum(axis=0))
-    p = np.exp(log_odds - log_norm)
-    is_state = spins[group.sites] == states[1:, None, None]
-    loss = log_norm - (log_odds * is_state).sum(axis=0)
-    return _Block(group.columns, D, p, np.exp(-log_norm), is_state - p, loss)
-
-
-def _flat(array: Floats) -> Floats:
-    return array.reshape(*array.shape[:-2], -1)
-
-
-def totals(rows: Rows, groups: list[Group], coupling: Floats) -> Totals:
+def totals(rows: Rows, groups: list[SiteGroup], coupling: Floats) -> Totals:
     r"""Return minus the log pseudo-likelihood and its derivatives.
 
     .. math:: \ell = \sum_{n i} \ln p(s_i | s_{\setminus i}), \qquad
               -\nabla^2 \ell = \sum_{n i} \mathrm{Cov}_{a \sim p} (D_a, D_a)
     """
     loss, gradient, hessian = 0.0, np.zeros(len(coupling)), np.zeros((len(coupling), len(coupling)))
-    for now, blocks in _blocks(rows, groups, coupling):
+    for now, blocks in site_blocks(rows, groups, coupling, rows_of_a_block(rows, groups)):
         w = rows.weight[now]
         for block in blocks:
             loss += float((block.loss * w).sum())
-            D, p, first = _flat(block.D), _flat(block.p), _flat(block.p_first)
+            D, p, first = flat(block.D), flat(block.p), flat(block.p_first)
             counts = np.tile(w, block.D.shape[2])
-            gradient[block.columns] -= np.einsum("aco,ao->c", D, _flat(block.residual) * counts)
+            gradient[block.columns] -= np.einsum("aco,ao->c", D, flat(block.residual) * counts)
             if len(D) == 1:
                 square = (D[0] * (p[0] * first * counts)) @ D[0].T
             else:
@@ -190,7 +63,7 @@ def totals(rows: Rows, groups: list[Group], coupling: Floats) -> Totals:
     return Totals(loss, gradient, hessian)
 
 
-def maximum(rows: Rows, groups: list[Group], n_operators: int) -> tuple[Floats, Totals, Floats]:
+def maximum(rows: Rows, groups: list[SiteGroup], n_operators: int) -> tuple[Floats, Totals, Floats]:
     """Return the couplings of highest pseudo-likelihood, the totals there and the units of the couplings.
 
     Newton's method starts on part of the rows. A weak prior keeps the couplings finite if the rows are separable.
@@ -208,7 +81,7 @@ def maximum(rows: Rows, groups: list[Group], n_operators: int) -> tuple[Floats, 
     return coupling, found, 2 * np.sqrt(information)
 
 
-def _newton(rows: Rows, groups: list[Group], coupling: Floats, prior: Floats) -> tuple[Floats, Totals]:
+def _newton(rows: Rows, groups: list[SiteGroup], coupling: Floats, prior: Floats) -> tuple[Floats, Totals]:
     def at(x: Floats) -> tuple[float, Totals]:
         found = totals(rows, groups, x)
         return found.loss + (prior * x**2).sum() / 2, found
@@ -232,40 +105,45 @@ def _newton(rows: Rows, groups: list[Group], coupling: Floats, prior: Floats) ->
     return coupling, found
 
 
-def estimate(rows: Rows, groups: list[Group], n_operators: int) -> Estimate:
+def estimate(rows: Rows, groups: list[SiteGroup], n_operators: int) -> Estimate:
     r"""Return the couplings of highest pseudo-likelihood with their covariance.
 
-    g_n is the gradient and H_n the Hessian of row n, and H the sum of the Hessians:
+    g_n is the gradient and H_n the Hessian of row n, or of all rows of group n, and H the sum of the Hessians:
 
     .. math:: V = H^{-1} \Big(\sum_n \tilde g_n \tilde g_n'\Big) H^{-1}, \qquad
               \tilde g_n = (1 - H_n H^{-1})^{-1/2} g_n
 
-    V is the sandwich clustered by rows. Every row pulls the couplings towards itself; the factor corrects for that
-    (CR2: R. M. Bell, D. F. McCaffrey, Survey Methodology 28, 169 (2002)). The sandwich is too small if few observations
-    determine a coupling. So the variance of the model is used if it is larger: diag H^{-1}, times the ratio of V to
-    the sandwich of independent sites. Student's t makes the errors 68 % intervals.
+    V is the sandwich clustered by rows or groups. Each of these pulls the couplings towards itself; the factor corrects
+    for that (CR2: R. M. Bell, D. F. McCaffrey, Survey Methodology 28, 169 (2002)). The sandwich is too small if few
+    observations determine a coupling. So the variance of the model is used if it is larger: diag H^{-1}, times the
+    ratio of V to the sandwich of independent sites. Student's t makes the errors 68 % intervals.
     """
     coupling, found, unit = maximum(rows, groups, n_operators)
-    known, V = covariance(rows, groups, coupling, found.hessian)
+    known, V = covariance(rows, groups, coupling, found.hessian, rows_of_a_block(rows, groups))
     return Estimate(Projection(coupling, 0.0, V), unit, known)
 
 
-def covariance(rows: Rows, groups: list[Group], coupling: Floats, hessian: Floats) -> tuple[NDArray[np.bool_], Floats]:
-    """Return which couplings the rows determine, and the covariance of all; it is infinite for the others."""
+def covariance(
+    rows: Rows, groups: list[SiteGroup], coupling: Floats, hessian: Floats, step: int
+) -> tuple[NDArray[np.bool_], Floats]:
+    """Return which couplings the rows determine, and the covariance of all; it is infinite for the others.
+
+    A block has `step` rows.
+    """
     scale = np.sqrt(np.diag(hessian))
     scale = np.where(scale > 0, scale, 1.0)
     inverse, undetermined = pseudo_inverse(hessian / np.outer(scale, scale))
     inverse /= np.outer(scale, scale)
     known = (undetermined == 0) & (np.diag(hessian) > 0)
-    corrected, plain, independent = _meat(rows, groups, coupling, inverse)
-    n_rows = rows.weight.sum()
+    corrected, plain, independent = _meat(rows, groups, coupling, inverse, step)
+    n = rows.n_independent
     with np.errstate(divide="ignore", invalid="ignore"):
         effect = np.diag(plain) / np.diag(independent)  # of correlated sites on the variance
         effect = np.where(np.isfinite(effect), effect, 1.0)
     variance = np.maximum(np.maximum(np.diag(corrected), effect * np.diag(inverse)), 0)
-    shape = corrected if n_rows > _FEW * len(coupling) else inverse
+    shape = corrected if n > _FEW * len(coupling) else inverse
     size = np.sqrt(np.where(np.diag(shape) > 0, np.diag(shape), 1.0))
-    error = np.sqrt(variance) * (stdtrit(n_rows - 1, ndtr(1.0)) if n_rows > 1 else np.inf)
+    error = np.sqrt(variance) * (stdtrit(n - 1, ndtr(1.0)) if n > 1 else np.inf)
     error = np.where(known, error, np.inf)
     with np.errstate(invalid="ignore"):
         V = shape / np.outer(size, size) * np.outer(error, error)
@@ -273,32 +151,65 @@ def covariance(rows: Rows, groups: list[Group], coupling: Floats, hessian: Float
     return known, V
 
 
-def _meat(rows: Rows, groups: list[Group], coupling: Floats, inverse: Floats) -> tuple[Floats, Floats, Floats]:
+def _meat(
+    rows: Rows, groups: list[SiteGroup], coupling: Floats, inverse: Floats, step: int
+) -> tuple[Floats, Floats, Floats]:
     """Return H^-1 (sum_n g g') H^-1 of the corrected gradients, of the plain ones, and of independent sites."""
     corrected, plain, independent = np.zeros((3, *inverse.shape))
-    for now, blocks in _blocks(rows, groups, coupling):
-        w = rows.weight[now]
-        g = np.zeros((len(coupling), len(w)))
-        for block in blocks:
-            each = np.einsum("acir,air->cir", block.D, block.residual)
-            g[block.columns] += each.sum(axis=1)
-            sites = np.ix_(block.columns, block.columns)
-            independent[sites] += _flat(each * w) @ _flat(each).T
-        plain += (g * w) @ g.T
-        better = _unpulled(g, blocks, inverse)
-        corrected += (better * w) @ better.T
+    for part in whole_groups(rows, step):
+        chunk = _Chunk(part, groups, coupling, step)
+        g = np.zeros((len(coupling), chunk.n_groups))
+        for now, blocks in chunk.blocks():
+            each = np.zeros((len(coupling), len(part.weight[now])))
+            for block in blocks:
+                of_sites = np.einsum("acir,air->cir", block.D, block.residual)
+                each[block.columns] += of_sites.sum(axis=1)
+                sites = np.ix_(block.columns, block.columns)
+                independent[sites] += flat(of_sites * part.weight[now]) @ flat(of_sites).T
+            chunk.add(each, now, g)
+        times = part.weight if part.group is None else 1.0
+        plain += (g * times) @ g.T
+        better = _unpulled(g, chunk, inverse)
+        corrected += (better * times) @ better.T
     return inverse @ corrected @ inverse, inverse @ plain @ inverse, inverse @ independent @ inverse
 
 
-def _unpulled(g: Floats, blocks: list[_Block], inverse: Floats) -> Floats:
-    """Return (1 - H_n H^-1)^(-1/2) g_n of all rows by the series of the root."""
+class _Chunk:
+    """Rows or whole groups of rows, and sums of values over the rows of each group."""
+
+    def __init__(self, rows: Rows, groups: list[SiteGroup], coupling: Floats, step: int) -> None:
+        self.rows = rows
+        self._read = partial(site_blocks, rows, groups, coupling, step)
+        self._held = list(self._read()) if len(rows.X) <= step else None
+        label = np.arange(len(rows.X)) if rows.group is None else rows.group
+        self.member = np.unique(label, return_inverse=True)[1]
+        self.n_groups = int(self.member[-1]) + 1
+
+    def blocks(self) -> Iterator[tuple[slice, list[Block]]]:
+        """Return the rows and the terms of each block; several blocks are computed anew at each call."""
+        return self._read() if self._held is None else iter(self._held)
+
+    def add(self, each: Floats, now: slice, total: Floats) -> None:
+        """Add the values of some rows, (p, n_rows), to those of their groups; a row counts as often as its weight."""
+        if self.rows.group is None:
+            total[:, now] += each
+        else:
+            np.add.at(total.T, self.member[now], (each * self.rows.weight[now]).T)
+
+
+def _unpulled(g: Floats, chunk: _Chunk, inverse: Floats) -> Floats:
+    """Return (1 - H_n H^-1)^(-1/2) g_n of all rows or groups by the series of the root."""
     total, term, factor = g.copy(), g, 1.0
     for j in range(1, _MAX_SERIES):
         z, term = inverse @ term, np.zeros_like(g)
-        for block in blocks:
-            t = np.einsum("acir,cr->air", block.D, z[block.columns])
-            t = block.p * (t - (block.p * t).sum(axis=0))
-            term[block.columns] += np.einsum("acir,air->cr", block.D, t)
+        for now, blocks in chunk.blocks():
+            of_row = z[:, chunk.member[now]]
+            each = np.zeros_like(of_row)
+            for block in blocks:
+                t = np.einsum("acir,cr->air", block.D, of_row[block.columns])
+                t = block.p * (t - (block.p * t).sum(axis=0))
+                each[block.columns] += np.einsum("acir,air->cr", block.D, t)
+            chunk.add(each, now, term)
         factor *= (2 * j - 1) / (2 * j)
         total += factor * term
         if np.abs(factor * term).sum() <= 1e-4 * np.abs(total).sum():

@@ -1,6 +1,6 @@
 """Tests of the assumed symmetries on couplings, energies, and weighted rows.
 
-These rows are independent, have weights, and may be windows without a periodic boundary. The tests in
+These rows are independent or in groups, have weights, and may be windows without a periodic boundary. The tests in
 `_lattice.refuted` are for whole lattices, and for rows in the order of a Markov chain.
 """
 
@@ -23,6 +23,21 @@ _LEVEL = 5.7e-7  # two-sided chance of five standard errors
 _LEAST_ROWS = 50
 _LEAST_SHARE = 0.2  # of the energy that symmetric operators leave unexplained
 _LEAST_PART = {"translation": 0.05, "point-group": 1e-3, "spin-flip": 1e-3}  # of the variance of an energy
+
+
+class Counted(NamedTuple):
+    """Rows, how often each counts, and the group of each; without groups rows are independent."""
+
+    X: NDArray
+    weight: NDArray[np.float64]
+    group: NDArray[np.intp] | None = None
+
+    def sums(self, rows: slice, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the weighted sum of the values of some rows in each group, (n_groups, ...)."""
+        assert self.group is not None
+        total = np.zeros((self.group.max() + 1, *values.shape[1:]))
+        np.add.at(total, self.group[rows], (values.T * self.weight[rows]).T)
+        return total
 
 
 class Split(NamedTuple):
@@ -82,7 +97,7 @@ def energy_differs(name: str, squares: tuple[float, float, float], n_more: int, 
 
 
 def positions_differ(
-    X: NDArray, weight: NDArray[np.float64], lattice: tuple[tuple[int, ...], tuple[bool, ...]], inner: NDArray[np.int64]
+    rows: Counted, lattice: tuple[tuple[int, ...], tuple[bool, ...]], inner: NDArray[np.int64]
 ) -> bool:
     """Return whether means of inner sites, or products of neighbours along an axis, depend on the place.
 
@@ -95,28 +110,41 @@ def positions_differ(
     tables = [inner[:, None], *(bonds[axis == a] for a in range(len(shape)))]
     tables = [table for table in tables if len(table) > 1]
     n_tests = sum(map(len, tables))
-    return any(_chance(*_deviations(X, weight, table)) * n_tests < _LEVEL for table in tables)
+    return any(_chance(*_deviations(rows, table)) * n_tests < _LEVEL for table in tables)
 
 
-def magnetization_differs(X: NDArray, weight: NDArray[np.float64]) -> bool:
+def magnetization_differs(rows: Counted) -> bool:
     """Return whether the mean of all sites is not zero."""
-    m = np.concatenate([X[rows].mean(axis=1) for rows in gen_batches(len(X), 4096)])
-    mean = weight @ m / weight.sum()
-    return _chance(mean, weight @ (m - mean) ** 2 / weight.sum(), weight.sum()) < _LEVEL
+    m = np.concatenate([rows.X[some].mean(axis=1) for some in gen_batches(len(rows.X), 4096)])
+    n = rows.weight.sum()
+    mean = rows.weight @ m / n
+    if rows.group is not None:
+        return _chance(mean, *_of_groups(rows.sums(slice(None), m - mean), n)) < _LEVEL
+    return _chance(mean, rows.weight @ (m - mean) ** 2 / n, n) < _LEVEL
 
 
-def _deviations(
-    X: NDArray, weight: NDArray[np.float64], table: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Return mean and variance over the rows of each product minus the mean over the table, and the number of rows."""
-    first, second = np.zeros((2, len(table)))
-    for rows in gen_batches(len(X), max(1, 2**20 // len(table))):
-        product = X[rows].astype(np.float64)[:, table].prod(axis=2)
+def _deviations(rows: Counted, table: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Return mean and variance over the rows of each product minus the mean over the table, and the number of rows.
+
+    Variance and number are those of independent rows with the same error of the mean.
+    """
+    first, second, of_groups = np.zeros(len(table)), np.zeros(len(table)), np.zeros(())
+    for some in gen_batches(len(rows.X), max(1, 2**20 // len(table))):
+        product = rows.X[some].astype(np.float64)[:, table].prod(axis=2)
         product -= product.mean(axis=1, keepdims=True)
-        first += weight[rows] @ product
-        second += weight[rows] @ product**2
-    n = weight.sum()
+        first += rows.weight[some] @ product
+        second += rows.weight[some] @ product**2
+        of_groups = of_groups + (0.0 if rows.group is None else rows.sums(some, product))
+    n = rows.weight.sum()
+    if rows.group is not None:
+        share = np.bincount(rows.group, rows.weight)[:, None] / n
+        return first / n, *_of_groups(of_groups - share * first, n)
     return first / n, second / n - (first / n) ** 2, n
+
+
+def _of_groups(deviation: NDArray[np.float64], n: float) -> tuple[NDArray[np.float64], float]:
+    """Return variance and number of as many independent rows as there are groups; `deviation` is the sum of each."""
+    return len(deviation) * (deviation**2).sum(axis=0) / n**2, float(len(deviation))
 
 
 def _chance(mean: ArrayLike, variance: ArrayLike, n: float) -> float:

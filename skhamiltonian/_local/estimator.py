@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from .._lattice.refuted import warn_of_refuted
@@ -20,6 +21,7 @@ from .._utils.checks import check_flag, check_lattice_shape
 from .._utils.configurations import validate_configurations
 from .._utils.progress import Progress
 from .._utils.repeatable import check_parameters_repeatable
+from .._utils.warn import warn
 from .energy import LARGEST_TABLE, LocalEnergy, energies, term_sum
 from .fitting import learn, stored_network
 from .observations import WindowGeometry
@@ -67,8 +69,8 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
     sparsity : "auto" or float, default="auto"
         Threshold in standard errors of the gradient. A coupling is zero unless the gradient by it exceeds the
         threshold; a coupling of at least twice the threshold is not shrunk (MCP penalty [2]_). "auto" is the threshold
-        that noise exceeds in one fit out of 20 (3.3 for 44 clusters). For a network it is the pull of each weight
-        towards zero, in the same unit; "auto" is 2. 0 keeps everything.
+        that noise exceeds in one fit out of 20 (3.3 for 44 clusters), and more often if there are few `groups`. For a
+        network it is the pull of each weight towards zero, in the same unit; "auto" is 2. 0 keeps everything.
     batch_size : "auto" or int, default="auto"
         Number of inner sites in a minibatch of a network; "auto" is 512. Only for hidden layers.
     learning_rate_init : "auto" or float, default="auto"
@@ -110,10 +112,11 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         J in :math:`H = -\sum_c J_c \sum_t \prod_j b_{d_j}(s_j)`, the inner sum being over all distinct placements t
         of the cluster and of its images under the symmetries.
     covariance_ : ndarray of shape (n_clusters, n_clusters) or None
-        Covariance of the couplings by the sandwich estimate. Rows are taken as independent; if there are fewer than
-        200, tiles of rows that are at least two windows long. The error by the selection of clusters is not included.
-        With `sparsity=0`, clusters that coincide on short axes share one coupling, in the way that makes the sum of
-        squares least; the covariance is that of the shares.
+        Covariance of the couplings by the sandwich estimate. Rows, or the `groups` of rows that are given to `fit`, are
+        taken as independent; if there are fewer than 200 rows, tiles of rows that are at least two windows long. If
+        groups are few, Student's t makes the errors 68 % intervals. The error by the selection of clusters is not
+        included. With `sparsity=0`, clusters that coincide on short axes share one coupling, in the way that makes the
+        sum of squares least; the covariance is that of the shares.
     table_errors_ : ndarray of shape (n_parameters, n_patterns) or None
         Changes of `table_` by one standard error of independent parameters, which together have the covariance of the
         couplings; at most 64, random ones if there are more couplings. Curves of the sampler carry this error.
@@ -200,7 +203,13 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         self.random_state = random_state
 
     @_callbacks.with_callbacks
-    def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> LocalHamiltonian:
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> LocalHamiltonian:
         """Learn the energy from configurations.
 
         Parameters
@@ -213,6 +222,10 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
             Temperature of each row; None: `temperature`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row, non-negative.
+        groups : array-like of shape (n_samples,), default=None
+            Label of each row, such as the number of the image that a window is cut from, or of a Markov chain. Only
+            rows of different groups count as independent, and errors are from differences between groups; with few
+            groups, errors are wide. A network holds back whole groups. None: each row by itself.
 
         Returns
         -------
@@ -225,17 +238,22 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
             If a parameter is out of range, X does not hold configurations, or y does not hold temperatures.
         """
         continues = hasattr(self, "states_") and check_flag(self.warm_start, "warm_start")
-        return self._learn(X, y, sample_weight, continues)
+        return self._learn((X, y, sample_weight, groups), continues)
 
     @_callbacks.with_callbacks
     def partial_fit(
-        self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
     ) -> LocalHamiltonian:
         """Continue to learn from further configurations, for streams and for data larger than a disk.
 
         Without hidden layers, rows of earlier calls count through a second-order expansion of their
         pseudo-likelihood: the result equals one `fit` to all rows, up to terms that vanish as the first part
-        grows. A network makes one pass over X. The first call learns the alphabet, unless `states` is given.
+        grows. A network makes one pass over X. The first call learns the alphabet, unless `states` is given. Groups of
+        different calls are different groups.
 
         Parameters
         ----------
@@ -245,6 +263,10 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
             Temperature of each row; None: `temperature`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row, non-negative.
+        groups : array-like of shape (n_samples,), default=None
+            Label of each row, such as the number of the image that a window is cut from, or of a Markov chain. Only
+            rows of different groups count as independent, and errors are from differences between groups; with few
+            groups, errors are wide. A network holds back whole groups. None: each row by itself.
 
         Returns
         -------
@@ -256,10 +278,10 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         ValueError, TypeError
             If a parameter is out of range, or X holds no configurations or a state not seen before.
         """
-        return self._learn(X, y, sample_weight, hasattr(self, "states_"), adds=True)
+        return self._learn((X, y, sample_weight, groups), hasattr(self, "states_"), adds=True)
 
-    def _learn(self, X: Any, y: Any, sample_weight: Any, continues: bool, adds: bool = False) -> LocalHamiltonian:
-        """Fit, and assign all fitted attributes at once.
+    def _learn(self, given: tuple[Any, Any, Any, Any], continues: bool, adds: bool = False) -> LocalHamiltonian:
+        """Fit to the given (X, y, sample_weight, groups), and assign all fitted attributes at once.
 
         With `continues`, the fit starts from the present attributes; with `adds`, these also stand for earlier rows.
         """
@@ -268,7 +290,8 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         seen = _callbacks.twin(self)  # so that an error or Ctrl-C leaves this object as it was
         past = {name: value for name, value in vars(self).items() if name.endswith("_")} if continues else {}
         seen.__dict__.update(past)
-        data = read(seen, X, y, sample_weight, self.temperature, reset=not continues)
+        X, y, sample_weight, groups = given
+        data = read(seen, X, y, sample_weight, self.temperature, reset=not continues, groups=groups)
         states = learn_states(data.X, self.states_ if continues else self.states)
         made = plan(seen, len(data), data.X.shape[1], states, one_pass=adds)
         context = _callbacks.begin(self, X, made.max_iter)
@@ -278,6 +301,8 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         report = partial(_report, progress, partial(_callbacks.epoch_done, context, self))
         learned = learn(seen, made, data, states, {**past, "adds": adds} if past else None, report)
         _callbacks.end(context, self)
+        if not learned.pop("converged"):
+            warn(f"Newton's method has not converged in max_iter={made.max_iter} steps", ConvergenceWarning)
         if continues:
             learned |= {name: past[name] + learned[name] for name in ("loss_curve_", "n_iter_")}
         learned |= _seen(past if adds else {}, data)
@@ -296,7 +321,9 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
 
         It is the mean of log p(site | all others) over the sites whose windows all lie inside the rows. Free sites
         score -ln(n_states); the largest possible score is 0. Do not compare it with the log-likelihood of
-        configurations.
+        configurations. With open boundaries each `window_shape` leaves out other sites at the edge. On average they
+        score alike, but their noise hides small differences between window shapes: crop the rows of smaller windows,
+        so that all shapes score the same sites (see :ref:`windows`).
 
         Parameters
         ----------

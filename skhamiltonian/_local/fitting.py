@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
+from scipy.stats import t as student
 from sklearn.exceptions import ConvergenceWarning
 
 from .._utils.checks import seed_sequence
@@ -18,9 +20,9 @@ from .clusters import Clusters, clusters_of, window_group
 from .network import WindowNetwork
 from .observations import Neighbourhoods, Observations, Rows, counted, each_site, neighbourhoods, tiles
 from .parameters import MOST_HELD_OUT, MOST_PATTERNS, MOST_SITES, Plan
-from .problem import NOTHING, Problem, Summary
+from .problem import NOTHING, Blocks, Problem, Summary
 from .reading import Data
-from .sparse import SparseFit, fit_sparse
+from .sparse import fit_sparse
 
 _OTHER_SHAPE = (
     "training cannot continue with other states, window_shape, symmetries or hidden_layer_sizes than before: "
@@ -31,7 +33,7 @@ _OF_CLUSTERS = ("couplings_", "covariance_", "table_errors_", "clusters_", "summ
 _PULL, _MAX_PULL = 2.0, 0.3  # in standard errors of the gradient; in learning rates an update
 _FALSE = 0.05  # probability that noise alone yields a coupling
 _MOST_SITES, _MOST_DISTINCT_SITES = 2**24, 2**22
-_ENOUGH_BLOCKS = 200  # rows, or tiles of fewer rows, that measure the variance of the gradient
+_ENOUGH_BLOCKS = 200  # rows, groups, or tiles of fewer rows, that measure the variance of the gradient
 _MOST_ROWS_OF_VARIANCE, _MOST_SITES_OF_VARIANCE = 2000, 2**19
 # Tables that carry the error of the couplings; random ones of them know a variance to 18 %.
 _MOST_ERRORS = 64
@@ -45,10 +47,10 @@ _Symmetry = Callable[[np.random.Generator], tuple[NDArray[np.intp], bool]]
 def learn(
     local: Any, plan: Plan, data: Data, states: NDArray[Any], past: Attributes | None, report: Report
 ) -> Attributes:
-    """Return the fitted attributes of a LocalHamiltonian by name; `local` does not change.
+    """Return the fitted attributes of a LocalHamiltonian by name, and whether the fit has "converged".
 
-    `past` are the attributes of an earlier fit. They are the start of this fit; if past["adds"] is true, they also
-    stand for the rows seen so far.
+    `local` does not change. `past` are the attributes of an earlier fit. They are the start of this fit; if
+    past["adds"] is true, they also stand for the rows seen so far.
     """
     rng = np.random.default_rng(seed_sequence(local.random_state, "LocalHamiltonian.fit"))
     if past and (past["coefs_"] is None) == bool(plan.hidden):
@@ -64,23 +66,24 @@ def _learn_clusters(
     geometry = plan.geometry
     clusters = clusters_of(geometry.window_shape, len(states), _group(plan, geometry.window_shape), even=plan.even)
     unit, summary, start = _past(past, clusters, data)
-    seen, some_rows, share = _observations(plan, data, states, unit, rng)
+    seen, blocks = _observations(plan, data, states, unit, rng)
     if not seen.counts.any():
         raise ValueError("X must have sites with a positive weight and no masked site in their windows, got none")
-    problem = Problem(clusters, seen, geometry.powers, some_rows, share, summary, rng)
+    problem = Problem(clusters, seen, geometry.powers, blocks, summary, rng)
+    free = _degrees_of_freedom(data, past)
     threshold = plan.sparsity
     if threshold is None:
         threshold = float(norm.isf(_FALSE / 2 / max(1, clusters.n_clusters)))
     fit = fit_sparse(problem, threshold, plan.max_iter, start, report)
-    if not fit.converged:
-        warn(f"Newton's method has not converged in max_iter={plan.max_iter} steps", ConvergenceWarning)
+    covariance = fit.covariance * student.isf(norm.sf(1.0), free) ** 2
     return {
+        "converged": fit.converged,
         "table_": unit * clusters.table(fit.couplings),
         "couplings_": -unit * fit.couplings[fit.selected],
-        "covariance_": unit**2 * fit.covariance,
-        "table_errors_": unit * _table_errors(clusters, fit),
+        "covariance_": unit**2 * covariance,
+        "table_errors_": unit * _table_errors(clusters, fit.selected, covariance),
         "clusters_": clusters.degrees[fit.selected].reshape(-1, *geometry.window_shape),
-        "summary_": {**vars(fit.summary), "temperature": unit, "n_clusters": clusters.n_clusters},
+        "summary_": {**vars(fit.summary), "temperature": unit, "n_clusters": clusters.n_clusters, "free": free},
         **dict.fromkeys(_OF_NETWORK),
         "loss_curve_": fit.loss,
         "validation_scores_": None,
@@ -88,14 +91,22 @@ def _learn_clusters(
     }
 
 
-def _table_errors(clusters: Clusters, fit: SparseFit) -> NDArray[np.float64]:
+def _degrees_of_freedom(data: Data, past: Attributes | None) -> float:
+    """Return the number of all groups minus 1; infinity without groups."""
+    free = math.inf if data.group is None else float(data.group.max())
+    return free + 1 + past["summary_"]["free"] if past and past["adds"] else free
+
+
+def _table_errors(
+    clusters: Clusters, selected: NDArray[np.intp], covariance: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return changes e of the table with sum_k e_k e_k^T its covariance; random ones if the couplings are many."""
-    variance, direction = np.linalg.eigh(fit.covariance)
+    variance, direction = np.linalg.eigh(covariance)
     root = direction * np.sqrt(np.maximum(variance, 0))
     if len(root) > _MOST_ERRORS:
         root = root @ np.random.default_rng(0).normal(size=(len(root), _MOST_ERRORS)) / math.sqrt(_MOST_ERRORS)
     couplings = np.zeros((root.shape[1], clusters.n_clusters))
-    couplings[:, fit.selected] = root.T
+    couplings[:, selected] = root.T
     return np.reshape([clusters.table(each) for each in couplings], (len(couplings), len(clusters.share)))
 
 
@@ -116,8 +127,8 @@ def _past(past: Attributes | None, clusters: Clusters, data: Data) -> tuple[floa
 
 def _observations(
     plan: Plan, data: Data, states: NDArray[Any], unit: float, rng: np.random.Generator
-) -> tuple[Observations, Observations, float]:
-    """Return the inner sites of all rows; the inner sites of some rows, block by block; the share of these rows."""
+) -> tuple[Observations, Blocks]:
+    """Return the inner sites of all rows, and those of some blocks that measure the variance of the gradient."""
     geometry = plan.geometry
     n_inner = math.prod(geometry.inner_shape(plan.lattice_shape))
     ratios = unit / np.unique(data.temperature)[::-1]
@@ -127,6 +138,8 @@ def _observations(
     seen = counted((block for _, block in data.blocks(states, plan.lattice_shape, unit, rows)), geometry, ratios)
     n_used = min(n_rows, len(data))
     n_some = min(n_used, _MOST_ROWS_OF_VARIANCE, max(1, _MOST_SITES_OF_VARIANCE // n_inner))
+    if data.group is not None:
+        return seen, _some_groups(plan, data, states, unit, np.arange(len(data)) if rows is None else rows)
     some = np.linspace(0, n_used - 1, n_some).astype(int)
     some = some if rows is None else rows[some]
     least = tuple(2 * width for width in geometry.window_shape)
@@ -135,7 +148,35 @@ def _observations(
         each_site(block, geometry, first, tile) for first, block in data.blocks(states, plan.lattice_shape, unit, some)
     ]
     joined = (np.concatenate([getattr(part, name) for part in parts]) for name in ("bases", "counts", "ratio", "row"))
-    return seen, Observations(*joined), n_some / n_used
+    return seen, Blocks([Observations(*joined)], n_some / n_used)
+
+
+def _some_groups(plan: Plan, data: Data, states: NDArray[Any], unit: float, rows: NDArray[np.intp]) -> Blocks:
+    """Return the inner sites of enough groups, or of all."""
+    assert data.group is not None
+    groups = np.unique(data.group[rows])
+    n_some = max(_ENOUGH_BLOCKS, math.ceil(_MOST_ROWS_OF_VARIANCE * len(groups) / len(rows)))
+    chosen = groups[np.unique(np.linspace(0, len(groups) - 1, n_some).astype(int))]
+    some = rows[np.isin(data.group[rows], chosen)]
+    some = some[np.argsort(data.group[some], kind="stable")]
+    return Blocks(_SitesOfGroups(plan, data, states, unit, some), len(chosen) / len(groups), grouped=True)
+
+
+@dataclass(frozen=True)
+class _SitesOfGroups:
+    """The inner sites of some rows with the group of each, read anew in every loop."""
+
+    plan: Plan
+    data: Data
+    states: NDArray[Any]
+    unit: float
+    rows: NDArray[np.intp]
+
+    def __iter__(self) -> Iterator[Observations]:
+        assert self.data.group is not None
+        for first, block in self.data.blocks(self.states, self.plan.lattice_shape, self.unit, self.rows):
+            seen = each_site(block, self.plan.geometry, first)
+            yield replace(seen, row=self.data.group[self.rows[seen.row]].astype(np.int32))
 
 
 def _group(plan: Plan, shape: tuple[int, ...]) -> list[NDArray[np.intp]]:
@@ -183,6 +224,7 @@ def _learn_network(
         clusters = clusters_of(geometry.window_shape, len(states), list(group), even=plan.even)
         table = clusters.table(clusters.couplings(stored_network(attributes).table()))
     return attributes | {
+        "converged": True,
         "table_": table,
         **dict.fromkeys(_OF_CLUSTERS),
         "loss_curve_": history.loss,
@@ -216,6 +258,10 @@ def _split(
     """Return the inner sites to train on, and the inner sites of the rows held back."""
     n_held_out = math.ceil(local.validation_fraction * len(data))
     rows = rng.permutation(len(data))
+    if data.group is not None:  # groups are held back as a whole
+        n_groups = int(data.group.max()) + 1
+        is_out = rng.permutation(n_groups)[data.group[rows]] < math.ceil(local.validation_fraction * n_groups)
+        rows, n_held_out = np.append(rows[is_out], rows[~is_out]), int(is_out.sum())
     held_out = _some_sites(plan, data, states, unit, rows[:n_held_out], MOST_HELD_OUT, rng)
     sites = _some_sites(plan, data, states, unit, rows[n_held_out:], MOST_SITES, rng)
     if not len(sites):

@@ -25,20 +25,29 @@ class Colour(NamedTuple):
 
 def colours(system: LocalSystem, sites: NDArray[np.int32]) -> list[Colour]:
     """Divide the lattice into colours: sites of one colour are at least as far apart as a window is wide."""
-    periods = []
-    for length, width, wraps in zip(system.lattice_shape, system.energy.window_shape, system.periodic, strict=True):
-        fits = [p for p in range(width, length) if not wraps or length % p == 0]
-        periods.append(fits[0] if fits else length)
+    axes = zip(system.lattice_shape, system.energy.window_shape, system.periodic, strict=True)
     result = []
     number = np.arange(system.n_sites).reshape(system.lattice_shape)
-    for first in itertools.product(*map(range, periods)):
-        chosen = number[tuple(slice(a, None, p) for a, p in zip(first, periods, strict=True))].ravel()
+    for places in itertools.product(*(_places(*axis) for axis in axes)):
+        chosen = number[np.ix_(*places)].ravel()
         rank = np.full(system.n_sites, -1)
         rank[chosen] = np.arange(len(chosen))
         holds = rank[sites] >= 0
         windows = np.flatnonzero(holds.any(axis=1))
         result.append(Colour(chosen, windows, rank[sites[windows]].max(axis=1), holds[windows]))
     return result
+
+
+def _places(length: int, width: int, wraps: bool) -> list[NDArray[np.intp]]:
+    """Divide an axis into as few sets of places as possible, at least `width` apart, also round the lattice.
+
+    If no short period divides the length, places beyond a multiple of the width stand alone.
+    """
+    periods = [p for p in range(width, length) if not wraps or length % p == 0]
+    if periods and periods[0] <= width + length % width:
+        return [np.arange(first, length, periods[0]) for first in range(periods[0])]
+    end = length - length % width
+    return [*(np.arange(first, end, width) for first in range(min(width, end))), *np.arange(end, length)[:, None]]
 
 
 class NetworkMoves:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .._montecarlo.chains import number_of_chains, start_groups
 from .._montecarlo.parallel import ONE_THREAD, Threads, Watch
+from .._montecarlo.planning import Plan, Request
 from .._montecarlo.statistics import autocorrelation_time
 from .._montecarlo.trials import NANOSECONDS_PER_TRIAL, Trial, record
 from .chains import CodeGroup
@@ -53,37 +54,27 @@ class Engine:
     kind: type[CodeGroup]
     starts: Starts
 
+    def new_group(self, codes: NDArray[np.int8], seed: np.random.SeedSequence) -> CodeGroup:
+        """Return chains that start from these codes."""
+        return self.kind(codes, self.system, seed)
+
     def price(self, n_sweeps: int, n_chains: int) -> float:
         """Return the estimated nanoseconds of `n_sweeps` sweeps of `n_chains` chains."""
         return n_sweeps * self.system.n_sites * self.kind.nanoseconds(self.system, n_chains)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How to draw a sample: the method, and the sweeps before the first draw and between two draws."""
-
-    engine: Engine
-    burn_in: int
-    n_sweeps: int
-    tau: float  # integrated autocorrelation time in sweeps, of the slowest observable
-    converged: bool
-
-
-def plan(
-    methods: tuple[str, ...],
-    system: LocalSystem,
-    temperature: float,
-    n_samples: int,
-    seed: np.random.SeedSequence,
-) -> Plan:
-    """Return the plan of the method with the least work for an independent draw.
+def plan(methods: tuple[str, ...], request: Request, seed: np.random.SeedSequence) -> Plan:
+    """Return the plan of the method with the least work for an independent draw, unless all sweeps are given.
 
     A further method is tried if its trial is cheap against the sample that the best method so far would draw. Tempered
     chains are tried only if no trial before has converged.
     """
+    system, temperature, n_samples = request.system, request.temperature, request.n_samples
     starts = Starts(ordered_states(system))
     first = Engine(methods[0], system, temperature, group_class(methods[0], system, temperature, _next(seed)), starts)
     first = replace(first, starts=replace(starts, cooled=_cooling_finds_less(first, _next(seed))))
+    if request.is_given:
+        return request.complete(Plan(first, 0, 1, math.nan, True))
     plans: list[tuple[bool, float, Plan]] = []
     budget = NANOSECONDS_PER_TRIAL
     for method in methods:
@@ -101,7 +92,7 @@ def plan(
         price = engine.price(burn_in + n_sweeps * n_draws, n_chains) if trial.converged else 0.0
         plans.append((not trial.converged, price, Plan(engine, burn_in, n_sweeps, trial.tau, trial.converged)))
         budget = min(budget, 0.3 * price) if trial.converged else budget
-    return min(plans, key=lambda each: each[:2])[2]  # of those that have not converged, the first
+    return request.complete(min(plans, key=lambda each: each[:2])[2])  # of those that have not converged, the first
 
 
 def _next(seed: np.random.SeedSequence) -> np.random.SeedSequence:

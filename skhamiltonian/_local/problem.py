@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,18 +47,25 @@ NOTHING = Summary(np.zeros(0, np.intp), np.zeros(0), np.zeros((0, 0)), np.zeros(
 
 
 @dataclass(frozen=True)
-class Problem:
-    """-log pseudo-likelihood of observations as a function of couplings; `past` adds that of earlier rows.
+class Blocks:
+    """Sites of a share of all blocks: rows, tiles of rows, or groups of rows, that are independent of each other.
 
-    `some_rows` are the sites of a `share` of the rows, row by row or tile by tile. They measure the variance of the
-    gradient between rows, because sites of one row are not independent.
+    They measure the variance of the gradient, because sites of one block are not independent.
     """
+
+    sites: Iterable[Observations]  # each with the number of its block as `row`
+    share: float
+    grouped: bool = False
+
+
+@dataclass(frozen=True)
+class Problem:
+    """-log pseudo-likelihood of observations as a function of couplings; `past` adds that of earlier rows."""
 
     clusters: Clusters
     observations: Observations
     powers: NDArray[np.int64]
-    some_rows: Observations
-    share: float
+    blocks: Blocks
     past: Summary
     rng: np.random.Generator
 
@@ -86,15 +93,29 @@ class Problem:
         return total
 
     def variance(self, couplings: Floats, columns: NDArray[np.intp]) -> Floats:
-        """Return the covariance of the gradient by some couplings, with independent rows.
+        """Return the covariance of the gradient by some couplings, with independent blocks.
 
-        If rows are too few, their sites are taken as independent.
+        Few rows or tiles tell little, so their sites are taken as independent. Few groups tell variances, but not
+        correlations, which are then those of independent sites.
         """
-        scores = row_scores(self.clusters, self.some_rows, self.powers, couplings, columns)
-        past = self.past.on(columns)[2]
-        if len(scores) < _MIN_BLOCKS:
-            return past + self.information(couplings, columns) - self.past.on(columns)[1]
-        return past + scores.T @ scores / self.share
+        scores, counts = block_scores(self.clusters, self.blocks.sites, self.powers, couplings, columns)
+        past, n = self.past.on(columns)[2], len(scores)
+        if self.blocks.grouped:
+            scores = (scores - np.outer(counts / counts.sum(), scores.sum(axis=0))) * np.sqrt(n / (n - 1))
+        total = scores.T @ scores / self.blocks.share
+        if n < _MIN_BLOCKS:
+            of_sites = self.information(couplings, columns) - self.past.on(columns)[1]
+            factor = np.sqrt(np.diag(total) / np.diag(of_sites)) if self.blocks.grouped else np.ones(len(columns))
+            total = of_sites * np.outer(factor, factor)
+        return past + total
+
+    def scatter(self, fisher: Floats, variance: Floats) -> Floats:
+        """Return the standard error of the gradient.
+
+        It is at least that of independent sites or, with groups, that times the median effect of groups.
+        """
+        effect = np.median(variance / fisher) if self.blocks.grouped and len(fisher) else 1.0
+        return np.sqrt(np.maximum(effect * fisher, variance))
 
 
 def _sample(seen: Observations, rng: np.random.Generator) -> list[tuple[Observations, float]]:
@@ -142,17 +163,26 @@ def _spread(
             yield centred * (scale * np.sqrt(p[:, a]))[:, None].astype(np.float32)
 
 
-def row_scores(
-    clusters: Clusters, seen: Observations, powers: NDArray[np.int64], couplings: Floats, columns: NDArray[np.intp]
-) -> Floats:
-    """Return the derivative of the -log pseudo-likelihood of each row by some couplings, (n_rows, n_columns)."""
-    if seen.row is None or not len(seen):
-        return np.zeros((0, len(columns)))
-    scores = np.zeros((int(seen.row.max()) + 1, len(columns)))
-    for part, p, f in _differences(seen, couplings, columns, clusters, powers):
-        residual = part.ratio[:, None] * (part.counts - part.counts.sum(axis=1, keepdims=True) * p)
-        each = np.einsum("na,nak->nk", residual[:, 1:].astype(np.float32), f)
-        assert part.row is not None
-        start = np.flatnonzero(np.append(True, np.diff(part.row) != 0))
-        scores[part.row[start]] += np.add.reduceat(each, start, axis=0)
-    return scores[np.unique(seen.row)]
+def block_scores(
+    clusters: Clusters,
+    sites: Iterable[Observations],
+    powers: NDArray[np.int64],
+    couplings: Floats,
+    columns: NDArray[np.intp],
+) -> tuple[Floats, Floats]:
+    """Return the derivative of the -log pseudo-likelihood of each block by some couplings, and its number of sites."""
+    blocks, sums = [np.zeros(0, np.int32)], [np.zeros((0, len(columns) + 1))]
+    for seen in sites:
+        for part, p, f in _differences(seen, couplings, columns, clusters, powers):
+            residual = part.ratio[:, None] * (part.counts - part.counts.sum(axis=1, keepdims=True) * p)
+            each = np.column_stack(
+                [np.einsum("na,nak->nk", residual[:, 1:].astype(np.float32), f), part.counts.sum(axis=1)]
+            )
+            assert part.row is not None
+            start = np.flatnonzero(np.append(True, np.diff(part.row) != 0))
+            blocks.append(part.row[start])
+            sums.append(np.add.reduceat(each, start, axis=0))
+    names, block = np.unique(np.concatenate(blocks), return_inverse=True)
+    total = np.zeros((len(names), len(columns) + 1))
+    np.add.at(total, block, np.concatenate(sums))
+    return total[:, :-1], total[:, -1]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import _check_sample_weight
 
 from .._utils.alphabet import encode_states
-from .._utils.configurations import validate_configurations
+from .._utils.configurations import check_groups, validate_configurations
 from .._utils.mapped import release_pages
 from .observations import Rows
 
@@ -21,12 +21,13 @@ _BLOCK = 2**20  # sites
 
 @dataclass(frozen=True)
 class Data:
-    """Checked configurations of some states, with the temperature and the weight of each row."""
+    """Checked configurations of some states, with the temperature, the weight and the group of each row."""
 
     X: NDArray[Any]
     measured: NDArray[np.bool_] | None
     temperature: NDArray[np.float64]
     weight: NDArray[np.float64]
+    group: NDArray[np.intp] | None = None  # from 0; None: rows are independent
 
     def __len__(self) -> int:
         return len(self.X)
@@ -39,7 +40,8 @@ class Data:
 
     def part(self, rows: NDArray[np.intp]) -> Data:
         measured = None if self.measured is None else self.measured[rows]
-        return Data(self.X[rows], measured, self.temperature[rows], self.weight[rows])
+        group = None if self.group is None else self.group[rows]
+        return Data(self.X[rows], measured, self.temperature[rows], self.weight[rows], group)
 
     def blocks(
         self, states: NDArray[Any], shape: tuple[int, ...], unit: float, rows: NDArray[np.intp] | None = None
@@ -55,7 +57,9 @@ class Data:
             release_pages(self.X)
 
 
-def read(estimator: Any, X: Any, y: Any, sample_weight: Any, temperature: float, *, reset: bool) -> Data:
+def read(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, temperature: float, *, reset: bool, groups: Any = None
+) -> Data:
     """Return the checked data; if y is None, all rows have the temperature `temperature`."""
     X, measured = _split_mask(X)
     X = validate_configurations(estimator, X, reset=reset)
@@ -65,7 +69,7 @@ def read(estimator: Any, X: Any, y: Any, sample_weight: Any, temperature: float,
         if not weight.any():
             raise ValueError("sample_weight must have a positive entry, got only zeros")
     each = np.broadcast_to(float(temperature), len(X)) if y is None else _temperatures(y, len(X))
-    return Data(X, measured, each, weight)
+    return Data(X, measured, each, weight, check_groups(groups, len(X)))
 
 
 def _split_mask(X: Any) -> tuple[Any, NDArray[np.bool_] | None]:

@@ -19,7 +19,9 @@ _MAX_FREE, _MAX_NEW = 320, 64
 # A coupling of this many thresholds is not pulled towards zero.
 _FREE_FROM = 2.0
 _SMALL_MOVE, _LARGE_MOVE = 1e-3, 3.0  # standard errors
-_SAME_WEIGHT, _REWEIGHTINGS = 1e-3, 100
+_SAME_WEIGHT, _REWEIGHTINGS = 1e-5, 100
+# Steps in which the penalty follows the errors, which depend on the couplings; then it is fixed, or steps might cycle.
+_ADAPTING_STEPS, _REFRESHING_STEPS = 20, 5
 _ENTERS = 1.05  # in thresholds: a coupling that enters should stay
 # An exchange of two couplings must lower the loss by more than its rounding, in nats.
 _BETTER, _MOST_EXCHANGES, _STEPS_OF_EXCHANGE = 0.01, 20, 30
@@ -80,27 +82,54 @@ class _Newton:
         self.information: Floats | None = None
         self.variance: Floats | None = None
         self.move = math.inf
+        self.n_steps = 0
+        self.penalty: _Penalty | None = None  # None: it still adapts to the errors
         self.exchanged: set[tuple[int, int]] = set()
 
     def advance(self, threshold: float) -> bool:
         """Take one step; return whether it was the last one."""
-        if self.information is None or self.move > _LARGE_MOVE:
+        self.n_steps += 1
+        if self.information is None or self.move > _LARGE_MOVE or self.n_steps % _REFRESHING_STEPS == 0:
             self.information = self.problem.information(self.theta, self.free)
-        information, free, sd = self.information, self.free, self.scatter()
-        old = x = self.theta[free]
-        for _ in range(_REWEIGHTINGS):
-            x, weight = x.copy(), self.weight
-            soft_threshold_descent(information, information @ old - self.gradient[free], threshold * sd * weight, x)
-            self.weight = _weights(x, information, sd, threshold)
-            if np.abs(self.weight - weight).max(initial=0.0) < _SAME_WEIGHT:
-                break
-        change = self._move_to(x, threshold * sd * weight)
+        if self.n_steps == _ADAPTING_STEPS:
+            self.penalty = _penalty(self.theta[self.free], self.information, self.scatter(), threshold)
+        step = self._adapting_step if self.penalty is None else self._safe_step
+        x, pull = step(threshold)
+        information, change = self.information, self._move_to(x, pull)
         self.move = math.sqrt(max(0.0, float(change @ information @ change)))
         settled = self.move < _SMALL_MOVE
         if settled and self.variance is None:
             self._measure()
             return False
         return settled
+
+    def _adapting_step(self, threshold: float) -> tuple[Floats, Floats]:
+        """Return the minimum under a penalty in units of the errors at the minimum, and the pull there."""
+        assert self.information is not None
+        information, sd, old = self.information, self.scatter(), self.theta[self.free]
+        x = old
+        for _ in range(_REWEIGHTINGS):
+            x, weight = x.copy(), self.weight
+            self._descend(x, threshold * sd * weight)
+            self.weight = _penalty(x, information, sd, threshold).weight(x)
+            if np.abs(self.weight - weight).max(initial=0.0) < _SAME_WEIGHT:
+                break
+        return x, threshold * sd * weight
+
+    def _safe_step(self, threshold: float) -> tuple[Floats, Floats]:
+        """Return the minimum under the tangent of the penalty, and its pull; so the penalised loss never rises."""
+        assert self.penalty is not None
+        x = self.theta[self.free]
+        self.weight = self.penalty.weight(x)
+        pull = self.penalty.pull * self.weight
+        self._descend(x, pull)
+        return x, pull
+
+    def _descend(self, x: Floats, pull: Floats) -> None:
+        """Move x to the minimum of the second-order expansion of the loss, plus pull |x|."""
+        assert self.information is not None
+        linear = self.information @ self.theta[self.free] - self.gradient[self.free]
+        soft_threshold_descent(self.information, linear, pull, x)
 
     def beside(self, fresh: NDArray[np.intp]) -> _Newton:
         """Return Newton's method for the same state, with other couplings beside the selected ones and the pairs."""
@@ -125,14 +154,16 @@ class _Newton:
             if other.loss < least and other.is_strong(-1, threshold):
                 self.theta, self.loss, self.gradient = other.theta, other.loss, other.gradient
                 self._measure()
-                self.weight = _weights(self.theta[self.free], self.information, self.scatter(), threshold)
+                here = self.theta[self.free]
+                self.weight = _penalty(here, self.information, self.scatter(), threshold).weight(here)
                 return True
         return False
 
     def is_strong(self, k: int, threshold: float) -> bool:
         """Return whether the penalty would not act on a coupling."""
         assert self.information is not None
-        return bool(_weights(self.theta[self.free], self.information, self.scatter(), threshold)[k] == 0)
+        here = self.theta[self.free]
+        return bool(_penalty(here, self.information, self.scatter(), threshold).weight(here)[k] == 0)
 
     def _least(self, on: NDArray[np.intp], information: Floats, linear: Floats) -> _Newton:
         """Return the minimum of the loss over some of the free couplings."""
@@ -145,6 +176,7 @@ class _Newton:
         return newton
 
     def _measure(self) -> None:
+        self.n_steps, self.penalty = 0, None
         self.information = self.problem.information(self.theta, self.free)
         self.variance = self.problem.variance(self.theta, self.free)
 
@@ -152,7 +184,7 @@ class _Newton:
         """Return the standard error of the gradient by each coupling."""
         assert self.information is not None
         fisher = np.diag(self.information)
-        return np.sqrt(fisher if self.variance is None else np.maximum(fisher, np.diag(self.variance)))
+        return np.sqrt(fisher) if self.variance is None else self.problem.scatter(fisher, np.diag(self.variance))
 
     def _move_to(self, x: Floats, penalty: Floats) -> Floats:
         """Move to x, or halve the step until the penalised loss does not rise; return the change."""
@@ -175,16 +207,28 @@ def _first(clusters: Clusters, theta: Floats) -> NDArray[np.intp]:
     return np.flatnonzero((clusters.order <= 2) | (theta != 0))
 
 
-def _weights(x: Floats, information: Floats, sd: Floats, threshold: float) -> Floats:
-    """Return the weight of the penalty of each coupling: 1 at zero, 0 beyond `_FREE_FROM` thresholds."""
-    weight = np.ones(len(x))
-    on = np.flatnonzero(x)
-    if threshold == 0 or not len(on):
-        return weight
+@dataclass(frozen=True)
+class _Penalty:
+    """The MCP penalty: `pull` at zero, linearly less with |x|, and none beyond `reach`."""
+
+    pull: Floats
+    reach: Floats
+
+    def weight(self, x: Floats) -> Floats:
+        """Return the slope of the penalty by |x| as a share of `pull`; 1 at zero."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(x == 0, 1.0, np.maximum(0.0, 1 - np.abs(x) / self.reach))
+
+
+def _penalty(x: Floats, information: Floats, sd: Floats, threshold: float) -> _Penalty:
+    """Return the penalty whose reach is `_FREE_FROM` thresholds times the error beside the other couplings at x."""
+    if threshold == 0:
+        return _Penalty(np.zeros(len(x)), np.full(len(x), np.inf))
+    own, on = np.diag(information), np.flatnonzero(x)
+    error = sd / own
     covariance = np.linalg.inv(information[np.ix_(on, on)])
-    error = np.sqrt(np.diag(covariance)) * sd[on] / np.sqrt(np.diag(information)[on])
-    weight[on] = np.maximum(0, 1 - np.abs(x[on]) / (_FREE_FROM * threshold * error))
-    return weight
+    error[on] = np.sqrt(np.diag(covariance)) * sd[on] / np.sqrt(own[on])
+    return _Penalty(threshold * sd, _FREE_FROM * threshold * error)
 
 
 def _supported(problem: Problem, newton: _Newton, threshold: float) -> NDArray[np.intp]:
@@ -197,7 +241,7 @@ def _supported(problem: Problem, newton: _Newton, threshold: float) -> NDArray[n
     strength[newton.free] = 0
     first = np.argsort(-strength, kind="stable")[:_MAX_NEW]
     fisher = np.diag(problem.information(newton.theta, first))
-    sd = np.sqrt(np.maximum(fisher, np.diag(problem.variance(newton.theta, first))))
+    sd = problem.scatter(fisher, np.diag(problem.variance(newton.theta, first)))
     return first[np.abs(newton.gradient[first]) > threshold * sd * _ENTERS]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 
 from .._lattice.terms import TermSum
 from .._local.estimator import LocalHamiltonian
@@ -11,6 +12,7 @@ from .._local.fitting import learn
 from .._local.parameters import MOST_PATTERNS
 from .._local.parameters import plan as local_plan
 from .._local.reading import Data
+from .._utils.warn import warn
 
 # Sites that a fit reads at most.
 _MOST_SITES = 2**24
@@ -44,7 +46,14 @@ def fitted_energy(
     n = len(codes)
     data = Data(states[codes], None, np.broadcast_to(1.0, n), np.broadcast_to(1.0, n))
     made = local_plan(local, n, codes.shape[1], states)
-    local.__dict__.update(learn(local, made, data, states, None, lambda iteration, loss: False))
+    learned = learn(local, made, data, states, None, lambda iteration, loss: False)
+    if not learned.pop("converged"):
+        warn(
+            f"the local energy of the calibration has not converged in {made.max_iter} steps: pass calibrate='smooth', "
+            "or a fitted LocalHamiltonian as calibrate",
+            ConvergenceWarning,
+        )
+    local.__dict__.update(learned)
     local.__dict__.update(states_=states, lattice_shape_=lattice_shape, window_shape_=made.geometry.window_shape)
     return local._term_sum(None, states)
 

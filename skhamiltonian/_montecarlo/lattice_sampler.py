@@ -37,7 +37,7 @@ class LatticeSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, Bas
     """Draw configurations of a known energy in equilibrium, or move given configurations.
 
     A subclass has the parameters that are named below, and defines `_system`, `_new_plan`, `_start_chains`,
-    `_energies` and `_states_of`.
+    `_energies` and `_states_of`; and `_values_of`, if states of chains are not values of sites.
     """
 
     _SITE_FIELDS = True
@@ -96,7 +96,7 @@ class LatticeSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, Bas
         given: Any = {} if self.n_sweeps == "auto" else {"burn_in": self.n_sweeps, "n_sweeps": self.n_sweeps}
         made = self._plan(self.method, Request(system, float(self.temperature), len(X), **given), trial)
         threads = Threads(self.n_jobs, self._progress(len(X) * made.burn_in))
-        return evolve_rows(states, made.engine, made.burn_in, moves, threads)
+        return self._values_of(evolve_rows(states, made.engine, made.burn_in, moves, threads))
 
     def energy(self, X: Any) -> NDArray[np.float64]:
         """Return the total energy H(s) of every row.
@@ -165,7 +165,7 @@ class LatticeSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, Bas
             while left > 0:
                 n = int(min(left, block_size))
                 X = draw_states(groups, n, made.n_sweeps, T, threads)
-                yield X.reshape(-1, X.shape[2])[:n]
+                yield self._values_of(X.reshape(-1, X.shape[2])[:n])
                 left -= n
 
         return blocks(n_all)
@@ -190,6 +190,14 @@ class LatticeSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, Bas
     def _states_of(self, X: NDArray[Any], strict: bool) -> NDArray[Any]:
         """Return checked numbers as states of the chains; if `strict`, refuse other values than states."""
 
+    def _values_of(self, states: NDArray[Any]) -> NDArray[Any]:
+        """Return the values of sites in states of the chains."""
+        return states
+
+    def _energy_errors(self, states: NDArray[Any]) -> NDArray[np.float64] | None:
+        """Return the changes of H of every row by the errors of learned couplings, None if couplings are exact."""
+        return None
+
     def _prepare(self, **options: Any) -> int | None:
         super()._prepare(**options)
         self._check_parameters()
@@ -207,13 +215,15 @@ class LatticeSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, Bas
         request = self._sampling_request(temperature, n_samples, field)
         threads = Threads(self.n_jobs, self._progress(0))
         made, groups = self._start(request, method, seed, n_samples, threads)
-        X = draw_states(groups, n_samples, made.n_sweeps, temperature, threads)
-        energy = self._energies(X.reshape(-1, X.shape[2]), request.system).reshape(X.shape[:2])
+        states = draw_states(groups, n_samples, made.n_sweeps, temperature, threads)
+        rows, X = states.reshape(-1, states.shape[2]), self._values_of(states)
+        energy, errors = self._energies(rows, request.system).reshape(X.shape[:2]), self._energy_errors(rows)
+        errors = None if errors is None else errors.reshape(*X.shape[:2], -1)
         m = self._magnetization(X)
         tau = max(map(autocorrelation_time, (energy, m, np.abs(m)))) if energy.size else 1.0
         measured = made.n_sweeps * tau if math.isnan(made.tau) else made.tau
-        effective = energy.size / tau
-        return Draws(X, energy, method=made.method, autocorrelation_time=measured, effective_sample_size=effective)
+        known: dict[str, Any] = {"method": made.method, "autocorrelation_time": measured}
+        return Draws(X, energy, effective_sample_size=energy.size / tau, energy_errors=errors, **known)
 
     def _sampling_request(self, temperature: float, n_samples: int, field: float) -> Request:
         given = {name: getattr(self, name) for name in ("burn_in", "n_sweeps") if getattr(self, name) != "auto"}

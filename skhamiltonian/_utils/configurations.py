@@ -125,3 +125,19 @@ def check_counts(sample_weight: Any, n_samples: int) -> NDArray[np.intp] | None:
     if not counts.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")  # the message of scikit-learn
     return counts
+
+
+def check_groups(groups: Any, n_samples: int) -> NDArray[np.intp] | None:
+    """Return the number of the group of each row, from 0; None without groups."""
+    if groups is None:
+        return None
+    labels = as_array(groups)
+    if labels.shape != (n_samples,):
+        raise ValueError(f"groups must hold one label for each of the {n_samples} rows, got shape {labels.shape}")
+    try:
+        names, number = np.unique(labels, return_inverse=True)
+    except TypeError as error:
+        raise TypeError(f"groups must hold labels of one type, such as integers: {error}") from error
+    if len(names) < 2:
+        raise ValueError(f"groups must hold at least two different labels, got only {names.tolist()}")
+    return number.astype(np.intp)

@@ -329,6 +329,28 @@ def test_weights_are_counts_of_rows():
         np.testing.assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("symmetries", [(), ("translation", "point-group")])
+def test_copies_in_groups_have_the_errors_of_single_rows(symmetries):
+    X = IsingSampler((3, 3), 4.0, field=0.1, random_state=0).sample(n_samples=600)
+    copies = np.random.default_rng(0).permutation(np.tile(np.arange(600), 4))
+    pairs = PseudolikelihoodIsing(4.0, lattice_shape=(3, 3), symmetries=symmetries)
+    once, grouped = clone(pairs).fit(X), clone(pairs).fit(X[copies], groups=copies)
+    for name in ("coupling_std_", "field_std_"):
+        np.testing.assert_allclose(
+            getattr(grouped, name), getattr(once, name), rtol=0.03
+        )  # Jeffreys' prior counts once
+
+
+@pytest.mark.slow
+def test_a_group_in_several_blocks_counts_as_with_weights():
+    """30 x 30 influences of a row: a block has 4660 rows."""
+    X, groups = np.random.default_rng(0).choice([-1, 1], (500, 30)).astype(np.int8), np.arange(500) // 200
+    pairs = PseudolikelihoodIsing(symmetries="spin-flip")
+    weighted = clone(pairs).fit(X, sample_weight=np.full(500, 10), groups=groups)
+    repeated = clone(pairs).fit(np.repeat(X, 10, axis=0), groups=np.repeat(groups, 10))
+    np.testing.assert_allclose(repeated.coupling_std_, weighted.coupling_std_, rtol=1e-5)
+
+
 # ---------------------------------------------------------------------------------------------- shared couplings
 
 

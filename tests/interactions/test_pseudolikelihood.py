@@ -9,7 +9,8 @@ from sklearn.base import clone
 
 from skhamiltonian import InteractionExpansion, IsingSampler
 from skhamiltonian._interactions.operators import FAMILIES, Geometry, lattice_operators, operator_sums
-from skhamiltonian._interactions.pseudolikelihood import Rows, estimate, site_groups, totals
+from skhamiltonian._interactions.pseudolikelihood import covariance, estimate, totals
+from skhamiltonian._interactions.site_laws import Rows, site_groups
 from skhamiltonian._lattice.bonds import nearest_neighbours
 from skhamiltonian._utils.alphabet import enumerate_states
 
@@ -32,7 +33,7 @@ def found(expansion, needed=True):
 
 
 def from_rows(**options):
-    return InteractionExpansion(method="pseudolikelihood", **{"temperature": 1.0} | options)
+    return InteractionExpansion(**{"method": "pseudolikelihood", "temperature": 1.0} | options)
 
 
 # ---------------------------------------------------------------------------------------------- the formula
@@ -184,6 +185,41 @@ def test_weights_are_counts():
     np.testing.assert_allclose(weighted.coef_std_, repeated.coef_std_, rtol=1e-4)
 
 
+def test_copies_in_groups_have_the_errors_of_single_rows():
+    X, T = exact_draws(IsingSampler((3, 3)), 3.0, 100, 0), np.repeat([3.0, 2.0], 50)
+    model = from_rows(lattice_shape=(3, 3), sparse=False, temperature=None)
+    once = clone(model).fit(X, T)
+    copies = np.random.default_rng(0).permutation(np.tile(np.arange(100), 5))  # of every row, in any order
+    grouped = clone(model).fit(X[copies], T[copies], groups=copies.astype(str))
+    np.testing.assert_allclose(grouped.coef_std_, once.coef_std_, rtol=5e-3)  # the weak prior counts once
+    weighted = clone(model).fit(X[copies[:200]], T[copies[:200]], sample_weight=np.full(200, 2), groups=copies[:200])
+    twice = np.repeat(copies[:200], 2)
+    repeated = clone(model).fit(X[twice], T[twice], groups=twice)
+    np.testing.assert_allclose(weighted.coef_std_, repeated.coef_std_, rtol=1e-4)
+
+
+@pytest.mark.parametrize("group", [None, np.repeat([0, 1, 2, 3, 4], [30, 3, 7, 60, 20])])
+def test_the_size_of_blocks_does_not_matter(group):
+    X, sites = exact_draws(IsingSampler((3, 3)), 3.0, 120, 0), np.arange(9)
+    operators = lattice_operators("pairs", Geometry((3, 3), (True, True), 3, TORUS))
+    rows = Rows(X, np.full(120, 1 / 3), np.arange(120) % 3 + 1.0, np.array([-1.0, 1.0]), group)
+    groups, coupling = site_groups(operators, sites, 9), np.array([0.9, 0.1])
+    hessian = totals(rows, groups, coupling).hessian
+    known, V = covariance(rows, groups, coupling, hessian, 1000)
+    assert known.all()
+    np.testing.assert_allclose(covariance(rows, groups, coupling, hessian, 20)[1], V, rtol=1e-3)
+
+
+def test_groups_that_repeat_rows_refute_no_symmetry():
+    X, copies = exact_draws(IsingSampler((3, 3)), 3.0, 60, 0), np.arange(6000) % 60
+    model = from_rows(lattice_shape=(3, 3), symmetries=(*TORUS, "spin-flip"), sparse=False)
+    with pytest.warns(UserWarning, match="refute the symmetry 'translation' and"):
+        clone(model).fit(X[copies])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clone(model).fit(X[copies], groups=copies)
+
+
 # ---------------------------------------------------------------------------------------------- windows
 
 
@@ -253,6 +289,18 @@ def test_intervals_cover_the_truth(n_samples, n_sets, warned):
     assert warned is None or any(told) == warned
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("n_groups", [4, 40])
+def test_intervals_from_groups_of_copies_cover_the_truth(n_groups):
+    ising, inside = IsingSampler((3, 3), next_nearest_coupling=0.3), []
+    model = from_rows(lattice_shape=(3, 3), temperature=6.0, sparse=False, operators=["pairs"])
+    for seed in range(200):
+        X = np.repeat(exact_draws(ising, 6.0, n_groups * 5, seed), 3, axis=0)
+        fit = clone(model).fit(X, groups=np.arange(len(X)) // 15)
+        inside.append(np.abs(fit.coef_ - [1.0, 0.3]) <= fit.coef_std_)
+    assert 0.60 < np.mean(inside) < 0.76
+
+
 @pytest.mark.parametrize("n_samples", [4, 30])
 def test_separable_rows_have_wide_errors_and_one_warning(n_samples):
     with pytest.warns(UserWarning, match="these rows hardly determine") as log:
@@ -316,3 +364,16 @@ def test_rows_on_disk_are_read_in_blocks(tmp_path, spins):
 def test_bad_temperatures_are_refused_by_name(options, y, message, spins):
     with pytest.raises((ValueError, TypeError), match=message):
         from_rows(**{"lattice_shape": (4, 4)} | options).fit(spins(50, 16), y)
+
+
+@pytest.mark.parametrize(
+    ("options", "groups", "message"),
+    [
+        ({}, np.zeros(50), "groups must hold at least two different labels, got only"),
+        ({}, np.arange(49), r"groups must hold one label for each of the 50 rows, got shape \(49,\)"),
+        ({"method": "projection"}, np.arange(50), "groups have no effect with method='projection'"),
+    ],
+)
+def test_bad_groups_are_refused_by_name(options, groups, message, spins):
+    with pytest.raises(ValueError, match=message):
+        from_rows(**{"lattice_shape": (4, 4)} | options).fit(spins(50, 16), groups=groups)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skhamiltonian import IsingSampler, LocalHamiltonian, Worldlines
+from skhamiltonian import IsingSampler, LocalHamiltonian, Worldlines, extract_windows
 from skhamiltonian._local.clusters import clusters_of
 from skhamiltonian._local.premise import common_hamiltonian_gain
 from skhamiltonian._utils.alphabet import enumerate_states
@@ -121,6 +122,44 @@ def test_weights_count_as_repeated_rows(windows):
     weighted = clone(model).fit(windows[:500], sample_weight=weight)
     repeated = model.fit(np.repeat(windows[:500], weight, axis=0))
     assert weighted.table_ == pytest.approx(repeated.table_, abs=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:the data refute symmetries")  # few rows that are copies
+@pytest.mark.parametrize("n_rows", [12, 300])
+def test_copies_in_groups_have_the_errors_of_single_rows(n_rows, windows):
+    model = LocalHamiltonian(2.5, lattice_shape=(8, 8), symmetries=SYMMETRIES, window_shape=2, sparsity=0)
+    once = clone(model).fit(windows[:n_rows], groups=np.arange(n_rows))
+    copies = np.random.default_rng(0).permutation(np.tile(np.arange(n_rows), 5))
+    grouped = clone(model).fit(windows[copies], groups=copies.astype(str))
+    np.testing.assert_allclose(grouped.couplings_, once.couplings_, atol=1e-3)
+    np.testing.assert_allclose(grouped.covariance_, once.covariance_, rtol=1e-2, atol=1e-6)
+    if n_rows == 300:
+        np.testing.assert_allclose(
+            np.diag(clone(model).fit(windows[:300]).covariance_), np.diag(once.covariance_), rtol=0.1
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the data refute symmetries")  # few images
+@pytest.mark.parametrize("n_images", [4, 12])
+def test_intervals_from_few_images_cover_the_truth(n_images):
+    """16 windows of each image, each of them twice."""
+    sample = IsingSampler((32, 32), 2.5, random_state=5).sample(n_samples=80 * n_images).reshape(80, n_images, 32, 32)
+    local, inside = LocalHamiltonian(2.5, lattice_shape=(8, 8), symmetries=SYMMETRIES, random_state=0), []
+    for images in sample:
+        X, groups = extract_windows(np.concatenate([images, images]), 8)
+        fit = clone(local).fit(X, groups=groups % n_images)
+        inside.append(abs(fit.couplings_[0] - 1) < fit.covariance_[0, 0] ** 0.5)
+    assert abs(np.mean(inside) - 0.683) < 2.6 * np.sqrt(0.683 * 0.317 / 80)
+
+
+def test_groups_add_up_over_parts(windows):
+    model, groups = LocalHamiltonian(2.5, lattice_shape=(8, 8), symmetries=SYMMETRIES), np.arange(400) // 10
+    whole = clone(model).fit(windows[:400], groups=groups)
+    parts = (
+        clone(model).partial_fit(windows[:200], groups=groups[:200]).partial_fit(windows[200:400], groups=groups[200:])
+    )
+    np.testing.assert_allclose(parts.covariance_, whole.covariance_, rtol=0.1)
 
 
 def test_parts_teach_what_the_whole_teaches(windows, local):
@@ -376,6 +415,20 @@ def test_couplings_of_a_dense_energy_are_within_their_errors():
     assert len(error) == 10
     assert 1 - chi2.cdf(error @ np.linalg.solve(model.covariance_, error), 10) > 1e-3
     assert model.table_ == pytest.approx(clusters.table(truth), abs=0.05)
+
+
+def test_a_weak_coupling_does_not_make_steps_cycle():
+    """The errors, and so the penalty, depend on the couplings."""
+    ising = IsingSampler((16, 16), 3.0, next_nearest_coupling=0.08, plaquette_coupling=0.08, random_state=7)
+    X = ising.sample(n_samples=600)[:25]
+    local = LocalHamiltonian(3.0, lattice_shape=(16, 16), boundary="periodic", symmetries=SYMMETRIES, random_state=0)
+    assert local.fit(X).n_iter_ < 50
+
+
+def test_a_fit_that_stops_early_warns(windows):
+    local = LocalHamiltonian(2.5, lattice_shape=(8, 8), symmetries=SYMMETRIES, max_iter=2)
+    with pytest.warns(ConvergenceWarning, match=r"has not converged in max_iter=2 steps"):
+        local.fit(windows[:500])
 
 
 def test_few_large_rows_have_errors_as_many_small_ones():

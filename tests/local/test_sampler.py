@@ -48,7 +48,7 @@ def as_network(energy):
 
 def enumerated(sampler, T):
     """Mean energy and mean |m| by summation over all states."""
-    n = sampler.n_features_in_
+    n = math.prod(sampler.lattice_shape)
     X = sampler.states_[np.array(list(itertools.product(range(len(sampler.states_)), repeat=n)))]
     H = sampler.energy(X)
     w = np.exp(-(H - H.min()) / T)
@@ -150,6 +150,37 @@ def test_sampler_is_cloned_pickled_and_left_alone():
         np.testing.assert_array_equal(copy.sample(n_samples=20), rows)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_given_sweeps_and_chains_are_those_of_the_draws(method):
+    sampler = LocalSampler(
+        ising_energy(), (4, 4), 2.5, method=method, n_sweeps=3, burn_in=200, n_chains=16, random_state=0
+    )
+    draws = sampler.draws(n_samples=16 * 300)
+    assert draws.configurations.shape == (16, 300, 16)
+    assert draws.method == ("cluster" if method == "auto" else method)
+    assert abs(z_score(draws.energy, 16 * ising_exact((4, 4), 2.5).energy / 16)) < 4.5
+    assert draws.autocorrelation_time >= 3
+    assert draws.effective_sample_size <= draws.energy.size
+
+
+def test_rows_are_moved_to_equilibrium():
+    sampler = LocalSampler(potts_energy(), (4, 4), 2.0, n_sweeps=100, random_state=0)
+    X = sampler.fit_transform(np.zeros((2000, 16), int))
+    E = sampler.energy(X)
+    wanted = sampler.energy(sampler.sample(n_samples=2000, random_state=1))
+    assert abs(E.mean() - wanted.mean()) < 4.5 * np.hypot(E.std(), wanted.std()) / 2000**0.5
+    np.testing.assert_array_equal(sampler.set_params(n_jobs=2).transform(np.zeros((2000, 16), int)), X)
+    assert set(np.unique(X)) == {0, 1, 2}
+
+
+def test_blocks_are_those_of_one_sample():
+    sampler = LocalSampler(potts_energy(), (4, 4), 2.0, n_chains=10, random_state=0)
+    blocks = list(sampler.iter_sample(n_samples=250, block_size=100))
+    assert [len(block) for block in blocks] == [100, 100, 50]
+    np.testing.assert_array_equal(blocks[0][:10], sampler.sample(n_samples=100)[:10])  # of the first chain
+    assert set(np.concatenate(blocks).ravel()) == {0, 1, 2}
+
+
 def test_a_phase_curve_measures_it():
     curve = phase_curve(LocalSampler(ising_energy(), (4, 4), random_state=0), [2.5], n_samples=2000, random_state=0)
     value, error = curve["abs_magnetization"]
@@ -168,6 +199,9 @@ def test_a_phase_curve_measures_it():
         ({"lattice_shape": (8, 8), "boundary": "helical"}, "boundary"),
         ({"lattice_shape": (8, 0)}, "lattice_shape"),
         ({"lattice_shape": (8, 8), "temperature": -1.0}, "temperature"),
+        ({"lattice_shape": (8, 8), "n_sweeps": 0}, "n_sweeps"),
+        ({"lattice_shape": (8, 8), "burn_in": -1}, "burn_in"),
+        ({"lattice_shape": (8, 8), "n_chains": 0}, "n_chains"),
     ],
 )
 def test_wrong_parameters_are_named(options, message):
@@ -201,12 +235,14 @@ def test_competing_couplings_are_tempered_if_single_sites_do_not_forget():
 
 
 @pytest.mark.parametrize(
-    ("shape", "periodic"), [((6, 5), (True, True)), ((7, 4), (False, True)), ((2, 1), (True, True))]
+    ("shape", "periodic"),
+    [((6, 5), (True, True)), ((7, 4), (False, True)), ((2, 1), (True, True)), ((13, 11), (True, True))],
 )
 def test_no_window_holds_two_sites_of_a_colour(shape, periodic):
     system = LocalSystem(as_network(ising_energy()), shape, periodic)
     sites = LocalSystem(ising_energy(), shape, periodic).windows().sites
     every = colours(system, sites)
+    assert len(every) <= 9  # windows are 2 x 2: two colours of an axis, and one more of an odd axis
     np.testing.assert_array_equal(np.sort(np.concatenate([c.sites for c in every])), np.arange(system.n_sites))
     for colour in every:
         for window in sites:

@@ -5,7 +5,7 @@ import pytest
 
 from skhamiltonian._local.clusters import clusters_of, window_group
 from skhamiltonian._local.observations import Rows, WindowGeometry, counted, each_site, neighbourhoods
-from skhamiltonian._local.problem import NOTHING, Problem, row_scores
+from skhamiltonian._local.problem import NOTHING, Blocks, Problem, block_scores
 from skhamiltonian._local.quadratic import exchanges, sandwich
 
 RNG = np.random.default_rng(0)
@@ -25,7 +25,7 @@ def rows():
 def problem(rows):
     clusters = clusters_of((2, 3), 3, window_group((2, 3), (4, 5), (False, True)), even=True)
     seen = counted([rows], GEOMETRY, RATIOS)
-    return Problem(clusters, seen, GEOMETRY.powers, each_site(rows, GEOMETRY), 1.0, NOTHING, RNG)
+    return Problem(clusters, seen, GEOMETRY.powers, Blocks([each_site(rows, GEOMETRY)], 1.0), NOTHING, RNG)
 
 
 def test_an_inner_site_sees_its_neighbours():
@@ -49,12 +49,13 @@ def test_counting_keeps_every_site(rows, problem):
     np.testing.assert_allclose(sums(seen), sums(one_by_one))
 
 
-def test_row_scores_add_up_to_the_gradient(problem):
+def test_block_scores_add_up_to_the_gradient(problem):
     couplings = 0.1 * RNG.normal(size=problem.clusters.n_clusters)
     columns = np.arange(problem.clusters.n_clusters)
-    scores = row_scores(problem.clusters, problem.some_rows, problem.powers, couplings, columns)
+    scores, counts = block_scores(problem.clusters, problem.blocks.sites, problem.powers, couplings, columns)
     gradient = problem.loss_and_gradient(couplings)[1]
     assert scores.sum(axis=0) == pytest.approx(gradient, abs=1e-2)
+    assert counts.sum() == problem.observations.counts.sum()
     assert np.abs(gradient).max() > 5
 
 
