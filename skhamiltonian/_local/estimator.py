@@ -68,9 +68,9 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         solves it. "auto" is () if a window has at most 65 536 patterns, else (32, 32).
     sparsity : "auto" or float, default="auto"
         Threshold in standard errors of the gradient. A coupling is zero unless the gradient by it exceeds the
-        threshold; a coupling of at least twice the threshold is not shrunk (MCP penalty [2]_). "auto" is the threshold
-        that noise exceeds in one fit out of 20 (3.3 for 44 clusters), and more often if there are few `groups`. For a
-        network it is the pull of each weight towards zero, in the same unit; "auto" is 2. 0 keeps everything.
+        threshold; a coupling of at least twice the threshold, or ten of its errors, is not shrunk (MCP penalty [2]_).
+        "auto" is the threshold that noise exceeds in one fit out of 20: 3.3 for 44 clusters, and more if `groups` are
+        few. For a network it is the pull of each weight towards zero, in the same unit; "auto" is 2. 0 keeps everything.
     batch_size : "auto" or int, default="auto"
         Number of inner sites in a minibatch of a network; "auto" is 512. Only for hidden layers.
     learning_rate_init : "auto" or float, default="auto"

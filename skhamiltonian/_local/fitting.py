@@ -73,7 +73,7 @@ def _learn_clusters(
     free = _degrees_of_freedom(data, past)
     threshold = plan.sparsity
     if threshold is None:
-        threshold = float(norm.isf(_FALSE / 2 / max(1, clusters.n_clusters)))
+        threshold = float(student.isf(_FALSE / 2 / max(1, clusters.n_clusters), free))
     fit = fit_sparse(problem, threshold, plan.max_iter, start, report)
     covariance = fit.covariance * student.isf(norm.sf(1.0), free) ** 2
     return {

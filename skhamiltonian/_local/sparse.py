@@ -16,8 +16,9 @@ from .quadratic import exchanges, sandwich
 
 Floats = NDArray[np.float64]
 _MAX_FREE, _MAX_NEW = 320, 64
-# A coupling of this many thresholds is not pulled towards zero.
-_FREE_FROM = 2.0
+# A coupling of this many thresholds, or of so many standard errors, is not pulled towards zero. With few groups the
+# threshold is far above the errors, and pulled couplings would be biased.
+_FREE_FROM, _FREE_FROM_ERRORS = 2.0, 10.0
 _SMALL_MOVE, _LARGE_MOVE = 1e-3, 3.0  # standard errors
 _SAME_WEIGHT, _REWEIGHTINGS = 1e-5, 100
 # Steps in which the penalty follows the errors, which depend on the couplings; then it is fixed, or steps might cycle.
@@ -228,7 +229,7 @@ def _penalty(x: Floats, information: Floats, sd: Floats, threshold: float) -> _P
     error = sd / own
     covariance = np.linalg.inv(information[np.ix_(on, on)])
     error[on] = np.sqrt(np.diag(covariance)) * sd[on] / np.sqrt(own[on])
-    return _Penalty(threshold * sd, _FREE_FROM * threshold * error)
+    return _Penalty(threshold * sd, min(_FREE_FROM * threshold, _FREE_FROM_ERRORS) * error)
 
 
 def _supported(problem: Problem, newton: _Newton, threshold: float) -> NDArray[np.intp]:
