@@ -92,8 +92,8 @@ def phase_curve(
     TypeError
         If `sampler` cannot sample, or an observable is not callable.
     ValueError
-        If a temperature is not positive or below 1e-100, an observable is not finite or not given per configuration, or models of a
-        list differ in size or in the temperature of their data.
+        If a temperature is not positive or below 1e-100, an observable is not finite or not given per configuration,
+        or models of a list differ in size or in the temperature of their data.
 
     Warns
     -----

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from .._lattice.conserved import warn_of_conserved
 from .._lattice.refuted import warn_of_refuted
 from .._lattice.terms import KnownEnergy, TermSum
 from .._utils import sklearn_compat as _callbacks
@@ -210,7 +211,7 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         y : array-like of shape (n_samples,), default=None
             Temperature of each row; None: `temperature`.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row, non-negative.
+            How often each row counts. Weights that are no integers are scaled to a mean of 1.
 
         Returns
         -------
@@ -242,7 +243,7 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         y : array-like of shape (n_samples,), default=None
             Temperature of each row; None: `temperature`.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row, non-negative.
+            How often each row counts. Weights that are no integers are scaled to a mean of 1.
 
         Returns
         -------
@@ -283,7 +284,9 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         self.window_shape_ = made.geometry.window_shape
         if not continues and data.measured is None:
             weight = data.weight if np.ptp(data.weight) else None
-            warn_of_refuted(data.X, made.lattice_shape, made.symmetries, weight)
+            assumed = ("translation",) if all(made.geometry.periodic) else ()
+            warn_of_refuted(data.X, made.lattice_shape, (*made.symmetries, *assumed), weight)
+            warn_of_conserved(data.X, states, made.lattice_shape)
         return self
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:

@@ -17,6 +17,7 @@ from .._utils.mapped import release_pages
 from .observations import Rows
 
 _BLOCK = 2**20  # sites
+_LARGEST_COUNT = 2**24  # larger ones are not exact in single precision
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ def read(estimator: Any, X: Any, y: Any, sample_weight: Any, temperature: float,
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not weight.any():
             raise ValueError("sample_weight must have a positive entry, got only zeros")
+        if weight.max() > _LARGEST_COUNT or (weight != np.round(weight)).any():
+            weight = weight / weight[weight > 0].mean()
     each = np.broadcast_to(float(temperature), len(X)) if y is None else _temperatures(y, len(X))
     return Data(X, measured, each, weight)
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from sklearn.base import BaseEstimator
 
 from .._utils.checks import check_choice, check_field, check_integer, check_temperature, seed_sequence

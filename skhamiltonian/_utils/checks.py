@@ -14,7 +14,6 @@ from sklearn.utils import check_random_state
 
 from .repeatable import check_repeatable
 
-
 COLDEST = 1e-100  # temperature whose square, and that of energies in its units, are finite
 
 

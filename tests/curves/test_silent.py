@@ -84,7 +84,7 @@ def test_rounding_is_no_fluctuation_at_low_temperatures(T):
 
 
 def test_temperatures_whose_squares_vanish_are_refused():
-    with pytest.raises(ValueError, match="temperatures must be at least 1e-100, got 4.94066e-324"):
+    with pytest.raises(ValueError, match=r"temperatures must be at least 1e-100, got 4\.94066e-324"):
         phase_curve(IsingSampler((4, 4)), [2.0, 5e-324])
     X = ALIGNED[:, :4] * np.random.default_rng(0).choice([-1, 1], (300, 4))
     for T in (1e-101, 1e101):

@@ -77,6 +77,7 @@ def brute_force_energy(table, X, lattice_shape, window_shape, n_states, periodic
     return energy
 
 
+@pytest.mark.filterwarnings("ignore:the data refute symmetries")  # windows are not periodic
 @pytest.mark.parametrize("boundary", ["open", "periodic"])
 def test_energy_is_the_sum_of_the_table_over_windows(boundary, windows, local):
     model = clone(local).set_params(boundary=boundary, lattice_shape=(8, 8)).fit(windows[:500])
@@ -121,6 +122,18 @@ def test_weights_count_as_repeated_rows(windows):
     weighted = clone(model).fit(windows[:500], sample_weight=weight)
     repeated = model.fit(np.repeat(windows[:500], weight, axis=0))
     assert weighted.table_ == pytest.approx(repeated.table_, abs=1e-3)
+
+
+@pytest.mark.parametrize("unit", [1 / 400, 1e-12, 1e40])
+def test_the_unit_of_weights_that_are_no_counts_has_no_effect(unit):
+    """Weights 1/n, which sum to one, and weights that single precision does not hold."""
+    X = IsingSampler((6, 6), 2.5, random_state=0).sample(n_samples=400)
+    model = LocalHamiltonian(2.5, lattice_shape=(6, 6), boundary="periodic", window_shape=2, symmetries=SYMMETRIES)
+    expected = clone(model).fit(X)
+    scaled = model.fit(X, sample_weight=np.full(400, unit))
+    assert len(expected.couplings_) == 1
+    np.testing.assert_allclose(scaled.couplings_, expected.couplings_, rtol=1e-6)
+    np.testing.assert_allclose(scaled.covariance_, expected.covariance_, rtol=1e-6)
 
 
 def test_parts_teach_what_the_whole_teaches(windows, local):
