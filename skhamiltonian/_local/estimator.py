@@ -268,6 +268,8 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         past = {name: value for name, value in vars(self).items() if name.endswith("_")} if continues else {}
         seen.__dict__.update(past)
         data = read(seen, X, y, sample_weight, self.temperature, reset=not continues)
+        if not data.weight.all():  # rows without a weight are as if they were not there: their states do not count
+            data = data.part(np.flatnonzero(data.weight))
         states = learn_states(data.X, self.states_ if continues else self.states)
         made = plan(seen, len(data), data.X.shape[1], states, one_pass=adds)
         context = _callbacks.begin(self, X, made.max_iter)

@@ -116,6 +116,14 @@ def test_rows_at_several_temperatures_share_one_energy():
     assert local.score(X, T) > wrong.score(X, T[::-1])
 
 
+def test_a_row_without_weight_adds_no_state():
+    X = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (200, 16))
+    X[0] = 0
+    local = LocalHamiltonian(window_shape=2).fit(X, sample_weight=np.arange(200) > 0)
+    np.testing.assert_array_equal(local.states_, [-1, 1])
+    np.testing.assert_array_equal(local.table_, clone(local).fit(X[1:]).table_)
+
+
 def test_weights_count_as_repeated_rows(windows):
     weight = np.random.default_rng(0).integers(0, 3, 500)
     model = LocalHamiltonian(2.5, lattice_shape=(8, 8), symmetries=SYMMETRIES, random_state=0)
