@@ -140,6 +140,7 @@ def _lines(data: Path | None, temperature: float) -> str:
     except (ValueError, EOFError, OSError) as error:
         raise ValueError(f"{data} cannot be read: {error}") from None
     if not isinstance(X, np.ndarray):
+        X.close()
         raise ValueError(f"{data} must hold one array, got an archive of {', '.join(X.files)}")
     if X.ndim not in (2, 3) or X.dtype.kind not in "iufb" or not X.size:
         raise ValueError(f"{data} must hold numbers of shape (n, n_sites) or (n, height, width), got {X.shape}")
