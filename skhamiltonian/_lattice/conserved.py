@@ -72,8 +72,8 @@ def warn_of_conserved(X: NDArray[Any], states: NDArray[Any], shape: tuple[int, .
     """Warn if all rows have a sum in common, which draws of a fitted energy do not have."""
     if laws := conserved(X, states, shape):
         warn(
-            f"all rows of X have the same value of {named(laws)}, which the model does not know: most of its draws "
-            "break it, and couplings compensate for it. Averages over the draws that have it can be compared with X"
+            f"all rows of X have the same value of {named(laws)}, which the model does not conserve: most of its draws "
+            "have another value, and the couplings compensate for it. Compare X with the draws that have this value"
         )
 
 
