@@ -569,9 +569,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         return mean_vector_length(configurations) if self.is_angle_ else super()._magnetization(configurations)
 
     def _log_states(self) -> float | None:
-        if self.is_angle_:
-            return math.log(2 * math.pi)
-        return float(np.log(np.sum(~self.unseen_states_, axis=1)).mean())
+        allowed = np.sum(~self.unseen_states_, axis=1)
+        return math.log(2 * math.pi) if self.is_angle_ else float(np.log(allowed).mean())
 
     def _alphabet(self) -> Alphabet:
         return Alphabet.of_angles() if self.is_angle_ else Alphabet.of_numbers(self.states_)
