@@ -9,6 +9,7 @@ from ._curves.angles import helicity_modulus, vortex_density
 from ._curves.critical import crossing_temperature, peak_temperature
 from ._curves.entropy import EntropyTable, entropy
 from ._curves.phase_curve import phase_curve
+from ._curves.potts import potts_order_parameter
 from ._curves.result import PhaseCurve
 from ._curves.worldlines import Worldlines, action_couplings, quantum_couplings, trotter_extrapolate
 from ._interactions.estimator import InteractionExpansion
@@ -74,6 +75,7 @@ __all__ = [
     "ising_exact",
     "peak_temperature",
     "phase_curve",
+    "potts_order_parameter",
     "pseudo_log_likelihood",
     "quantum_couplings",
     "trotter_extrapolate",

@@ -6,14 +6,18 @@ import argparse
 import ast
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 # More values than this in a stack of integers are grey levels, not states.
 _MOST_STATES = 4
+_SMALLEST_EDGE = 5  # the windows round a site cover so many
 _IMAGES = (".tif", ".tiff", ".png")
 
 _DEMO = """
@@ -103,13 +107,20 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"--output {given.output} would be imported in place of a package: choose another name")
     if find_spec("matplotlib") is None:
         parser.error('the picture needs matplotlib: pip install "skhamiltonian[plot]"')
+    if not 0 < given.temperature < np.inf:
+        parser.error(f"--temperature must be a positive number, got {given.temperature}")
+    if not given.output.name:
+        parser.error(f"--output must be the name of a file, got '{given.output}'")
     try:
         source = _lines(given.data, given.temperature)
     except ValueError as error:
         parser.error(str(error))
     picture, script = given.output.with_suffix(".png"), given.output.with_suffix(".py")
     source = source.replace("PICTURE", repr(str(picture)))
-    script.write_text(source, encoding="utf-8")
+    try:
+        script.write_text(source, encoding="utf-8")
+    except OSError as error:
+        parser.error(f"--output {given.output} cannot be written: {error}")
     run(source)
     print(f"The picture is {picture}. These lines are in {script}: go on from there.")
 
@@ -126,12 +137,17 @@ def _lines(data: Path | None, temperature: float) -> str:
         raise ValueError(f"{data} must be a .npy file, an image ({', '.join(_IMAGES)}) or a folder of images")
     try:
         X = np.load(data, mmap_mode="r")
-    except ValueError as error:
+    except (ValueError, EOFError, OSError) as error:
         raise ValueError(f"{data} cannot be read: {error}") from None
-    if X.ndim not in (2, 3) or X.dtype.kind not in "iufb":
+    if not isinstance(X, np.ndarray):
+        X.close()
+        raise ValueError(f"{data} must hold one array, got an archive of {', '.join(X.files)}")
+    if X.ndim not in (2, 3) or X.dtype.kind not in "iufb" or not X.size:
         raise ValueError(f"{data} must hold numbers of shape (n, n_sites) or (n, height, width), got {X.shape}")
     if X.ndim == 3 and len(np.unique(X[:100])) > _MOST_STATES:
         return _picture_lines("", f"np.load({str(data)!r})", min(X.shape[1:]))
+    if len(X) < 2:
+        raise ValueError(f"{data} must hold at least two configurations, got {X.shape}")
     shape = repr(tuple(map(int, X.shape[1:]))) if X.ndim == 3 else "None"
     source = _ROWS.lstrip().replace("DATA", repr(str(data)))
     return source.replace("LATTICE", shape).replace("TEMPERATURE", repr(temperature))
@@ -147,18 +163,25 @@ def _image_files(data: Path) -> tuple[str, str, int]:
     if not files:
         raise ValueError(f"{data} holds no images ({', '.join(_IMAGES)})")
     reader = "from skimage.io import imread"
-    try:
-        edge = min(imread(files[0], as_gray=True).shape)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{files[0]} cannot be read: {error}") from None
+    edge = min(_edge(imread, path) for path in files)
     if data.is_file():
         return reader, f"[imread({str(data)!r}, as_gray=True)]", edge
     paths = f"sorted(path for path in Path({str(data)!r}).iterdir() if path.suffix.lower() in {_IMAGES})"
     return reader, f"[imread(path, as_gray=True) for path in {paths}]", edge
 
 
+def _edge(imread: Callable[..., NDArray[Any]], path: Path) -> int:
+    """Return the length of the smallest edge of an image, in pixels."""
+    try:
+        return int(min(imread(path, as_gray=True).shape))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
+
+
 def _picture_lines(reader: str, images: str, edge: int) -> str:
     """Return the lines for images whose smallest edge has so many pixels."""
+    if edge < _SMALLEST_EDGE:
+        raise ValueError(f"images must have edges of at least {_SMALLEST_EDGE} pixels, got {edge}")
     source = _PICTURES.lstrip().replace("READ\n", f"{reader}\n" if reader else "")
     return source.replace("IMAGES", images).replace("WINDOW", str(min(16, edge)))
 

@@ -18,10 +18,12 @@ from skhamiltonian import (
     IndependentSites,
     InteractionExpansion,
     IsingSampler,
+    LocalHamiltonian,
     MADEHamiltonian,
     PhaseCurve,
     PseudolikelihoodIsing,
     XYSampler,
+    entropy,
     extract_windows,
     phase_curve,
     pseudo_log_likelihood,
@@ -33,6 +35,7 @@ REFUSALS = (ValueError, TypeError, MemoryError)
 
 SPINS = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (300, 4))
 FREE = IndependentSites().fit(SPINS)
+LOCAL = LocalHamiltonian(window_shape=2, boundary="periodic").fit(SPINS)
 
 
 def finite(result):
@@ -70,6 +73,16 @@ ENTRIES = {
     "InteractionExpansion": lambda X: InteractionExpansion().fit(X, np.arange(len(X))).predict(X),
     "extract_windows": lambda X: extract_windows(X, 2, masked="skip")[0],
     "DomainBinarizer": lambda X: np.ma.filled(DomainBinarizer("quantile").fit_transform(X), 0),
+    "InteractionExpansion.pseudolikelihood": lambda X: (
+        InteractionExpansion(method="pseudolikelihood", temperature=2.0).fit(X).coef_
+    ),
+    "LocalHamiltonian": lambda X: (model := LocalHamiltonian(window_shape=2)).fit(X).energy(X) + model.score(X),
+    "LocalSampler.energy": LOCAL.to_sampler().energy,
+    "entropy": lambda X: entropy(FREE, X, n_samples=9, random_state=0).upper_bound.value,
+    "PhaseCurve.from_samples": lambda X: PhaseCurve.from_samples({2.0: X})["abs_magnetization"].value,
+    "MADEHamiltonian.angles": lambda X: (
+        MADEHamiltonian(states="angle", hidden_layer_sizes=(2,), max_iter=1).fit(X).score(X)
+    ),
     "MADEHamiltonian": lambda X: MADEHamiltonian(hidden_layer_sizes=(2,), max_iter=1).fit(X).score(X),
 }
 

@@ -23,6 +23,7 @@ from skhamiltonian import (
     PseudolikelihoodIsing,
     XYSampler,
     crossing_temperature,
+    entropy,
     extract_windows,
     helicity_modulus,
     ising_exact,
@@ -80,6 +81,11 @@ ANY_NUMBERS = {  # which take other values than those seen
     "BlockSpinTransformer.fit_transform": lambda X: clone(BLOCKS).fit_transform(X),
     "BlockSpinTransformer.transform": lambda X: fitted(MAJORITY).transform(X),
     "InteractionExpansion.fit": lambda X: clone(EXPANSION).fit(X, ISING.energy(np.ones((60, 6))) + np.arange(60)).coef_,
+    "InteractionExpansion.fit by pseudolikelihood": lambda X: (
+        clone(EXPANSION).set_params(method="pseudolikelihood", temperature=2.0).fit(X).coef_
+    ),
+    "entropy of fits": lambda X: entropy(FREE, X, n_samples=9, random_state=0).upper_bound.value,
+    "PhaseCurve.from_samples without fit": lambda X: PhaseCurve.from_samples({2.0: X})["abs_magnetization"].value,
     "InteractionExpansion.predict": lambda X: fitted(EXPANSION).predict(X),
 }
 CONFIGURATIONS = LEARNERS | READERS | ANY_NUMBERS

@@ -24,6 +24,35 @@ def test_the_script_never_hides_a_package(name, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--temperature", "0", "must be a positive number, got 0"),
+        ("--temperature", "nan", "must be a positive number, got nan"),
+        ("--output", "", "must be the name of a file"),
+        ("--output", "no/such/folder", "cannot be written"),
+    ],
+)
+def test_options_that_cannot_be(option, value, message, capsys):
+    with pytest.raises(SystemExit):
+        main([option, value])
+    assert message in capsys.readouterr().err
+
+
+def test_an_archive_is_no_array_and_one_bad_image_is_named(tmp_path, capsys):
+    from skimage.io import imsave
+
+    with open(tmp_path / "archive.npy", "wb") as file:
+        np.savez(file, first=np.ones((5, 4)))
+    (tmp_path / "images").mkdir()
+    imsave(tmp_path / "images" / "a.png", np.eye(9, dtype=np.uint8), check_contrast=False)
+    (tmp_path / "images" / "b.tif").write_bytes(b"x")
+    for name, message in (("archive.npy", "must hold one array, got an archive of first"), ("images", "b.tif cannot")):
+        with pytest.raises(SystemExit):
+            main([str(tmp_path / name)])
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("none.npy", None, "there is no"),
@@ -32,6 +61,10 @@ def test_the_script_never_hides_a_package(name, tmp_path, capsys):
         ("words.npy", np.array([["a", "b"]]), "must hold numbers"),
         ("objects.npy", np.array([[None]], dtype=object), "cannot be read"),
         ("broken.npy", b"x", "cannot be read"),
+        ("nothing.npy", b"", "cannot be read"),
+        ("empty.npy", np.zeros((0, 4)), "of shape (n, n_sites)"),
+        ("one.npy", np.ones((1, 4)), "at least two configurations"),
+        ("small.npy", np.arange(18).reshape(2, 3, 3), "edges of at least 5 pixels, got 3"),
         ("broken.tif", b"x", "cannot be read"),
         ("folder", "folder", "holds no images"),
     ],

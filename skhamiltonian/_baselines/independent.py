@@ -12,10 +12,11 @@ from sklearn.utils import gen_batches
 from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_is_fitted
 
+from .._lattice.unseen import unseen_states
 from .._montecarlo.draws import Draws
 from .._montecarlo.sampler import ThermalSampler
 from .._utils.alphabet import encode_states, learn_states
-from .._utils.checks import check_number, check_temperature
+from .._utils.checks import COLDEST, check_number, check_temperature
 from .._utils.configurations import check_counts, validate_configurations
 from .._utils.mapped import release_pages
 from .._utils.memory import check_memory
@@ -45,6 +46,9 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
         Values of a site, in ascending order.
     temperature_ : float
         The temperature T0 at which the model was fitted.
+    unseen_states_ : ndarray of shape (n_sites, n_states)
+        States that a site never had, although the other sites predict at least 30 occurrences. They have no weight in
+        draws and averages. False everywhere if `states` is given: all are then possible.
     n_features_in_ : int
         Number of sites.
     feature_names_in_ : ndarray of shape (n_sites,)
@@ -100,6 +104,9 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
         counts = _counts(X, states, np.ones(len(X), np.intp) if weight is None else weight) + smoothing
         counts /= counts.max()  # so that sums do not overflow if the smoothing is huge
         self.log_prob_ = np.log(counts / counts.sum(axis=1, keepdims=True))
+        self.unseen_states_ = np.zeros(counts.shape, bool)
+        if isinstance(self.states, str):  # else all are possible
+            self.unseen_states_ = unseen_states(X, states, weight)
         self.states_, self.temperature_ = states, T0
         return self
 
@@ -167,7 +174,9 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
         seed: np.random.SeedSequence,
         **options: Any,
     ) -> Draws:
+        temperature = max(temperature, COLDEST * self.temperature_)
         log_weight = (self.temperature_ * self.log_prob_ + np.multiply.outer(field, self.states_)) / temperature
+        log_weight = np.where(self.unseen_states_, -np.inf, log_weight)
         p = softmax(log_weight)
         shape = (_N_BLOCKS, -(-n_samples // _N_BLOCKS), self.n_features_in_)
         drawn = np.random.default_rng(seed).random(shape)
@@ -176,6 +185,9 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
         energy = -self.temperature_ * self.log_prob_[np.arange(shape[2]), codes].sum(axis=2)
         log_z = np.full(_N_BLOCKS, logsumexp(log_weight, axis=1).sum())
         return Draws(X, energy - (X * np.float64(field)).sum(axis=2), log_partition=log_z)
+
+    def _log_states(self) -> float:
+        return float(np.log(np.sum(~self.unseen_states_, axis=1)).mean())
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "temperature_")

@@ -16,6 +16,7 @@ from .._interactions.estimator import InteractionExpansion
 from .._interactions.operators import coupling_matrix
 from .._interactions.problem import temperature_of, weighted_rows
 from .._ising.sampler import IsingSampler
+from .._lattice.conserved import warn_of_conserved
 from .._lattice.symmetry import SYMMETRIES
 from .._montecarlo.draws import Draws
 from .._montecarlo.sampler import ThermalSampler
@@ -172,6 +173,7 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
         check_memory(pairs, np.float64, "an array of couplings", copies=_COPIES_OF_A_COUPLING, n_samples=len(X))
         if self.lattice_shape is not None:
             check_lattice_shape(self.lattice_shape, X.shape[1])
+        warn_of_conserved(X, np.array([-1, 1]), self.lattice_shape or (X.shape[1],))
         shared = self._shared(symmetries)
         if shared is None:
             found = self._by_site(X, weight, group, "spin-flip" not in symmetries)

@@ -14,7 +14,7 @@ from .._montecarlo.draws import Draws, Estimate
 from .._montecarlo.sampler import ThermalSampler
 from .._montecarlo.statistics import autocorrelation_time, jackknife, leave_one_out, normalised_weights, unit_starts
 from .._utils.progress import Progress
-from .measure import Point, Request
+from .measure import ROUNDING, Point, Request
 
 _TOLERANCE = 1e-3  # largest uncertainty of the rule in one interval, in nats per site
 _MOST_NODES = 64  # largest number of added temperatures
@@ -157,7 +157,8 @@ def _integrals(
     log_z = log_n_configurations - of_U @ U - of_V @ V
 
     def error(coefficients: np.ndarray) -> np.ndarray:
-        return np.sqrt(coefficients**2 @ dU**2 + of_V**2 @ dV**2 + of_rule)[place]
+        by_draws = ((coefficients * dU) ** 2).sum(axis=1) + ((of_V * dV) ** 2).sum(axis=1)
+        return np.sqrt(by_draws + of_rule + (ROUNDING * x * U) ** 2)[place]
 
     entropy = log_z + x * U
     return Estimates(log_z[place], error(-of_U)), Estimates(entropy[place], error(np.diag(x) - of_U))

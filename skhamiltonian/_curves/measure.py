@@ -26,6 +26,7 @@ from .._montecarlo.statistics import (
 from .._utils.memory import check_memory
 
 _TOO_FEW_DRAWS = 10  # fewer have no error bar
+ROUNDING = 1e-14  # relative error of sums over many sites
 Floats = NDArray[np.float64]
 BUILT_IN = (
     "magnetization",
@@ -106,6 +107,9 @@ def estimate(draws: Draws, functions: Mapping[str, Callable], T: float, magnetiz
         shifted = shifted_means(series, scalars, weight, np.asarray(draws.energy_errors, dtype=float), T)
         by_parameters = _parameter_errors(shifted, T, n_sites)
         estimates = {name: _with_error(x, by_parameters[name]) for name, x in estimates.items()}
+    if "entropy" in estimates:  # ln Z + <H> / T is a small difference at a low temperature
+        by_rounding = ROUNDING * float(np.max(np.abs(series["E"]))) / T / n_sites
+        estimates["entropy"] = _with_error(estimates["entropy"], by_rounding)
     for name, values in vectors.items():
         averages = np.stack([mean[name, i] for i in range(len(_columns(values)))], axis=-1)
         estimate = _of_averages(functions[name], averages.reshape(-1, *values.shape[2:]), T)
@@ -181,27 +185,42 @@ def _starts(draws: Draws, slow: list[Floats]) -> NDArray[np.intp]:
 
 def _built_in_series(draws: Draws, weight: Floats, m: Floats) -> dict[str, Floats]:
     """Return the series that built-in observables average, each (n_chains, n_draws)."""
-    series = {"m": m, "abs_m": np.abs(m), "m2": m**2, "m4": m**4}
+    _finite("magnetization", m)
+    abs_m = np.abs(m)
+    series = {"m": m, "abs_m": abs_m, "dm2": _squared_deviations(abs_m, weight), "m2": m**2, "m4": m**4}
     if draws.energy is not None:
         E = _finite("energy", np.asarray(draws.energy, dtype=float))
-        series |= {"E": E, "dE2": (E - (weight * E).sum()) ** 2}
+        if E.shape != m.shape:
+            raise ValueError(f"there must be one energy per configuration, {m.shape} of them, got {E.shape}")
+        series |= {"E": E, "dE2": _squared_deviations(E, weight)}
     return series
+
+
+def _squared_deviations(x: Floats, weight: Floats) -> Floats:
+    """Return squared deviations from the mean; those within rounding are 0, because a tiny T divides them."""
+    d = x - (weight * x).sum()
+    d[np.abs(d) <= ROUNDING * np.max(np.abs(x))] = 0.0
+    return d**2
 
 
 def _values(name: str, function: Callable, draws: Draws) -> np.ndarray:
     """Return an observable of every configuration, (n_chains, n_draws, ...)."""
     n_chains, n_draws, n_sites = draws.configurations.shape
     X = draws.configurations.reshape(-1, n_sites)
-    if X.dtype.kind in "iu":  # products of narrow integers would overflow without a warning
-        check_memory(X.shape, np.int64, "the configurations of an observable")
-        X = X.astype(np.int64)
-    values = np.asarray(function(X), dtype=float)
+    values = np.asarray(function(wide(X)), dtype=float)
     if values.ndim == 0 or len(values) != len(X):
         raise ValueError(
             f"observable {name!r} must return one number or array per configuration, "
             f"shape ({len(X)}, ...), got {values.shape}"
         )
     return _finite(name, values.reshape(n_chains, n_draws, *values.shape[1:]))
+
+
+def wide(X: NDArray[Any]) -> NDArray[Any]:
+    """Return configurations as 64-bit numbers, for functions of the user: products of narrow ones would overflow."""
+    dtype = np.float64 if X.dtype.kind == "f" else np.int64
+    check_memory(X.shape, dtype, "the configurations of an observable")
+    return X.astype(dtype, copy=False)
 
 
 def _finite(name: str, values: Floats) -> Floats:
@@ -221,7 +240,7 @@ def _observables(mean: Mapping[Any, Floats], T: float, N: int) -> dict[str, Floa
     values = {
         "magnetization": m,
         "abs_magnetization": abs_m,
-        "susceptibility": N * (m2 - abs_m**2) / T,
+        "susceptibility": N * (mean["dm2"] - (abs_m - abs_m[0]) ** 2) / T,
         "binder_cumulant": 1 - m4 / (3 * m2**2),
     }
     if "E" in mean:

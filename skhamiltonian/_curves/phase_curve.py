@@ -13,7 +13,16 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
 from .._montecarlo.sampler import ForeignSampler, ThermalSampler
-from .._utils.checks import check_field, check_flag, check_integer, check_temperatures, check_verbose, seed_sequence
+from .._utils.checks import (
+    COLDEST,
+    check_field,
+    check_flag,
+    check_integer,
+    check_temperatures,
+    check_verbose,
+    seed_sequence,
+)
+from .._utils.names import method_without_names
 from .._utils.progress import Progress, ReportingParallel
 from .._utils.warn import warn
 from .integration import with_entropy
@@ -53,8 +62,8 @@ def phase_curve(
         External field h added to the system, the same on every site or one for each: weight exp(sum_i h_i s_i / T).
     observables : dict of str to callable, default=None
         Further quantities to average: functions of configurations X (n, n_sites) that return numbers (n,) or
-        arrays (n, ...). Averages of arrays have the shape (n_temperatures, ...). If the states are integers, X holds
-        64-bit integers, so products do not overflow. A function with a method ``of_averages(averages, temperature)``,
+        arrays (n, ...). Averages of arrays have the shape (n_temperatures, ...). X holds 64-bit integers or floats,
+        so products do not overflow. A function with a method ``of_averages(averages, temperature)``,
         such as :func:`helicity_modulus`, stands for that function of its averages (n, ...).
     n_samples : int, default=10_000
         Configurations drawn at each temperature.
@@ -95,8 +104,8 @@ def phase_curve(
     TypeError
         If `sampler` cannot sample, or an observable is not callable.
     ValueError
-        If a temperature is not positive, an observable is not finite or not given per configuration, or models of a
-        list differ in size or in the temperature of their data.
+        If a temperature is not positive or below 1e-100, an observable is not finite or not given per configuration,
+        or models of a list differ in size or in the temperature of their data.
 
     Warns
     -----
@@ -117,9 +126,12 @@ def phase_curve(
     temperatures = check_temperatures(temperatures, ndim=1)
     if not (len(temperatures) and len(samplers)):
         raise ValueError(f"there must be a temperature and a sampler, got temperatures={temperatures!r}, {sampler!r}")
+    if temperatures.min() < COLDEST:
+        raise ValueError(f"temperatures must be at least {COLDEST:g}, got {temperatures.min():g}: rescale energies")
     external = check_field(field)
     n_samples = check_integer(n_samples, "n_samples", minimum=1)
-    request = Request(n_samples, external, method, check_observables(observables), check_verbose(verbose))
+    functions = {name: method_without_names(f) for name, f in check_observables(observables).items()}
+    request = Request(n_samples, external, method, functions, check_verbose(verbose))
     for one in samplers:
         one._prepare()
     for doubt in {one._doubt(temperatures) for one in samplers}:

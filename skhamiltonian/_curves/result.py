@@ -17,7 +17,7 @@ from .._montecarlo.draws import Draws, Estimate, with_error
 from .._montecarlo.order_parameter import mean_state, mean_vector_length
 from .._utils.checks import check_choice, check_temperatures
 from .._utils.configurations import validate_configurations
-from .measure import assemble, check_observables, estimate
+from .measure import assemble, check_observables, estimate, wide
 
 _TABLE = ("abs_magnetization", "energy", "susceptibility", "heat_capacity")
 _DIAGNOSTICS = ("effective_sample_size", "r_hat", "support", "acceptance")
@@ -123,7 +123,10 @@ class PhaseCurve:
         temperatures = check_temperatures(sorted(samples), "samples", ndim=1)
         functions = check_observables(observables)
         m = mean_state if check_choice(states, "states", ("auto", "angle")) == "auto" else mean_vector_length
-        points = [estimate(_rows(samples[T], energy), functions, float(T), m) for T in sorted(samples)]
+        points = [
+            estimate(_rows(X, energy), {name: _of_rows(f, X) for name, f in functions.items()}, float(T), m)
+            for T, X in sorted(samples.items(), key=lambda item: item[0])
+        ]
         return cls(**assemble(points, temperatures, 0.0, None))
 
     def __getitem__(self, name: str) -> Estimate:
@@ -260,10 +263,16 @@ class PhaseCurve:
                 raise ValueError(f"{os.fspath(path)!r} is not a PhaseCurve file, or is damaged: {error}") from error
 
 
-def _rows(X: ArrayLike, energy: Callable | None) -> Draws:
+def _rows(rows: ArrayLike, energy: Callable | None) -> Draws:
     """Return measured configurations as Draws of one chain."""
-    X = validate_configurations(BaseEstimator(), X, reset=True)
-    return Draws(X[None], None if energy is None else np.reshape(energy(X), (1, -1)))
+    X = validate_configurations(BaseEstimator(), rows, reset=True)
+    return Draws(X[None], None if energy is None else np.reshape(_of_rows(energy, rows)(wide(X)), (1, -1)))
+
+
+def _of_rows(function: Callable, rows: ArrayLike) -> Callable:
+    """Return a function that gives the user's rows to a method of a model with names, and its argument to others."""
+    owner = getattr(function, "__self__", None)
+    return (lambda X: function(rows)) if hasattr(owner, "feature_names_in_") else function
 
 
 @contextlib.contextmanager

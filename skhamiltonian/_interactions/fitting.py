@@ -55,7 +55,10 @@ def by_energy(operators: Sequence[Operator], task: Task, asked: Asked, method: s
     """Fit couplings to energies, or to the difference between data and draws of models."""
     problem = PROBLEMS[method](operators, task.X, asked, task.weight)
     coupling, constant, error = expand(problem, sparse)
-    return Couplings(coupling, constant, error, np.zeros(len(coupling), dtype=bool))
+    wide = np.zeros(len(coupling), dtype=bool)
+    if method == "contrastive" and task.weight.sum() <= len(operators):  # a plane then separates data from draws
+        error, wide = np.full_like(error, np.inf), ~wide
+    return Couplings(coupling, constant, error, wide)
 
 
 def by_pseudolikelihood(operators: Sequence[Operator], task: Task, sparse: bool) -> Couplings:

@@ -148,9 +148,11 @@ def contrast(
     spread = np.linalg.inv(np.linalg.cholesky(H + _RIDGE * np.trace(H) * np.eye(len(H)))).T  # x in standard errors
     z = minimize(loss, np.zeros(len(H)), jac=True, method="L-BFGS-B", options={"gtol": 1e-5, "ftol": 1e-15}).x
     found = start + spread @ z
-    influence = A * (np.sqrt(weight) * (expit(A @ found + offset) - from_data))[:, None]
+    p = expit(A @ found + offset)
     inverse, undetermined = pseudo_inverse(curvature(found))
-    influence = influence @ inverse
+    leverage = p * (1 - p) * ((A @ inverse) * A).sum(axis=1)  # as in `project`: a row pulls the fit towards itself
+    residual = (p - from_data) / np.sqrt(np.maximum(1 - leverage, 1e-6))
+    influence = (A * (np.sqrt(weight) * residual)[:, None]) @ inverse
     V = temperature**2 * (influence.T @ influence + np.diag(undetermined))[:-1, :-1]
     coupling = temperature * found[:-1] / scale
     return Projection(coupling, float(mean @ coupling - temperature * found[-1]), V / np.outer(scale, scale))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._utils.mapped import release_pages
+from .._utils.warn import warn
 
 _BLOCK = 4096
 _MIN_DISTINCT = 10  # distinct rows on the sites of a sum; fewer may agree by chance, or be a few ground states
@@ -28,7 +29,8 @@ class Conserved:
 
     def holds(self, X: NDArray[Any]) -> NDArray[np.bool_]:
         """Return whether each row has the value."""
-        return _sums(X, self.sites, self.state) == self.value
+        rounding = 1e-12 * len(self.sites) * max(1.0, abs(self.value))
+        return np.abs(_sums(X, self.sites, self.state) - self.value) <= rounding
 
 
 def conserved(X: NDArray[Any], states: NDArray[Any], shape: tuple[int, ...]) -> list[Conserved]:
@@ -41,7 +43,7 @@ def conserved(X: NDArray[Any], states: NDArray[Any], shape: tuple[int, ...]) -> 
     X : ndarray of shape (n_samples, n_sites)
         Configurations.
     states : ndarray of shape (n_states,)
-        The alphabet; only integers have conserved sums.
+        The alphabet.
     shape : tuple of int
         Shape of the lattice.
 
@@ -58,14 +60,26 @@ def conserved(X: NDArray[Any], states: NDArray[Any], shape: tuple[int, ...]) -> 
         ("the sum of the even sites", even, None),
         ("the sum of the odd sites", ~even, None),
     ]
-    if not np.issubdtype(np.asarray(states).dtype, np.integer):
-        return []
     laws = [counts if len(states) > 2 else [], halves, total]
     for law in laws:
         found = [Conserved(what, sites, a, _sums(X[:1], sites, a)[0]) for what, sites, a in law]
         if found and all(_holds_everywhere(one, X) for one in found):
             return found
     return []
+
+
+def warn_of_conserved(X: NDArray[Any], states: NDArray[Any], shape: tuple[int, ...]) -> None:
+    """Warn if all rows have a sum in common, which draws of a fitted energy do not have."""
+    if laws := conserved(X, states, shape):
+        warn(
+            f"all rows of X have the same value of {named(laws)}, which the model does not conserve: most of its draws "
+            "have another value, and the couplings compensate for it. Compare X with the draws that have this value"
+        )
+
+
+def named(laws: list[Conserved]) -> str:
+    """Return the sums and their values in words."""
+    return " and ".join(f"{law.what} ({law.value:g})" for law in laws)
 
 
 def _holds_everywhere(law: Conserved, X: NDArray[Any]) -> bool:

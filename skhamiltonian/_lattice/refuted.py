@@ -66,7 +66,7 @@ def warn_of_refuted(
         each = "; ".join(f"{r.name!r}: {r.what} is {r.value:.3g} +- {r.error:.2g} and must be 0" for r in found)
         warn(
             f"the data refute symmetries ({each}): remove the names from `symmetries`, or add missing configurations, "
-            "such as those of the other phases"
+            "such as those of the other phases. A LocalHamiltonian of periodic rows always assumes translations"
         )
 
 
@@ -86,8 +86,10 @@ def refuted(
     rows = spread_rows(len(X), most) if weight is None else weighted_rows(weight, most)
     if len(rows) < _MIN_ROWS:
         return []
-    values: Array = X[rows].astype(np.float64 if are_angles else np.float32)
-    v = values.reshape(len(rows), *shape)
+    values: Array = X[rows].astype(np.float64)
+    if not are_angles and "spin-flip" not in names:  # a large offset would leave no digits to single precision
+        values -= (values.min() + values.max()) / 2
+    v = (values if are_angles else values.astype(np.float32)).reshape(len(rows), *shape)
     release_pages(X)
     if are_angles:
         parts = np.cos(v).astype(np.float32), np.sin(v).astype(np.float32)

@@ -13,7 +13,7 @@ _BLOCK, _MAX_ROWS = 4096, 2048
 _MIN_EXPECTED = 30  # occurrences of a state at a site; by chance none occurs with probability e^-30
 
 
-def unseen_states(X: NDArray[Any], states: NDArray[Any]) -> NDArray[np.bool_]:
+def unseen_states(X: NDArray[Any], states: NDArray[Any], weight: NDArray[Any] | None = None) -> NDArray[np.bool_]:
     """Return which states never occur at a site although the other sites predict at least 30 occurrences.
 
     If no site has all states, the result is False everywhere: sites are then of different kinds, like columns with
@@ -25,6 +25,8 @@ def unseen_states(X: NDArray[Any], states: NDArray[Any]) -> NDArray[np.bool_]:
         Configurations.
     states : ndarray of shape (n_states,)
         The alphabet.
+    weight : ndarray of shape (n_samples,), default=None
+        How often each row counts; None: once.
 
     Returns
     -------
@@ -41,8 +43,9 @@ def unseen_states(X: NDArray[Any], states: NDArray[Any]) -> NDArray[np.bool_]:
             return ~seen
     if not seen.all(axis=1).any():
         return np.zeros_like(seen)
-    rows = X[np.arange(min(len(X), _MAX_ROWS)) * len(X) // min(len(X), _MAX_ROWS)]
-    counts = np.stack([(rows == state).sum(axis=0) for state in states], axis=1)
+    weight = np.ones(len(X)) if weight is None else weight
+    some = np.arange(min(len(X), _MAX_ROWS)) * len(X) // min(len(X), _MAX_ROWS)
+    counts = np.stack([weight[some] @ (X[some] == state) for state in states], axis=1)
     n_others = np.maximum(seen.sum(axis=0), 1)  # sites that have a state at all
-    expected = len(X) * counts.sum(axis=0) / len(rows) / n_others
+    expected = weight.sum() * counts.sum(axis=0) / weight[some].sum() / n_others
     return ~seen & (expected >= _MIN_EXPECTED)

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from .._lattice.conserved import warn_of_conserved
 from .._lattice.refuted import warn_of_refuted
 from .._lattice.terms import KnownEnergy, TermSum
 from .._utils import sklearn_compat as _callbacks
@@ -69,8 +70,9 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
     sparsity : "auto" or float, default="auto"
         Threshold in standard errors of the gradient. A coupling is zero unless the gradient by it exceeds the
         threshold; a coupling of at least twice the threshold, or ten of its errors, is not shrunk (MCP penalty [2]_).
-        "auto" is the threshold that noise exceeds in one fit out of 20: 3.3 for 44 clusters, and more if `groups` are
-        few. For a network it is the pull of each weight towards zero, in the same unit; "auto" is 2. 0 keeps everything.
+        "auto" is the threshold that noise exceeds in one fit out of 20: 3.3 for 44 clusters, and more for few
+        `groups`. For a network it is the pull of each weight towards zero, in the same unit; "auto" is 2. 0 keeps
+        everything.
     batch_size : "auto" or int, default="auto"
         Number of inner sites in a minibatch of a network; "auto" is 512. Only for hidden layers.
     learning_rate_init : "auto" or float, default="auto"
@@ -221,7 +223,7 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         y : array-like of shape (n_samples,), default=None
             Temperature of each row; None: `temperature`.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row, non-negative.
+            How often each row counts. Weights that are no integers are scaled to a mean of 1.
         groups : array-like of shape (n_samples,), default=None
             Label of each row, such as the number of the image that a window is cut from, or of a Markov chain. Only
             rows of different groups count as independent, and errors are from differences between groups; with few
@@ -262,7 +264,7 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         y : array-like of shape (n_samples,), default=None
             Temperature of each row; None: `temperature`.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row, non-negative.
+            How often each row counts. Weights that are no integers are scaled to a mean of 1.
         groups : array-like of shape (n_samples,), default=None
             Label of each row, such as the number of the image that a window is cut from, or of a Markov chain. Only
             rows of different groups count as independent, and errors are from differences between groups; with few
@@ -292,6 +294,8 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         seen.__dict__.update(past)
         X, y, sample_weight, groups = given
         data = read(seen, X, y, sample_weight, self.temperature, reset=not continues, groups=groups)
+        if not data.weight.all():  # rows without a weight are as if they were not there: their states do not count
+            data = data.part(np.flatnonzero(data.weight))
         states = learn_states(data.X, self.states_ if continues else self.states)
         made = plan(seen, len(data), data.X.shape[1], states, one_pass=adds)
         context = _callbacks.begin(self, X, made.max_iter)
@@ -313,7 +317,9 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         self.window_shape_ = made.geometry.window_shape
         if not continues and data.measured is None:
             weight = data.weight if np.ptp(data.weight) else None
-            warn_of_refuted(data.X, made.lattice_shape, made.symmetries, weight)
+            assumed = ("translation",) if all(made.geometry.periodic) else ()
+            warn_of_refuted(data.X, made.lattice_shape, (*made.symmetries, *assumed), weight)
+            warn_of_conserved(data.X, states, made.lattice_shape)
         return self
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:

@@ -17,6 +17,7 @@ from .._utils.mapped import release_pages
 from .observations import Rows
 
 _BLOCK = 2**20  # sites
+_LARGEST_COUNT = 2**24  # larger ones are not exact in single precision
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,9 @@ class Data:
         return float(np.average(self.temperature, weights=self.weight))
 
     def part(self, rows: NDArray[np.intp]) -> Data:
+        """Return some of the rows; their groups are numbered anew."""
         measured = None if self.measured is None else self.measured[rows]
-        group = None if self.group is None else self.group[rows]
+        group = None if self.group is None else np.unique(self.group[rows], return_inverse=True)[1]
         return Data(self.X[rows], measured, self.temperature[rows], self.weight[rows], group)
 
     def blocks(
@@ -68,6 +70,8 @@ def read(
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not weight.any():
             raise ValueError("sample_weight must have a positive entry, got only zeros")
+        if weight.max() > _LARGEST_COUNT or (weight != np.round(weight)).any():
+            weight = weight / weight[weight > 0].mean()
     each = np.broadcast_to(float(temperature), len(X)) if y is None else _temperatures(y, len(X))
     return Data(X, measured, each, weight, check_groups(groups, len(X)))
 

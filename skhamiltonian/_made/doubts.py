@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from .._lattice.conserved import conserved
+from .._lattice.conserved import conserved, named
 from .._lattice.refuted import warn_of_refuted
 from .._utils.warn import warn
 from .network import Network, score_codes
@@ -52,9 +52,8 @@ def warn_of_doubts(X: NDArray[Any], counts: NDArray[np.intp] | None, plan: Train
         return
     draws = states[equal_weight_codes(network, _N_DRAWS, Law(1.0), np.random.SeedSequence(0))]
     breaks = ~np.all([law.holds(draws) for law in laws], axis=0)
-    values = " and ".join(f"{law.what} ({law.value:g})" for law in laws)
     warn(
-        f"all rows of X have the same value of {values}, which the model does not conserve: "
+        f"all rows of X have the same value of {named(laws)}, which the model does not conserve: "
         f"{100 * np.mean(breaks):.2g} % of its draws at the temperature of X have another value, and up to all at "
         "other temperatures. Averages over the draws with this value are right, but entropies are not. Discard the "
         "other draws"

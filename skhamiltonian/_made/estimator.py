@@ -18,7 +18,7 @@ from .._montecarlo.order_parameter import mean_vector_length
 from .._montecarlo.sampler import ThermalSampler
 from .._utils import sklearn_compat as _callbacks
 from .._utils.alphabet import Alphabet, learn_alphabet
-from .._utils.checks import check_flag, check_integer, check_lattice_shape, check_verbose, seed_sequence
+from .._utils.checks import COLDEST, check_flag, check_integer, check_lattice_shape, check_verbose, seed_sequence
 from .._utils.configurations import check_counts, validate_configurations
 from .._utils.repeatable import check_parameters_repeatable
 from .._utils.torch_state import plain_torch
@@ -345,7 +345,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         learned["is_window_"] = is_window
         never = np.zeros((X.shape[1], alphabet.n_states), bool)
         if isinstance(self.states, str) and self.states == "auto" and not plan.symmetries:  # else all are possible
-            never = unseen_states(X, alphabet.states)
+            never = unseen_states(X, alphabet.states, counts)
         learned["unseen_states_"] = never & self.unseen_states_ if added else never
         self.__dict__.pop("feature_names_in_", None)
         self.__dict__.update(vars(trial), **learned)
@@ -549,6 +549,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
 
         States that a site never had have no weight.
         """
+        temperature = max(temperature, COLDEST * self.temperature_)  # colder, the weights are the same
         tilt = np.multiply.outer(field, self._alphabet().vectors[:, 0]) / temperature
         if self.unseen_states_.any():
             tilt = tilt + np.where(self.unseen_states_, _FORBIDDEN, 0.0)
@@ -570,7 +571,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         return mean_vector_length(configurations) if self.is_angle_ else super()._magnetization(configurations)
 
     def _log_states(self) -> float | None:
-        return math.log(2 * math.pi) if self.is_angle_ else super()._log_states()
+        allowed = np.sum(~self.unseen_states_, axis=1)
+        return math.log(2 * math.pi) if self.is_angle_ else float(np.log(allowed).mean())
 
     def _alphabet(self) -> Alphabet:
         return Alphabet.of_angles() if self.is_angle_ else Alphabet.of_numbers(self.states_)

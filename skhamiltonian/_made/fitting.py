@@ -18,6 +18,7 @@ from .._lattice.symmetry import symmetry_sampler
 from .._utils.alphabet import Alphabet
 from .._utils.checks import check_ordering
 from .._utils.mapped import release_pages
+from .._utils.memory import check_memory
 from .._utils.progress import Progress
 from .._utils.warn import warn
 from .calibration import restored
@@ -53,6 +54,8 @@ def learn(
     weight_seed, batch_seed, other_seed = seed.spawn(3)
     rng = np.random.default_rng(other_seed)
     ordering = check_ordering(ordering, plan.n_sites, rng) if start is None else start.ordering
+    if counts is not None:
+        check_memory((int(counts.sum()),), np.intp, "the rows that sample_weight counts")
     split = _split(plan, np.arange(len(X)) if counts is None else np.repeat(np.arange(len(X)), counts), rng)
     symmetry = symmetry_sampler(plan.lattice_shape, plan.symmetries, plan.alphabet.n_states)
     rows = TrainingRows(partial(_take, X, plan.alphabet), *split, ordering, symmetry)

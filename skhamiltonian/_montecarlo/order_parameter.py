@@ -13,7 +13,8 @@ def mean_state(configurations: NDArray[Any], states: Any = None) -> NDArray[np.f
 
     The largest state is that of `states`, the values of a site, or of the configurations if `states` is None.
     """
-    largest = np.max(np.abs(configurations if states is None else np.asarray(states, dtype=float))) or 1
+    values = np.asarray(configurations) if states is None else np.asarray(states)
+    largest = max(abs(float(values.min())), abs(float(values.max()))) or 1.0  # abs(np.int8(-128)) is -128
     return configurations.mean(axis=-1, dtype=float) / largest
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 
 from .._utils.checks import check_choice, check_field, check_integer, check_temperature, seed_sequence
+from .._utils.configurations import validate_configurations
 from .._utils.memory import check_memory
 from .._utils.names import without_names
 from .._utils.warn import warn
@@ -243,8 +245,15 @@ class ForeignSampler(ThermalSampler):
                 name = type(self.sampler).__name__
                 raise ValueError(f"{name}.sample has no argument field, got field={field!r}")
             given["field"] = field
-        X = np.asarray(self.sampler.sample(temperature, n_samples=n_samples, **given))
-        known = hasattr(self.sampler, "energy")
-        model = without_names(self.sampler)
-        energy = np.asarray(model.energy(X))[None] - (X * np.float64(field)).sum(axis=1) if known else None
+        drawn = self.sampler.sample(temperature, n_samples=n_samples, **given)
+        try:
+            X = validate_configurations(BaseEstimator(), drawn, reset=True)
+        except (TypeError, ValueError) as error:
+            name = type(self.sampler).__name__
+            raise type(error)(f"{name}.sample must return configurations (n_samples, n_sites): {error}") from None
+        energy = None
+        if hasattr(self.sampler, "energy"):
+            energy = np.reshape(without_names(self.sampler).energy(X), (1, -1))
+            if np.any(field):
+                energy = energy - (X * np.float64(field)).sum(axis=1)
         return Draws(X[None], energy)

@@ -75,7 +75,8 @@ def jackknife(replicates: np.ndarray) -> Estimate:
     value, x = replicates[0], replicates[1:]
     n_units = len(x)
     t = float(stdtrit(n_units - 1, ndtr(1.0)))
-    return Estimate(float(value), t * math.sqrt((n_units - 1) / n_units * np.sum((x - x.mean()) ** 2)))
+    deviation = math.hypot(*(x - x.mean()))  # the sum of squares may overflow
+    return Estimate(float(value), t * math.sqrt((n_units - 1) / n_units) * deviation)
 
 
 def autocorrelation_time(x: np.ndarray) -> float:
@@ -89,7 +90,7 @@ def autocorrelation_time(x: np.ndarray) -> float:
     n = x.shape[1]
     frequency = np.fft.rfft(x - x.mean(), 2 * n, axis=1)
     autocovariance = np.fft.irfft(np.abs(frequency) ** 2, axis=1)[:, :n].mean(axis=0)
-    if autocovariance[0] <= 1e-28 * np.max(np.abs(x), initial=1) ** 2 * n:  # a constant, up to rounding
+    if autocovariance[0] <= 1e-28 * np.max(np.abs(x)) ** 2 * n:  # a constant, up to rounding
         return 1.0
     tau = 2 * np.cumsum(autocovariance / autocovariance[0]) - 1
     cutoff = np.argmax(np.append(np.arange(n) >= 5 * tau, True))
@@ -136,6 +137,6 @@ def r_hat(values: np.ndarray, weight: np.ndarray) -> float:
     mean = (w * f).sum(axis=1)
     n = f.shape[1]
     within = ((w * (f - mean[:, None]) ** 2).sum(axis=1) * n / (n - 1)).mean()
-    if within <= 1e-28 * max(1.0, float(np.max(np.abs(values)))) ** 2:
+    if within <= 1e-28 * float(np.max(np.abs(values))) ** 2:
         return 1.0 if np.ptp(mean) <= 1e-14 * np.max(np.abs(values)) else math.inf
     return math.sqrt(1 - 1 / n + mean.var(ddof=1) / within)

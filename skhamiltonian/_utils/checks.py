@@ -14,6 +14,8 @@ from sklearn.utils import check_random_state
 
 from .repeatable import check_repeatable
 
+COLDEST = 1e-100  # temperature whose square, and that of energies in its units, are finite
+
 
 def check_number(
     value: Any,
@@ -44,7 +46,12 @@ def _range_text(low: float, high: float, include_low: bool, include_high: bool) 
 
 def check_temperature(temperature: Any, name: str = "temperature", *, allow_infinite: bool = True) -> float:
     """Return a temperature as a float > 0, ``inf`` included unless `allow_infinite` is False."""
-    return check_number(temperature, name, low=0.0, include_low=False, include_high=allow_infinite)
+    T = check_number(temperature, name, low=0.0, include_low=False, include_high=allow_infinite)
+    if not allow_infinite and not COLDEST <= T <= 1 / COLDEST:  # its squares overflow
+        raise ValueError(
+            f"{name} must be between {COLDEST:g} and {1 / COLDEST:g}, got {temperature!r}: rescale energies"
+        )
+    return T
 
 
 def check_temperatures(

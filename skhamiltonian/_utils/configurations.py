@@ -13,6 +13,8 @@ from sklearn.utils.validation import validate_data
 
 from .checks import as_array
 
+_MOST_ROWS = 2**53  # so many are counted exactly
+
 
 def validate_configurations(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
     """Return configurations as a 2-D, C-ordered, native array of integers or floats.
@@ -121,6 +123,8 @@ def check_counts(sample_weight: Any, n_samples: int) -> NDArray[np.intp] | None:
         raise ValueError(
             f"sample_weight must hold counts of rows, integers >= 0, got {counts[row].item()!r} in row {row}"
         )
+    if counts.sum(dtype=np.float64) > _MOST_ROWS:
+        raise ValueError(f"sample_weight must hold counts of rows, at most 2^53 in all, got {counts.max().item()!r}")
     counts = counts.astype(np.intp)
     if not counts.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")  # the message of scikit-learn

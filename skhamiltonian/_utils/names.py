@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,3 +29,11 @@ def without_names(model: Any) -> Any:
     model = copy.copy(model)
     del model.feature_names_in_
     return model
+
+
+def method_without_names(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function; a method of a model that was fitted with names becomes one that accepts draws."""
+    owner = getattr(function, "__self__", None)
+    if "feature_names_in_" not in getattr(owner, "__dict__", {}):
+        return function
+    return getattr(without_names(owner), function.__name__)

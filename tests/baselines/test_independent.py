@@ -1,6 +1,7 @@
 """Sites without interaction: counts of rows."""
 
 import numpy as np
+import pytest
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -21,6 +22,12 @@ def test_draws_are_independent_and_so_repeat_no_row():
     X = np.random.default_rng(0).choice([-1, 1], (100, 64))
     drawn = IndependentSites().fit(X).sample(n_samples=1000, random_state=0)
     assert len(np.unique(drawn, axis=0)) == 1000
+
+
+@pytest.mark.parametrize("count", [1e30, 2**53 + 2, np.uint64(2**64 - 1)])
+def test_counts_beyond_all_rows_are_refused(count):
+    with pytest.raises(ValueError, match=r"sample_weight must hold counts of rows, at most 2\^53 in all"):
+        IndependentSites().fit([[0, 1], [1, 0]], sample_weight=np.full(2, count))
 
 
 def test_counts_of_rows_are_rows():

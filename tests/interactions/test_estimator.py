@@ -303,6 +303,20 @@ def test_intervals_of_contrastive_couplings_cover_the_truth():
     assert abs(np.mean(log_norm)) < 3 * np.std(log_norm) / np.sqrt(40) < 0.05
 
 
+def test_contrastive_errors_of_few_rows_are_honest():
+    """78 couplings of free spins: 100 rows hardly determine them, and 60 rows not at all."""
+    rng, z = np.random.default_rng(0), []
+    for seed in range(4):
+        X = rng.choice(np.array([-1, 1], np.int8), (100, 12))
+        expansion = InteractionExpansion(method="contrastive", temperature=1.0, sparse=False, random_state=seed)
+        expansion.fit(X, IndependentSites(1.0).fit(X))
+        z.append(expansion.coef_ / expansion.coef_std_)
+    assert 0.55 < np.mean(np.abs(z) < 1) < 0.8
+    with pytest.warns(UserWarning, match="hardly determine 78 of 78 couplings"):
+        expansion.fit(X[:60], IndependentSites(1.0).fit(X[:60]))
+    assert np.isinf(expansion.coef_std_).all()
+
+
 @pytest.mark.slow
 def test_contrastive_couplings_of_networks_cover_the_truth():
     """40 data sets, each with a network of its own: too small a one, whose projection is wrong."""

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from skhamiltonian import IsingSampler, MADEHamiltonian
+from skhamiltonian import IsingSampler, LocalHamiltonian, MADEHamiltonian, PseudolikelihoodIsing
 from skhamiltonian._lattice.conserved import conserved
 
 if numba.config.DISABLE_JIT:
@@ -36,6 +36,18 @@ def test_sums_of_sublattices_are_found():
     half = shuffled(np.repeat(ISING, [3, 5]), 100), shuffled(np.repeat(ISING, [6, 2]), 100, 1)
     X = np.stack(half, axis=2).reshape(100, 16)
     assert found(X, ISING, (16,)) == [("the sum of the even sites", 2.0), ("the sum of the odd sites", -4.0)]
+
+
+@pytest.mark.parametrize("states", [(-0.5, 0.5), (-0.1, 0.3)])
+def test_a_sum_of_states_that_are_no_integers_is_found(states):
+    X = np.where(shuffled(ROW) > 0, *states[::-1])
+    assert found(X, states, (4, 4)) == [("the sum of all sites", pytest.approx(8 * sum(states)))]
+
+
+@pytest.mark.parametrize("model", [PseudolikelihoodIsing(), LocalHamiltonian(window_shape=2, boundary="periodic")])
+def test_models_of_couplings_say_what_their_draws_do_not_conserve(model):
+    with pytest.warns(UserWarning, match=r"all rows of X have the same value of the sum of all sites \(0\)"):
+        model.fit(shuffled(ROW))
 
 
 @pytest.mark.parametrize(

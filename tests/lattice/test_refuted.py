@@ -68,6 +68,22 @@ def test_an_enumeration_refutes_nothing():
     assert names(X, (3, 4), ("spin-flip",)) == []
 
 
+def test_an_offset_of_all_states_is_no_evidence():
+    """Products of numbers near 10^9 have no digits left in single precision."""
+    for system, expected in (({}, []), ({"couplings": gradient(6)}, list(ALL[:2]))):
+        assert names(ising((6, 6), 3.0, **system).astype(np.int64) + 10**9, (6, 6), ALL[:2]) == expected
+
+
+def test_a_local_energy_of_periodic_rows_assumes_translations():
+    X = np.where(np.random.default_rng(0).random((500, 16)) < np.linspace(0.2, 0.8, 16), 1, -1)
+    local = LocalHamiltonian(window_shape=2)
+    with pytest.warns(UserWarning, match="the data refute symmetries \\('translation'"):
+        local.set_params(boundary="periodic").fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        local.fit(ising((16,), 1.0))
+
+
 def test_weights_decide_what_is_refuted():
     """Rows of one phase with a weight, among all rows or with the others."""
     X = ising((6, 6), 2.0)

@@ -31,6 +31,13 @@ def test_a_state_seen_once_in_the_last_row_is_seen():
     assert not unseen_states(X, ISING).any()
 
 
+def test_a_histogram_has_the_unseen_states_of_its_rows():
+    rows, counts = np.unique(pinned()[:, :4], axis=0, return_counts=True)
+    assert len(rows) == 8
+    assert np.argwhere(unseen_states(rows, ISING, counts)).tolist() == [[3, 0]]
+    assert not unseen_states(rows, ISING).any()
+
+
 @pytest.mark.parametrize("n_samples", [40, 300, 3000])
 def test_rare_states_of_an_ordered_magnet_are_no_evidence(n_samples):
     X = IsingSampler((6, 6), 1.4, random_state=0).sample(n_samples=n_samples)

@@ -78,6 +78,7 @@ def brute_force_energy(table, X, lattice_shape, window_shape, n_states, periodic
     return energy
 
 
+@pytest.mark.filterwarnings("ignore:the data refute symmetries")  # windows are not periodic
 @pytest.mark.parametrize("boundary", ["open", "periodic"])
 def test_energy_is_the_sum_of_the_table_over_windows(boundary, windows, local):
     model = clone(local).set_params(boundary=boundary, lattice_shape=(8, 8)).fit(windows[:500])
@@ -114,6 +115,14 @@ def test_rows_at_several_temperatures_share_one_energy():
     assert abs(local.couplings_[0] - 1) < 3 * np.sqrt(local.covariance_[0, 0]) < 0.03
     wrong = clone(local).fit(X, T[::-1])
     assert local.score(X, T) > wrong.score(X, T[::-1])
+
+
+def test_a_row_without_weight_adds_no_state():
+    X = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (200, 16))
+    X[0] = 0
+    local = LocalHamiltonian(window_shape=2).fit(X, sample_weight=np.arange(200) > 0)
+    np.testing.assert_array_equal(local.states_, [-1, 1])
+    np.testing.assert_array_equal(local.table_, clone(local).fit(X[1:]).table_)
 
 
 def test_weights_count_as_repeated_rows(windows):
@@ -169,6 +178,18 @@ def test_groups_add_up_over_parts(windows):
         clone(model).partial_fit(windows[:200], groups=groups[:200]).partial_fit(windows[200:400], groups=groups[200:])
     )
     np.testing.assert_allclose(parts.covariance_, whole.covariance_, rtol=0.1)
+
+
+@pytest.mark.parametrize("unit", [1 / 400, 1e-12, 1e40])
+def test_the_unit_of_weights_that_are_no_counts_has_no_effect(unit):
+    """Weights 1/n, which sum to one, and weights that single precision does not hold."""
+    X = IsingSampler((6, 6), 2.5, random_state=0).sample(n_samples=400)
+    model = LocalHamiltonian(2.5, lattice_shape=(6, 6), boundary="periodic", window_shape=2, symmetries=SYMMETRIES)
+    expected = clone(model).fit(X)
+    scaled = model.fit(X, sample_weight=np.full(400, unit))
+    assert len(expected.couplings_) == 1
+    np.testing.assert_allclose(scaled.couplings_, expected.couplings_, rtol=1e-6)
+    np.testing.assert_allclose(scaled.covariance_, expected.covariance_, rtol=1e-6)
 
 
 def test_parts_teach_what_the_whole_teaches(windows, local):

@@ -16,6 +16,7 @@ from skhamiltonian import (
     InteractionExpansion,
     IsingSampler,
     MADEHamiltonian,
+    PhaseCurve,
     PseudolikelihoodIsing,
     phase_curve,
     pseudo_log_likelihood,
@@ -48,6 +49,8 @@ USES = {
     "scores": lambda: [m.fit(X).score(X) for m in (SMALL, FREE, PAIRS)],
     "cross-validation": lambda: cross_val_score(PIPELINE, X, cv=2),
     "cross-validated pseudo-likelihood": lambda: cross_val_score(FREE, X, cv=2, scoring=pseudo_log_likelihood),
+    "measured rows": lambda: PhaseCurve.from_samples({2.5: X}, energy=MADE.energy, observables={"E": PAIRS.energy}),
+    "observable of a curve": lambda: phase_curve(FREE, [2.5], observables={"E": MADE.energy}, random_state=0),
     "curve": lambda: phase_curve(MADE, [2.5], n_samples=2000, method="metropolis", random_state=0),
 }
 
@@ -79,6 +82,11 @@ def test_the_energy_of_a_foreign_model_with_names_warns_of_none():
 def test_a_frame_in_another_order_is_noticed_by_the_model_inside():
     with pytest.raises(ValueError, match="feature names should match"):
         EXPANSION.fit(X[NAMES[::-1]], MADE)
+
+
+def test_measured_rows_in_another_order_are_noticed():
+    with pytest.raises(ValueError, match="feature names should match"):
+        PhaseCurve.from_samples({2.5: X[NAMES[::-1]]}, energy=MADE.energy)
 
 
 def test_names_change_no_number():

@@ -1,0 +1,32 @@
+"""The order parameter of Potts models against enumeration."""
+
+import numpy as np
+import pytest
+
+from skhamiltonian import IndependentSites, IsingSampler, PhaseCurve, phase_curve, potts_order_parameter
+from skhamiltonian._utils.alphabet import enumerate_states
+
+
+@pytest.mark.parametrize("states", [(0, 1, 2), (-7, 0.5, 3, 4)])
+def test_its_average_is_that_of_enumeration(states):
+    rng = np.random.default_rng(0)
+    model = IndependentSites(states=states).fit(rng.choice(states, (200, 4), p=rng.dirichlet(np.ones(len(states)))))
+    X, K = enumerate_states(model.states_, 4), len(states)
+    shares = np.array([[np.sum(row == state) / 4 for state in states] for row in X])
+    m = (K * shares.max(axis=1) - 1) / (K - 1)
+    exact = np.exp(model.score_samples(X)) @ m
+    observables = {"potts": potts_order_parameter(model.states_)}
+    value, error = phase_curve(model, [1.0], observables=observables, random_state=0)["potts"]
+    assert abs(value[0] - exact) < 4 * error[0] < 0.05
+
+
+def test_two_states_have_the_absolute_magnetization():
+    X = IsingSampler((3, 3), 2.5, random_state=0).sample(n_samples=200)
+    curve = PhaseCurve.from_samples({2.5: X}, observables={"potts": potts_order_parameter([-1, 1])})
+    assert curve["potts"].value[0] == pytest.approx(curve["abs_magnetization"].value[0])
+
+
+@pytest.mark.parametrize("states", [[1], range(65), ["a", "b"], [np.nan, 1], "auto"])
+def test_what_is_no_alphabet_is_refused(states):
+    with pytest.raises(ValueError, match="states"):
+        potts_order_parameter(states)
