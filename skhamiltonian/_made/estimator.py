@@ -343,9 +343,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             learned["validation_scores_"] = joined_scores(vars(self), learned)
         learned |= {name: getattr(self, name) + learned[name] for name in added}
         learned["is_window_"] = is_window
-        never = np.zeros((X.shape[1], alphabet.n_states), bool)
-        if isinstance(self.states, str) and self.states == "auto" and not plan.symmetries:  # else all are possible
-            never = unseen_states(X, alphabet.states, counts)
+        judged = isinstance(self.states, str) and self.states == "auto" and not plan.symmetries  # else all are possible
+        never = unseen_states(X, alphabet.states) if judged else np.zeros((X.shape[1], alphabet.n_states), bool)
         learned["unseen_states_"] = never & self.unseen_states_ if added else never
         self.__dict__.pop("feature_names_in_", None)
         self.__dict__.update(vars(trial), **learned)

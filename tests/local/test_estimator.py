@@ -23,6 +23,7 @@ SYMMETRIES = ("point-group", "spin-flip")
 NOT_FOR_STATES = {"check_sample_weight_equivalence_on_dense_data": "X is not a table of states"}
 
 
+@pytest.mark.filterwarnings("ignore:the data refute symmetries")  # sites of the checks have different means
 @parametrize_with_checks(
     [LocalHamiltonian(boundary="periodic", window_shape=2, random_state=0)],
     expected_failed_checks=lambda estimator: NOT_FOR_STATES,
