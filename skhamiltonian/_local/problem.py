@@ -1,10 +1,11 @@
-"""The -log pseudo-likelihood of observations as a function of the couplings of clusters."""
+"""The -log pseudo-likelihood of rows as a function of couplings, and that of clusters."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,23 @@ Floats = NDArray[np.float64]
 RIDGE = 1e-3
 _SITES_OF_HESSIAN = 2**17
 _BLOCK = 2**22  # numbers
-_MIN_BLOCKS = 30
+MIN_BLOCKS = 30
 _SITES_PER_CALL = 2**18  # Ctrl-C is heard between two calls
+
+
+class Basis(Protocol):
+    """Functions of the sites of a window; each has one coupling."""
+
+    @property
+    def n_clusters(self) -> int: ...
+
+    @property
+    def order(self) -> NDArray[np.integer]:
+        """Number of sites in each function."""
+
+    @property
+    def n_products(self) -> Floats:
+        """Number of terms of each function that hold a site, up to a common factor."""
 
 
 @dataclass(frozen=True)
@@ -46,29 +62,33 @@ class Summary:
 NOTHING = Summary(np.zeros(0, np.intp), np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0)))
 
 
-@dataclass(frozen=True)
-class Problem:
-    """-log pseudo-likelihood of observations as a function of couplings; `past` adds that of earlier rows.
+class PseudoLikelihood(ABC):
+    """-log pseudo-likelihood of rows as a convex function of the couplings of a basis; `past` adds earlier rows."""
 
-    `some_rows` are the sites of a `share` of the rows, row by row or tile by tile. They measure the variance of the
-    gradient between rows, because sites of one row are not independent.
-    """
-
-    clusters: Clusters
-    observations: Observations
-    powers: NDArray[np.int64]
-    some_rows: Observations
-    share: float
+    basis: Basis
     past: Summary
-    rng: np.random.Generator
+
+    @property
+    @abstractmethod
+    def n_seen(self) -> float:
+        """The number of sites that are seen, with their weights."""
+
+    @abstractmethod
+    def _loss_and_gradient(self, couplings: Floats) -> tuple[float, Floats]:
+        """Return the -log pseudo-likelihood of the present rows, and its gradient."""
+
+    @abstractmethod
+    def _information(self, couplings: Floats, columns: NDArray[np.intp], dtype: type) -> Floats:
+        """Return the Fisher information of the present rows on some couplings."""
+
+    @abstractmethod
+    def _variance(self, couplings: Floats, columns: NDArray[np.intp]) -> Floats | None:
+        """Return the covariance of the gradient of the present rows by some couplings; None: rows are too few."""
 
     def loss_and_gradient(self, couplings: Floats) -> tuple[float, Floats]:
-        seen, g = self.observations, self.clusters.table(couplings)
-        slope, loss = np.zeros(len(g)), 0.0
-        for start in range(0, len(seen), _SITES_PER_CALL):
-            part = seen.part(slice(start, start + _SITES_PER_CALL))
-            loss += loss_and_slope(part.bases, part.counts, part.ratio, self.powers, g, slope)
-        gradient = self.clusters.gradient(slope) + RIDGE * couplings
+        """Return the loss with that of earlier rows and the ridge, and its gradient."""
+        loss, gradient = self._loss_and_gradient(couplings)
+        gradient += RIDGE * couplings
         past, x = self.past, couplings[self.past.columns]
         by_past = past.information @ x
         gradient[past.columns] += past.slope + by_past
@@ -77,11 +97,7 @@ class Problem:
 
     def information(self, couplings: Floats, columns: NDArray[np.intp], dtype: type = np.float32) -> Floats:
         """Return the Fisher information of some couplings; many observations are represented by a sample."""
-        total = self.past.on(columns)[1]
-        for part, factor in _sample(self.observations, self.rng):
-            for x in _spread(part, couplings, columns, self.clusters, self.powers):
-                each: NDArray[Any] = x.astype(dtype, copy=False)
-                total += factor * (each.T @ each)
+        total = self.past.on(columns)[1] + self._information(couplings, columns, dtype)
         total[np.diag_indices_from(total)] += RIDGE
         return total
 
@@ -90,11 +106,52 @@ class Problem:
 
         If rows are too few, their sites are taken as independent.
         """
-        scores = row_scores(self.clusters, self.some_rows, self.powers, couplings, columns)
-        past = self.past.on(columns)[2]
-        if len(scores) < _MIN_BLOCKS:
-            return past + self.information(couplings, columns) - self.past.on(columns)[1]
-        return past + scores.T @ scores / self.share
+        _, known, past = self.past.on(columns)
+        present = self._variance(couplings, columns)
+        if present is None:
+            present = self.information(couplings, columns) - known
+        return past + present
+
+
+@dataclass(frozen=True)
+class Problem(PseudoLikelihood):
+    """-log pseudo-likelihood of observations as a function of the couplings of clusters.
+
+    `some_rows` are the sites of a `share` of the rows, row by row or tile by tile. They measure the variance of the
+    gradient between rows, because sites of one row are not independent.
+    """
+
+    basis: Clusters
+    observations: Observations
+    powers: NDArray[np.int64]
+    some_rows: Observations
+    share: float
+    past: Summary
+    rng: np.random.Generator
+
+    @property
+    def n_seen(self) -> float:
+        return float(self.observations.counts.sum(dtype=np.float64))
+
+    def _loss_and_gradient(self, couplings: Floats) -> tuple[float, Floats]:
+        seen, g = self.observations, self.basis.table(couplings)
+        slope, loss = np.zeros(len(g)), 0.0
+        for start in range(0, len(seen), _SITES_PER_CALL):
+            part = seen.part(slice(start, start + _SITES_PER_CALL))
+            loss += loss_and_slope(part.bases, part.counts, part.ratio, self.powers, g, slope)
+        return loss, self.basis.gradient(slope)
+
+    def _information(self, couplings: Floats, columns: NDArray[np.intp], dtype: type) -> Floats:
+        total = np.zeros((len(columns), len(columns)))
+        for part, factor in _sample(self.observations, self.rng):
+            for x in _spread(part, couplings, columns, self.basis, self.powers):
+                each: NDArray[Any] = x.astype(dtype, copy=False)
+                total += factor * (each.T @ each)
+        return total
+
+    def _variance(self, couplings: Floats, columns: NDArray[np.intp]) -> Floats | None:
+        scores = row_scores(self.basis, self.some_rows, self.powers, couplings, columns)
+        return None if len(scores) < MIN_BLOCKS else scores.T @ scores / self.share
 
 
 def _sample(seen: Observations, rng: np.random.Generator) -> list[tuple[Observations, float]]:

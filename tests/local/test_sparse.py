@@ -50,16 +50,16 @@ def test_counting_keeps_every_site(rows, problem):
 
 
 def test_row_scores_add_up_to_the_gradient(problem):
-    couplings = 0.1 * RNG.normal(size=problem.clusters.n_clusters)
-    columns = np.arange(problem.clusters.n_clusters)
-    scores = row_scores(problem.clusters, problem.some_rows, problem.powers, couplings, columns)
+    couplings = 0.1 * RNG.normal(size=problem.basis.n_clusters)
+    columns = np.arange(problem.basis.n_clusters)
+    scores = row_scores(problem.basis, problem.some_rows, problem.powers, couplings, columns)
     gradient = problem.loss_and_gradient(couplings)[1]
     assert scores.sum(axis=0) == pytest.approx(gradient, abs=1e-2)
     assert np.abs(gradient).max() > 5
 
 
 def test_gradient_and_information_are_derivatives(problem):
-    couplings = 0.1 * RNG.normal(size=problem.clusters.n_clusters)
+    couplings = 0.1 * RNG.normal(size=problem.basis.n_clusters)
     columns = np.array([0, 3, 10])
     information = problem.information(couplings, columns)
     _, gradient = problem.loss_and_gradient(couplings)
@@ -72,7 +72,7 @@ def test_gradient_and_information_are_derivatives(problem):
 
 
 def test_couplings_are_those_of_the_table(problem):
-    clusters = problem.clusters
+    clusters = problem.basis
     couplings = RNG.normal(size=clusters.n_clusters)
     assert clusters.couplings(clusters.table(couplings)) == pytest.approx(couplings)
 
