@@ -42,6 +42,10 @@ class Clusters:
         """Number of products in each cluster, each with its share."""
         return np.bincount(self.of_product + 1, self.share, self.n_clusters + 1)[1:]
 
+    def patterns(self) -> NDArray[np.int8]:
+        """Return one pattern of each cluster: the degrees in a window, (n_clusters, *window_shape)."""
+        return self.degrees.reshape(-1, *self.window_shape)
+
     def table(self, couplings: Floats) -> Floats:
         """Return g at every pattern of states: the sum of couplings times products."""
         coef = np.append(couplings, 0.0)[self.of_product] * self.share

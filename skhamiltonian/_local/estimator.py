@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._lattice.refuted import warn_of_refuted
 from .._lattice.terms import KnownEnergy, TermSum
 from .._utils import sklearn_compat as _callbacks
-from .._utils.alphabet import encode_states, learn_states
+from .._utils.alphabet import ANGLES, Alphabet, learn_alphabet
 from .._utils.checks import check_flag, check_lattice_shape
 from .._utils.configurations import validate_configurations
 from .._utils.repeatable import check_parameters_repeatable
@@ -267,23 +267,23 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         past = {name: value for name, value in vars(self).items() if name.endswith("_")} if continues else {}
         seen.__dict__.update(past)
         data = read(seen, X, y, sample_weight, self.temperature, reset=not continues)
-        states = learn_states(data.X, self.states_ if continues else self.states)
-        made = plan(seen, len(data), data.X.shape[1], states, one_pass=adds)
+        alphabet = learn_alphabet(data.X, _known_states(self) if continues else self.states)
+        made = plan(seen, len(data), data.X.shape[1], alphabet, one_pass=adds)
         context = _callbacks.begin(self, X, made.max_iter)
         report = partial(_report, self.verbose, made.max_iter, partial(_callbacks.epoch_done, context, self))
-        learned = learn(seen, made, data, states, {**past, "adds": adds} if past else None, report)
+        learned = learn(seen, made, data, {**past, "adds": adds} if past else None, report)
         _callbacks.end(context, self)
         if continues:
             learned |= {name: past[name] + learned[name] for name in ("loss_curve_", "n_iter_")}
         learned |= _seen(past if adds else {}, data)
-        learned |= {"states_": states, "lattice_shape_": made.lattice_shape, "periodic_": made.geometry.periodic}
+        learned |= {"states_": alphabet.states, "lattice_shape_": made.lattice_shape, "periodic_": made.geometry.periodic}
         self.__dict__.pop("feature_names_in_", None)
         names = ("n_features_in_", "feature_names_in_")
         self.__dict__.update({name: vars(seen)[name] for name in names if name in vars(seen)}, **learned)
         self.window_shape_ = made.geometry.window_shape
         if not continues and data.measured is None:
             weight = data.weight if np.ptp(data.weight) else None
-            warn_of_refuted(data.X, made.lattice_shape, made.symmetries, weight)
+            warn_of_refuted(data.X, made.lattice_shape, made.symmetries, weight, alphabet.period > 0)
         return self
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:
@@ -331,8 +331,7 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         """
         check_is_fitted(self)
         X = validate_configurations(self, X, reset=False)
-        codes = encode_states(X, self.states_)
-        return energies(codes, self.lattice_shape_, self.periodic_, self._local_energy())
+        return energies(self._alphabet().encode_checked(X), self.lattice_shape_, self.periodic_, self._local_energy())
 
     def to_sampler(
         self, lattice_shape: tuple[int, ...] | None = None, temperature: float | None = None
@@ -384,12 +383,16 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         check_is_fitted(self)
         data = read(self, X, y, None, self.temperature_, reset=False)
         geometry = WindowGeometry(self.window_shape_, len(self.states_), self.periodic_)
-        return row_log_likelihoods(self._local_energy(), data, geometry, self.lattice_shape_)
+        return row_log_likelihoods(self._local_energy(), self._alphabet(), data, geometry, self.lattice_shape_)
+
+    def _alphabet(self) -> Alphabet:
+        return ANGLES if self.offsets_ is not None else Alphabet.of_numbers(self.states_)
 
     def _local_energy(self, *, as_table: bool = False) -> LocalEnergy:
         """Return the energy of windows; with `as_table`, a table of a network too unless it would be too large."""
         if self.table_ is not None:
-            return LocalEnergy(self.states_, self.window_shape_, self.table_, errors=self.table_errors_)
+            errors, offsets = self.table_errors_, self.offsets_
+            return LocalEnergy(self.states_, self.window_shape_, self.table_, errors=errors, offsets=offsets)
         network = stored_network(vars(self))
         if as_table and len(self.states_) ** math.prod(self.window_shape_) <= LARGEST_TABLE:
             return LocalEnergy(self.states_, self.window_shape_, network.table())
@@ -405,6 +408,10 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         tags.input_tags.categorical = True
         tags.target_tags.positive_only = True
         return tags
+
+
+def _known_states(local: LocalHamiltonian) -> Any:
+    return "angle" if local.offsets_ is not None else local.states_
 
 
 def _seen(past: dict[str, Any], data: Data) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Alphabet:
     def of_angles(cls) -> Self:
         """Return the alphabet of angles in radians, on a grid."""
         angles = 2 * np.pi * np.arange(_N_ANGLES) / _N_ANGLES
-        return cls(angles, _waves(angles, _INPUT_HARMONICS), _waves(angles, _OUTPUT_HARMONICS), 2 * np.pi)
+        return cls(angles, waves(angles, _INPUT_HARMONICS), waves(angles, _OUTPUT_HARMONICS), 2 * np.pi)
 
     @property
     def n_states(self) -> int:
@@ -64,7 +64,7 @@ class Alphabet:
     @property
     def vectors(self) -> NDArray[np.float64]:
         """What a state adds to the order parameter, (n_states, n_components); a field couples to the first."""
-        return _waves(self.states, 1) if self.period else self.states.astype(np.float64)[:, None]
+        return waves(self.states, 1) if self.period else self.states.astype(np.float64)[:, None]
 
     @property
     def n_inputs(self) -> int:
@@ -107,10 +107,13 @@ class Alphabet:
         return np.abs(codes.mean(axis=1) / (self.n_states - 1) - 0.5)
 
 
-def _waves(angles: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+def waves(angles: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     """Return cos(k t) and sin(k t) of angles t for k = 1 ... n, (n_angles, 2 n)."""
     k = np.arange(1, n + 1)
     return np.concatenate([np.cos(np.outer(angles, k)), np.sin(np.outer(angles, k))], axis=1)
+
+
+ANGLES = Alphabet.of_angles()
 
 
 def learn_alphabet(X: NDArray[Any], states: Any) -> Alphabet:
