@@ -50,11 +50,10 @@ def _site_log_likelihoods(
     return row, log_softmax(-ratio[:, None] * site_energy, axis=1)[np.arange(len(own)), own]
 
 
-def _pair_energies(
-    energy: LocalEnergy, codes: NDArray[np.int8], neighbourhood: list[Offset]
-) -> NDArray[np.float64]:
+def _pair_energies(energy: LocalEnergy, codes: NDArray[np.int8], neighbourhood: list[Offset]) -> NDArray[np.float64]:
     """Return the energy of some sites in each state, of angles (n, K); codes are those of sites and neighbours."""
-    assert energy.table is not None and energy.offsets is not None
+    assert energy.table is not None
+    assert energy.offsets is not None
     total = np.zeros((len(codes), energy.n_states))
     start, n = 0, energy.n_states
     for offset in energy.offsets:

@@ -37,7 +37,11 @@ class SparseFit:
 
 
 def fit_sparse(
-    problem: PseudoLikelihood, threshold: float, max_iter: int, start: Floats | None, report: Callable[[int, float], bool]
+    problem: PseudoLikelihood,
+    threshold: float,
+    max_iter: int,
+    start: Floats | None,
+    report: Callable[[int, float], bool],
 ) -> SparseFit:
     """Minimise the loss plus a penalty under which a coupling below `threshold` standard errors is zero.
 

@@ -74,9 +74,7 @@ class WaveProblem(PseudoLikelihood):
         return None if len(scores) < MIN_BLOCKS else scores.T @ scores / self.share
 
 
-def conditionals(
-    waves: Waves, sites: Neighbourhoods, couplings: Floats, neighbourhood: list[Offset]
-) -> Conditionals:
+def conditionals(waves: Waves, sites: Neighbourhoods, couplings: Floats, neighbourhood: list[Offset]) -> Conditionals:
     """Return the laws of sites given their neighbours: log q = -(T0/T) sum of couplings times waves - ln Z."""
     fields = waves.fields(sites.codes, neighbourhood)
     x = couplings.reshape(len(waves.kinds), N_HARMONICS)

@@ -51,7 +51,9 @@ def fitted_energy(
     data = Data(alphabet.states[codes], None, np.broadcast_to(1.0, n), np.broadcast_to(1.0, n))
     made = local_plan(local, n, codes.shape[1], alphabet)
     local.__dict__.update(learn(local, made, data, None, lambda iteration, loss: False))
-    local.__dict__.update(states_=alphabet.states, lattice_shape_=lattice_shape, window_shape_=made.geometry.window_shape)
+    local.__dict__.update(
+        states_=alphabet.states, lattice_shape_=lattice_shape, window_shape_=made.geometry.window_shape
+    )
     return local._term_sum(None, alphabet.states)
 
 
