@@ -142,6 +142,16 @@ def _refuse_what_is_no_angle(X: NDArray[Any]) -> None:
         release_pages(X)
     if whole and (low or high):
         raise ValueError(f"X holds whole numbers only, from {low:g} to {high:g}{_NO_ANGLES}")
+    _refuse_range_of_degrees(low, high)
+
+
+def refuse_degrees(X: NDArray[Any]) -> None:
+    """Raise ValueError if angles seem to be in degrees."""
+    if X.size:
+        _refuse_range_of_degrees(float(X.min()), float(X.max()))
+
+
+def _refuse_range_of_degrees(low: float, high: float) -> None:
     if low >= -180 and high <= 360 and high - low > _SPREAD_OF_DEGREES:
         raise ValueError(
             f"X seems to hold degrees, from {low:g} to {high:g}, but angles are in radians: pass np.deg2rad(X), "

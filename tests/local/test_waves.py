@@ -97,7 +97,7 @@ def test_the_loss_is_that_of_conditionals_by_brute_force(problem):
 def test_gradient_information_and_scores_are_derivatives(problem):
     problem, columns = problem[0], np.arange(problem[0].basis.n_clusters)
     x, step = RNG.normal(0, 0.2, len(columns)), 1e-2
-    loss, gradient = problem.loss_and_gradient(x)
+    gradient = problem.loss_and_gradient(x)[1]
     information = problem.information(x, columns)
     direction = RNG.normal(size=len(columns)) / np.sqrt(len(columns))
     ahead, behind = (problem.loss_and_gradient(x + sign * step * direction) for sign in (1, -1))
