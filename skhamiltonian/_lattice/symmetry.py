@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Collection
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ SYMMETRIES = ("translation", "point-group", "spin-flip")
 OF_ANGLES = ("rotation", "reflection")
 
 
-def check_symmetries(names: Collection[str], states: NDArray[np.generic], *, are_angles: bool) -> None:
+def check_symmetries(names: Collection[str], states: NDArray[Any], *, are_angles: bool) -> None:
     """Raise ValueError if one of the symmetries is none of these states."""
     if wrong := set(names) & set(("spin-flip",) if are_angles else OF_ANGLES):
         kind, others = ("angles", OF_ANGLES) if are_angles else ("numbers", ("spin-flip",))

@@ -40,7 +40,7 @@ class Clusters:
     @property
     def n_products(self) -> Floats:
         """Number of products in each cluster, each with its share."""
-        return np.bincount(self.of_product + 1, self.share, self.n_clusters + 1)[1:]
+        return np.bincount(self.of_product + 1, self.share, self.n_clusters + 1)[1:].astype(float)
 
     def patterns(self) -> NDArray[np.int8]:
         """Return one pattern of each cluster: the degrees in a window, (n_clusters, *window_shape)."""

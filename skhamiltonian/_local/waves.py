@@ -82,10 +82,10 @@ class Waves:
                 places = neighbourhood.index(offset), neighbourhood.index(opposite(offset))
                 terms.append((c, kind.same, places, (factor, back * factor)))
         if terms:
-            kinds, same, places, factors = (np.array(each) for each in zip(*terms, strict=True))
+            c_of, same, places_of, factors = (np.array(each) for each in zip(*terms, strict=True))
             z = np.exp(1j * np.outer(ANGLES.states, np.arange(1, N_HARMONICS + 1)))
             z = np.where(same[:, None, None] > 0, z, z.conj()).astype(np.complex64)
-            add_fields(codes, places, factors.astype(np.complex64), kinds, z, found)
+            add_fields(codes, places_of, factors.astype(np.complex64), c_of, z, found)
         return found
 
     def offsets(self, columns: NDArray[np.intp]) -> list[Offset]:
