@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -100,20 +99,18 @@ def _learn_couplings(
 
 def _tables(basis: Clusters | Waves, unit: float, fit: SparseFit) -> Attributes:
     """Return tables of the energy and of its errors; for angles also what their parts and the couplings stand for."""
-    table: Callable[[NDArray[np.float64]], NDArray[np.float64]] = basis.table
+    couplings = [fit.couplings, *_independent_errors(fit)]
     of_angles: Attributes = dict.fromkeys(_OF_ANGLES)
     if isinstance(basis, Waves):
         offsets = basis.offsets(fit.selected)
-        table = partial(basis.table, offsets=offsets)
         of_angles = {
             "phases_": basis.phases()[fit.selected],
             "offsets_": np.reshape(offsets, (len(offsets), len(basis.window_shape))).astype(np.int64),
         }
-    errors = [table(each) for each in _independent_errors(fit)]
-    return of_angles | {
-        "table_": unit * table(fit.couplings),
-        "table_errors_": unit * np.reshape(errors, (len(errors), len(table(fit.couplings)))),
-    }
+        tables = np.stack([basis.table(each, offsets) for each in couplings])
+    else:
+        tables = np.stack([basis.table(each) for each in couplings])
+    return of_angles | {"table_": unit * tables[0], "table_errors_": unit * tables[1:]}
 
 
 def _independent_errors(fit: SparseFit) -> NDArray[np.float64]:
