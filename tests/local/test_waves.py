@@ -1,6 +1,7 @@
 """Energies of angles in a basis of waves: brute force, exact derivatives, and couplings of known systems."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,6 +108,22 @@ def test_gradient_information_and_scores_are_derivatives(problem):
     scores = row_scores(problem, problem.sites, x)
     assert scores.shape == (6, len(columns))
     np.testing.assert_allclose(scores.sum(axis=0), gradient - RIDGE * x, rtol=1e-3, atol=1e-2)
+
+
+def test_many_sites_are_represented_by_some():
+    """The information of very many sites, and the sites to start from, are those of a sample of all rows."""
+    rows = Rows(RNG.integers(0, 64, (300, 20)).astype(np.int8), np.ones(300), np.repeat([1.0, 3.0], 150))
+    geometry = WindowGeometry((2,), 64, (True,))
+    sites = neighbourhoods(rows, geometry)
+    waves = waves_of((2,), [np.arange(2)], ("rotation", "reflection"))
+    few = WaveProblem(waves, geometry.neighbourhood, sites, sites, 1.0, NOTHING)
+    many = replace(few, sites=sites.part(np.repeat(np.arange(6000), 60)))
+    x, columns = np.full(N_HARMONICS, -0.2), np.arange(N_HARMONICS)
+    np.testing.assert_allclose(many.information(x, columns), 60 * few.information(x, columns), rtol=0.03, atol=150)
+    assert few.first_part() is None
+    part = many.first_part()
+    assert len(part.sites) < len(many.sites) / 2
+    assert part.n_seen / len(part.sites) == pytest.approx(2, rel=0.01)
 
 
 def test_laws_of_a_cosine_have_bessel_functions():
