@@ -90,7 +90,8 @@ class Alphabet:
     def encode(self, X: NDArray[Any]) -> NDArray[np.int8]:
         """Return X as codes 0 ... n_states - 1; X was checked before."""
         if self.period:
-            return (np.rint(np.mod(X, self.period) * (self.n_states / self.period)) % self.n_states).astype(np.int8)
+            turned = np.mod(X, self.period, dtype=np.float64)  # half precision would miss the nearest point
+            return (np.rint(turned * (self.n_states / self.period)) % self.n_states).astype(np.int8)
         return encode(X, self.states)
 
     def encode_checked(self, X: NDArray[Any], first_row: int = 0) -> NDArray[np.int8]:
