@@ -163,6 +163,7 @@ def test_a_twist_is_a_sine():
     # cos(theta_i+1 - theta_i - step) = cos step cos(d) - sin step sin(d) with d = theta_i - theta_i+1
     z = (local.couplings_ - [np.cos(step), -np.sin(step)]) / np.sqrt(np.diag(local.covariance_))
     assert np.abs(z).max() < 4
+    assert local.score(X) == pytest.approx(-local.loss_curve_[-1] - ANGLES.log_cell, abs=1e-4)
     with pytest.raises(ValueError, match="'spin-flip' is no symmetry of angles"):
         CHAIN.set_params(symmetries="spin-flip").fit(X)
 
