@@ -168,6 +168,18 @@ def test_a_twist_is_a_sine():
         CHAIN.set_params(symmetries="spin-flip").fit(X)
 
 
+def test_a_sum_of_two_angles_is_found():
+    """If every second angle of a ring is negated, cos(theta_i - theta_j) becomes cos(theta_i + theta_j)."""
+    X = XYSampler((12,), 0.7, random_state=0).sample(n_samples=800) * (-1) ** np.arange(12)
+    local = CHAIN.set_params(temperature=0.7, symmetries="reflection").fit(X)
+    np.testing.assert_array_equal(local.clusters_, [[1, 1]])
+    sigma = np.sqrt(local.covariance_[0, 0])
+    assert abs(local.couplings_[0] - 1) < 4 * sigma
+    energy = LocalEnergy(ANGLES.states, (2,), local.table_, errors=local.table_errors_, offsets=local.offsets_)
+    errors = term_sum(energy, (12,), (True,)).energy_errors(ANGLES.encode(X[:9]))
+    np.testing.assert_allclose(np.abs(errors[:, 0]), sigma / local.couplings_[0] * np.abs(local.energy(X[:9])))
+
+
 def test_windows_temperatures_and_parts_give_the_same_coupling():
     """Open windows of rings, rows of two temperatures, and a stream: each finds J = 1 within its error."""
     T = np.repeat([0.7, 1.2], 400)
