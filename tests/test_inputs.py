@@ -133,6 +133,38 @@ def test_every_form_of_the_same_numbers_gives_the_same_result_and_is_not_changed
     np.testing.assert_array_equal(np.asarray(given.detach() if "torch" in form else given), X)
 
 
+EIGHTHS = np.random.default_rng(2).integers(1, 50, (60, 6)) / 8  # radians that every float type holds
+ANGLE = {"states": "angle"}
+OF_ANGLES = {
+    "MADEHamiltonian.fit": lambda X: clone(MADE).set_params(**ANGLE).fit(X).intercepts_[-1],
+    "MADEHamiltonian.energy": lambda X: clone(MADE).set_params(**ANGLE).fit(EIGHTHS).energy(X),
+    "LocalHamiltonian.fit": lambda X: clone(LOCAL).set_params(**ANGLE, sparsity=0).fit(X).table_,
+    "LocalHamiltonian.score": lambda X: clone(LOCAL).set_params(**ANGLE, sparsity=0).fit(EIGHTHS).score(X),
+    "XYSampler.energy": lambda X: fitted(XY).energy(X),
+    "XYSampler.transform": lambda X: fitted(XY).transform(X),
+}
+
+
+@pytest.mark.filterwarnings("ignore:X has feature names:UserWarning")
+@pytest.mark.parametrize("form", [f for f in REPRESENTATIONS if "i" not in f[:2]] + ["objects"])
+@pytest.mark.parametrize("entry", OF_ANGLES)
+def test_every_form_of_the_same_angles_gives_the_same_result_and_is_not_changed(entry, form):
+    function, given = OF_ANGLES[entry], (REPRESENTATIONS | OBJECTS)[form](EIGHTHS)
+    np.testing.assert_allclose(function(given), function(EIGHTHS), rtol=1e-12)
+    np.testing.assert_array_equal(np.asarray(given.detach() if "torch" in form else given), EIGHTHS)
+
+
+@pytest.mark.parametrize("entry", OF_ANGLES)
+@pytest.mark.parametrize("value", [np.nan, np.inf, "degrees"])
+def test_what_is_no_angle_is_refused_by_name(entry, value):
+    given = 57 * EIGHTHS
+    if value != "degrees":
+        given = EIGHTHS.copy()
+        given[3, 2] = value
+    with pytest.raises(ValueError, match={"nan": "NaN", "inf": "infinity", "degrees": "radians"}[str(value)]):
+        OF_ANGLES[entry](given)
+
+
 @pytest.mark.parametrize("entry", CONFIGURATIONS | PICTURES)
 def test_a_memmap_is_read_where_it_is(entry, tmp_path):
     np.save(tmp_path / "X.npy", X)

@@ -12,6 +12,7 @@ from .._utils.mapped import release_pages
 from .._utils.warn import warn
 
 _BLOCK = 4096
+_MOST_NAMED = 3
 _MIN_DISTINCT = 10  # distinct rows on the sites of a sum; fewer may agree by chance, or be a few ground states
 
 # (name, sites, state) of each sum; it counts the sites in that state (None: it adds the values).
@@ -79,6 +80,8 @@ def warn_of_conserved(X: NDArray[Any], states: NDArray[Any], shape: tuple[int, .
 
 def named(laws: list[Conserved]) -> str:
     """Return the sums and their values in words."""
+    if len(laws) > _MOST_NAMED:
+        return "the number of sites in each state"
     return " and ".join(f"{law.what} ({law.value:g})" for law in laws)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Collection
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,18 @@ from numpy.typing import NDArray
 Symmetry = Callable[[np.random.Generator], tuple[NDArray[np.intp], NDArray[np.int8] | None]]
 SYMMETRIES = ("translation", "point-group", "spin-flip")
 OF_ANGLES = ("rotation", "reflection")
+
+
+def check_symmetries(names: Collection[str], states: NDArray[Any], *, are_angles: bool) -> None:
+    """Raise ValueError if one of the symmetries is none of these states."""
+    if wrong := set(names) & set(("spin-flip",) if are_angles else OF_ANGLES):
+        kind, others = ("angles", OF_ANGLES) if are_angles else ("numbers", ("spin-flip",))
+        raise ValueError(f"{wrong.pop()!r} is no symmetry of {kind}: choose of {others}, got symmetries={names}")
+    if "spin-flip" in names and not np.array_equal(states, -states[::-1]):
+        raise ValueError(
+            f"'spin-flip' needs states symmetric about zero, got states {states.tolist()}: "
+            "two states become spins by X = 2 * (X == X.max()) - 1"
+        )
 
 
 def symmetry_sampler(shape: tuple[int, ...], names: Collection[str], n_states: int) -> Symmetry:

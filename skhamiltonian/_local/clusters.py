@@ -37,6 +37,15 @@ class Clusters:
         """Number of sites in each cluster."""
         return np.count_nonzero(self.degrees, axis=1)
 
+    @property
+    def n_products(self) -> Floats:
+        """Number of products in each cluster, each with its share."""
+        return np.bincount(self.of_product + 1, self.share, self.n_clusters + 1)[1:].astype(float)
+
+    def patterns(self) -> NDArray[np.int8]:
+        """Return one pattern of each cluster: the degrees in a window, (n_clusters, *window_shape)."""
+        return self.degrees.reshape(-1, *self.window_shape)
+
     def table(self, couplings: Floats) -> Floats:
         """Return g at every pattern of states: the sum of couplings times products."""
         coef = np.append(couplings, 0.0)[self.of_product] * self.share
@@ -53,8 +62,7 @@ class Clusters:
         n_sites = self.degrees.shape[1]
         by_product = _on_every_site(table[None], basis(self.n_states).T, n_sites)[0] / self.n_states**n_sites
         sums = np.bincount(self.of_product + 1, by_product, minlength=self.n_clusters + 1)[1:]
-        n_members = np.bincount(self.of_product + 1, self.share, minlength=self.n_clusters + 1)[1:]
-        return sums / n_members
+        return sums / self.n_products
 
     def features(self, columns: NDArray[np.intp]) -> NDArray[np.float32]:
         """Return the derivative of g by some couplings, (K^n, n_columns)."""

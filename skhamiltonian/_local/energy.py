@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._lattice.terms import TermSum, table_energies
+from .._lattice.bonds import translates
+from .._lattice.terms import TermSum
 
 LARGEST_TABLE = 2**22  # patterns
 _WINDOWS_PER_CALL = 2**16  # of a network
@@ -23,6 +24,10 @@ class LocalEnergy:
     there are too many patterns for a table, `network.g` returns g of codes (m, n) instead. Rows of `errors` are changes
     of the table by one standard error of each of several independent parameters; None: the energy is exact, or its
     error is unknown.
+
+    The energy of angles is a sum over single sites and pairs instead, at some `offsets` of the second site from the
+    first. The table holds the K energies of a site for the offset zero, K^2 energies of a pair for any other, with
+    those of the states of the first site together.
     """
 
     states: NDArray[Any]  # (K,)
@@ -30,6 +35,7 @@ class LocalEnergy:
     table: NDArray[np.float64] | None
     network: Any = None
     errors: NDArray[np.float64] | None = None
+    offsets: NDArray[np.int64] | None = None  # (n_offsets, n_axes) for angles
 
     @property
     def n_states(self) -> int:
@@ -130,7 +136,17 @@ def term_sum(energy: LocalEnergy, lattice_shape: tuple[int, ...], periodic: tupl
     """Return the energy of a lattice, which needs a table, as a sum over its windows."""
     assert energy.table is not None
     errors = np.zeros((0, len(energy.table))) if energy.errors is None else energy.errors
-    return TermSum(energy.n_states, (window_sites(lattice_shape, periodic, energy.window_shape),), energy.table, errors)
+    return TermSum(energy.n_states, _sites_of_terms(energy, lattice_shape, periodic), energy.table, errors)
+
+
+def _sites_of_terms(
+    energy: LocalEnergy, lattice_shape: tuple[int, ...], periodic: tuple[bool, ...]
+) -> tuple[NDArray[np.int32], ...]:
+    """Return the sites of the terms of each table."""
+    if energy.offsets is None:
+        return (window_sites(lattice_shape, periodic, energy.window_shape),)
+    places = ([-np.minimum(d, 0), np.maximum(d, 0)][: 1 + d.any()] for d in energy.offsets)
+    return tuple(translates(lattice_shape, np.array(periodic), each).astype(np.int32) for each in places)
 
 
 def energies(
@@ -140,9 +156,9 @@ def energies(
 
     A window that is wider than a periodic axis holds sites twice, like ``np.roll``.
     """
-    sites = window_sites(lattice_shape, periodic, energy.window_shape)
     if energy.table is not None:
-        return table_energies(np.ascontiguousarray(codes), sites, energy.powers, energy.table)
+        return term_sum(energy, lattice_shape, periodic).energies(codes)
+    sites = window_sites(lattice_shape, periodic, energy.window_shape)
     total = np.empty(len(codes))
     n_rows = max(1, _WINDOWS_PER_CALL // len(sites))
     for first in range(0, len(codes), n_rows):

@@ -17,7 +17,7 @@ from .._lattice.conserved import warn_of_conserved
 from .._lattice.refuted import warn_of_refuted
 from .._lattice.terms import KnownEnergy, TermSum
 from .._utils import sklearn_compat as _callbacks
-from .._utils.alphabet import encode_states, learn_states
+from .._utils.alphabet import ANGLES, Alphabet, learn_alphabet
 from .._utils.checks import check_flag, check_lattice_shape
 from .._utils.configurations import validate_configurations
 from .._utils.progress import Progress
@@ -57,12 +57,14 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
     window_shape : int or tuple of int, default=3
         Shape of the windows in the sum. A window must be as large as the interactions reach; it need not cover
         the correlation length. A number is the length along every axis; shorter periodic axes have their own length.
-    symmetries : str or tuple of {"point-group", "spin-flip", "translation"}, default=()
-        Symmetries that g has exactly. "point-group" contains the reflections, and the exchanges of axes along which
-        windows and rows are equally long. "spin-flip" negates the states. "translation" has no effect: translations are
-        always a symmetry.
-    states : "auto" or array-like, default="auto"
-        The alphabet: the values a site may take. "auto" learns the integers that occur in X.
+    symmetries : str or tuple, default=()
+        Symmetries that g has exactly, some of "point-group", "spin-flip", "rotation", "reflection" and "translation".
+        "point-group" contains the reflections, and the exchanges of axes along which windows and rows are equally long.
+        "spin-flip" negates the states. For angles, "rotation" adds the same angle to all sites, and "reflection"
+        negates all angles. "translation" has no effect: translations are always a symmetry.
+    states : "auto", "angle" or array-like, default="auto"
+        The alphabet: the values a site may take. "auto" learns the integers that occur in X. With "angle", X holds
+        angles in radians, any real numbers, which count modulo 2 pi and are rounded to a grid of 64; see the notes.
     hidden_layer_sizes : "auto" or tuple of int, default="auto"
         Hidden layers of the network g. With no hidden layer, (), g is a sum over clusters: products of one polynomial
         per site of the window. Every function of the window is such a sum; the problem is convex, and Newton's method
@@ -105,14 +107,21 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
     table_ : ndarray of shape (n_states ** n_sites_in_window,) or None
         g of every pattern, in the unit of the energy. The number of a pattern is the sum of c_j n_states^j, where c_j
         is the code (index of the state) of site j of the window in C order. None if there are more than 65 536
-        patterns.
+        patterns. For angles, the energies of single sites and of pairs of sites at each of the `offsets_`, one after
+        the other.
     clusters_ : ndarray of shape (n_clusters, \*window_shape) or None
         The clusters with a coupling other than zero, each as one of its patterns: the degree of the polynomial on each
         site of the window, 0 on sites outside the cluster. For two states, the polynomial of degree 1 has the values -1
-        and 1. None for a network.
+        and 1. For angles, the factors of the angles. None for a network.
     couplings_ : ndarray of shape (n_clusters,) or None
         J in :math:`H = -\sum_c J_c \sum_t \prod_j b_{d_j}(s_j)`, the inner sum being over all distinct placements t
-        of the cluster and of its images under the symmetries.
+        of the cluster and of its images under the symmetries. For angles, in
+        :math:`H = -\sum_c J_c \sum_t \cos(\sum_j n_{cj} \theta_j - \varphi_c)` with the factors n and the phases.
+    phases_ : ndarray of shape (n_clusters,) or None
+        Phases of the clusters of angles, 0 for a cosine and pi/2 for a sine. None for other states.
+    offsets_ : ndarray of shape (n_offsets, n_axes) or None
+        Offsets of the second site of the pairs in `table_` from the first; zero for single sites. The table of a pair
+        has the entry a + 64 b for state a of the first site and state b of the second. None unless states are angles.
     covariance_ : ndarray of shape (n_clusters, n_clusters) or None
         Covariance of the couplings by the sandwich estimate. Rows, or the `groups` of rows that are given to `fit`, are
         taken as independent; if there are fewer than 200 rows, tiles of rows that are at least two windows long. If
@@ -144,8 +153,13 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
     of its coupling. So on an open lattice `energy`, the sum over the windows inside, counts clusters near the boundary
     in part.
 
-    A fit uses at most 2^24 inner sites, at most 2^22 if their surroundings have more than 2^32 patterns, and at most
-    2^19 for a network. If X has more, some are drawn at random.
+    The energy of angles is a sum of the cosines and sines of :math:`k \theta_i` and of
+    :math:`k (\theta_i \pm \theta_j)` with :math:`k = 1 \dots 4`, for all pairs of sites in a window; with "rotation" of
+    the differences only, with "reflection" of cosines only. Terms of three and more sites are left out. On an open
+    lattice all pairs inside count in full.
+
+    A fit uses at most 2^24 inner sites, at most 2^22 if their surroundings have more than 2^32 patterns, at most 2^20
+    if states are angles, and at most 2^19 for a network. If X has more, some are drawn at random.
 
     The network is :math:`g(s) = \alpha \cdot x + x \cdot A x + f(x)`, averaged over the symmetries, where x are the
     polynomials of all sites. If there are more than 65 536 patterns, its gauge is the one found in training.
@@ -296,21 +310,25 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         data = read(seen, X, y, sample_weight, self.temperature, reset=not continues, groups=groups)
         if not data.weight.all():  # rows without a weight are as if they were not there: their states do not count
             data = data.part(np.flatnonzero(data.weight))
-        states = learn_states(data.X, self.states_ if continues else self.states)
-        made = plan(seen, len(data), data.X.shape[1], states, one_pass=adds)
+        alphabet = learn_alphabet(data.X, _known_states(self) if continues else self.states)
+        made = plan(seen, len(data), data.X.shape[1], alphabet, one_pass=adds)
         context = _callbacks.begin(self, X, made.max_iter)
         # Newton's method mostly ends long before max_iter, so its time left is unknown.
         step, n_steps = ("epoch", made.max_iter) if made.hidden else ("iteration", None)
         progress = Progress(self.verbose, "LocalHamiltonian", step, n_steps)
         report = partial(_report, progress, partial(_callbacks.epoch_done, context, self))
-        learned = learn(seen, made, data, states, {**past, "adds": adds} if past else None, report)
+        learned = learn(seen, made, data, {**past, "adds": adds} if past else None, report)
         _callbacks.end(context, self)
         if not learned.pop("converged"):
             warn(f"Newton's method has not converged in max_iter={made.max_iter} steps", ConvergenceWarning)
         if continues:
             learned |= {name: past[name] + learned[name] for name in ("loss_curve_", "n_iter_")}
         learned |= _seen(past if adds else {}, data)
-        learned |= {"states_": states, "lattice_shape_": made.lattice_shape, "periodic_": made.geometry.periodic}
+        learned |= {
+            "states_": alphabet.states,
+            "lattice_shape_": made.lattice_shape,
+            "periodic_": made.geometry.periodic,
+        }
         self.__dict__.pop("feature_names_in_", None)
         names = ("n_features_in_", "feature_names_in_")
         self.__dict__.update({name: vars(seen)[name] for name in names if name in vars(seen)}, **learned)
@@ -318,18 +336,19 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         if not continues and data.measured is None:
             weight = data.weight if np.ptp(data.weight) else None
             assumed = ("translation",) if all(made.geometry.periodic) else ()
-            warn_of_refuted(data.X, made.lattice_shape, (*made.symmetries, *assumed), weight)
-            warn_of_conserved(data.X, states, made.lattice_shape)
+            warn_of_refuted(data.X, made.lattice_shape, (*made.symmetries, *assumed), weight, alphabet.period > 0)
+            if not alphabet.period:  # angles have no sum
+                warn_of_conserved(data.X, alphabet.states, made.lattice_shape)
         return self
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:
         """Return the mean log pseudo-likelihood of a site, in nats.
 
         It is the mean of log p(site | all others) over the sites whose windows all lie inside the rows. Free sites
-        score -ln(n_states); the largest possible score is 0. Do not compare it with the log-likelihood of
-        configurations. With open boundaries each `window_shape` leaves out other sites at the edge. On average they
-        score alike, but their noise hides small differences between window shapes: crop the rows of smaller windows,
-        so that all shapes score the same sites (see :ref:`windows`).
+        score -ln(n_states); the largest possible score is 0. For angles p is a density per radian. Do not compare the
+        score with the log-likelihood of configurations. With open boundaries each `window_shape` leaves out other
+        sites at the edge. On average they score alike, but their noise hides small differences between window shapes:
+        crop the rows of smaller windows, so that all shapes score the same sites (see :ref:`windows`).
 
         Parameters
         ----------
@@ -369,8 +388,7 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         """
         check_is_fitted(self)
         X = validate_configurations(self, X, reset=False)
-        codes = encode_states(X, self.states_)
-        return energies(codes, self.lattice_shape_, self.periodic_, self._local_energy())
+        return energies(self._alphabet().encode_checked(X), self.lattice_shape_, self.periodic_, self._local_energy())
 
     def to_sampler(
         self, lattice_shape: tuple[int, ...] | None = None, temperature: float | None = None
@@ -392,9 +410,14 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         Raises
         ------
         ValueError
-            If the shape has another number of axes than the windows.
+            If the shape has another number of axes than the windows, or states are angles.
         """
         check_is_fitted(self)
+        if self.offsets_ is not None:
+            raise ValueError(
+                "to_sampler has no chains of angles: pass this estimator as calibrate of a MADEHamiltonian, which "
+                "draws at every temperature"
+            )
         shape = self._shape(lattice_shape)
         temperature = self.temperature_ if temperature is None else temperature
         given: dict[str, Any] = {"random_state": self.random_state, "verbose": self.verbose}
@@ -423,12 +446,16 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         check_is_fitted(self)
         data = read(self, X, y, None, self.temperature_, reset=False)
         geometry = WindowGeometry(self.window_shape_, len(self.states_), self.periodic_)
-        return row_log_likelihoods(self._local_energy(), data, geometry, self.lattice_shape_)
+        return row_log_likelihoods(self._local_energy(), self._alphabet(), data, geometry, self.lattice_shape_)
+
+    def _alphabet(self) -> Alphabet:
+        return ANGLES if self.offsets_ is not None else Alphabet.of_numbers(self.states_)
 
     def _local_energy(self, *, as_table: bool = False) -> LocalEnergy:
         """Return the energy of windows; with `as_table`, a table of a network too unless it would be too large."""
         if self.table_ is not None:
-            return LocalEnergy(self.states_, self.window_shape_, self.table_, errors=self.table_errors_)
+            errors, offsets = self.table_errors_, self.offsets_
+            return LocalEnergy(self.states_, self.window_shape_, self.table_, errors=errors, offsets=offsets)
         network = stored_network(vars(self))
         if as_table and len(self.states_) ** math.prod(self.window_shape_) <= LARGEST_TABLE:
             return LocalEnergy(self.states_, self.window_shape_, network.table())
@@ -444,6 +471,10 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         tags.input_tags.categorical = True
         tags.target_tags.positive_only = True
         return tags
+
+
+def _known_states(local: LocalHamiltonian) -> Any:
+    return "angle" if local.offsets_ is not None else local.states_
 
 
 def _seen(past: dict[str, Any], data: Data) -> dict[str, Any]:

@@ -163,15 +163,20 @@ class Neighbourhoods:
         return Neighbourhoods(self.codes[sites], self.ratio[sites], self.weight[sites], self.row[sites])
 
 
-def neighbourhoods(rows: Rows, geometry: WindowGeometry, first_row: int = 0) -> Neighbourhoods:
-    """Return the inner sites whose neighbours are all measured, each with its neighbours."""
+def neighbourhoods(
+    rows: Rows, geometry: WindowGeometry, first_row: int = 0, tile: NDArray[np.int64] | None = None
+) -> Neighbourhoods:
+    """Return the inner sites whose neighbours are all measured, each with its neighbours; `tile` as in `each_site`."""
     shape = (len(rows.codes), *geometry.inner_shape(rows.codes.shape[1:]))
     good = _complete(rows, geometry, shape)
     at = _flat(rows.codes, geometry, good)
     row = np.repeat(np.arange(len(rows.codes)), math.prod(shape[1:]))[good]
     codes = np.stack([at(offset) for offset in geometry.neighbourhood], axis=1)
     ratio, weight = rows.ratio[row].astype(np.float32), rows.weight[row].astype(np.float32)
-    return Neighbourhoods(codes, ratio, weight, row + first_row)
+    block = row + first_row
+    if tile is not None:
+        block = block * (int(tile.max()) + 1) + np.tile(tile, len(rows.codes))[good]
+    return Neighbourhoods(codes, ratio, weight, block)
 
 
 def _complete(rows: Rows, geometry: WindowGeometry, shape: tuple[int, ...]) -> slice | NDArray[np.intp]:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._lattice.checks import periodic_axes
-from .._lattice.symmetry import SYMMETRIES
+from .._lattice.symmetry import OF_ANGLES, SYMMETRIES, check_symmetries
+from .._utils.alphabet import Alphabet
 from .._utils.checks import (
     check_flag,
     check_integer,
@@ -23,6 +24,7 @@ from .._utils.checks import (
     check_verbose,
 )
 from .._utils.memory import check_memory
+from .clusters import window_group
 from .observations import WindowGeometry
 
 # Up to this many patterns every function of a window is a sum of clusters, whose couplings are a convex problem.
@@ -39,6 +41,7 @@ class Plan:
 
     lattice_shape: tuple[int, ...]
     geometry: WindowGeometry
+    alphabet: Alphabet
     symmetries: tuple[str, ...]
     hidden: tuple[int, ...]
     batch_size: int
@@ -50,6 +53,11 @@ class Plan:
     def even(self) -> bool:
         """Whether exchange of first and last state is a symmetry."""
         return "spin-flip" in self.symmetries
+
+    def group(self, shape: tuple[int, ...]) -> list[NDArray[np.intp]]:
+        """Return the elements of the point group as permutations of the sites of a block."""
+        group = window_group(shape, self.lattice_shape, self.geometry.periodic)
+        return group if "point-group" in self.symmetries else [np.arange(math.prod(shape))]
 
 
 def check_parameters(local: Any) -> None:
@@ -65,18 +73,17 @@ def check_parameters(local: Any) -> None:
         check_number(local.learning_rate_init, "learning_rate_init", low=0, include_low=False, include_high=False)
     if not _is_auto(local, "sparsity", "a non-negative number"):
         check_number(local.sparsity, "sparsity", low=0, include_high=False)
-    check_names(local.symmetries, "symmetries", SYMMETRIES)
+    check_names(local.symmetries, "symmetries", (*SYMMETRIES, *OF_ANGLES))
     _layers(local.hidden_layer_sizes)
 
 
-def plan(local: Any, n_samples: int, n_sites: int, states: NDArray[Any], *, one_pass: bool = False) -> Plan:
+def plan(local: Any, n_samples: int, n_sites: int, alphabet: Alphabet, *, one_pass: bool = False) -> Plan:
     """Return the plan of a fit to `n_samples` rows; with `one_pass` a network is trained for one epoch."""
     shape = (n_sites,) if local.lattice_shape is None else check_lattice_shape(local.lattice_shape, n_sites)
-    symmetries = check_names(local.symmetries, "symmetries", SYMMETRIES)
-    if "spin-flip" in symmetries and not np.array_equal(states, -states[::-1]):
-        raise ValueError(f"'spin-flip' needs an alphabet symmetric about zero, got states {states.tolist()}")
+    symmetries = check_names(local.symmetries, "symmetries", (*SYMMETRIES, *OF_ANGLES))
+    check_symmetries(symmetries, alphabet.states, are_angles=alphabet.period > 0)
     periodic = periodic_axes(local.boundary, len(shape))
-    geometry = WindowGeometry(_window(local.window_shape, shape, periodic), len(states), periodic)
+    geometry = WindowGeometry(_window(local.window_shape, shape, periodic), alphabet.n_states, periodic)
     if min(geometry.inner_shape(shape)) < 1:
         needed = tuple(2 * w - 1 if not wraps else w for w, wraps in zip(geometry.window_shape, periodic, strict=True))
         raise ValueError(
@@ -84,10 +91,12 @@ def plan(local: Any, n_samples: int, n_sites: int, states: NDArray[Any], *, one_
             f"open boundaries pass rows of {needed} sites or more, or a smaller window_shape"
         )
     n_patterns = geometry.n_states ** math.prod(geometry.window_shape)
-    hidden = _layers(local.hidden_layer_sizes)
+    hidden, are_angles = _layers(local.hidden_layer_sizes), alphabet.period > 0
     if hidden is None:
-        hidden = () if n_patterns <= MOST_PATTERNS else _HIDDEN
-    if not hidden and n_patterns > MOST_PATTERNS:
+        hidden = () if are_angles or n_patterns <= MOST_PATTERNS else _HIDDEN
+    if hidden and are_angles:
+        raise ValueError(f"angles have no network: hidden_layer_sizes must be 'auto' or (), got {hidden}")
+    if not hidden and not are_angles and n_patterns > MOST_PATTERNS:
         raise ValueError(
             f"windows of shape {geometry.window_shape} have {n_patterns} patterns, but without hidden layers at most "
             f"{MOST_PATTERNS} are possible: pass hidden_layer_sizes='auto' or a smaller window_shape"
@@ -98,6 +107,7 @@ def plan(local: Any, n_samples: int, n_sites: int, states: NDArray[Any], *, one_
     return Plan(
         shape,
         geometry,
+        alphabet,
         symmetries,
         hidden,
         **_training(local, n_samples * math.prod(geometry.inner_shape(shape)), hidden, one_pass),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._utils.alphabet import MAX_STATES
+from .._utils.alphabet import ANGLES, MAX_STATES
 from .._utils.checks import check_lattice_shape, check_temperature
 from .fitting import stored_network
 
@@ -31,6 +31,9 @@ def _check(stored: Mapping[str, Any]) -> None:
     check_temperature(stored["temperature_"], "temperature_", allow_infinite=False)
     _expect(stored["n_samples_seen_"] >= 1, "n_samples_seen_")
     n_patterns = len(states) ** math.prod(window)
+    if stored["offsets_"] is not None:
+        _expect(np.array_equal(states, ANGLES.states), "states_")
+        n_patterns = _size_of_tables(stored["offsets_"], window)
     if stored["table_"] is not None:
         _expect(_is_real(stored["table_"], (n_patterns,)), "table_")
     if stored["table_"] is None or stored["coefs_"] is not None:
@@ -38,6 +41,13 @@ def _check(stored: Mapping[str, Any]) -> None:
     else:
         _check_summary(stored["summary_"])
         _expect(_is_real(stored["table_errors_"], (len(stored["table_errors_"]), n_patterns)), "table_errors_")
+
+
+def _size_of_tables(offsets: Any, window: tuple[int, ...]) -> int:
+    """Return the number of entries of the tables of sites and pairs of angles."""
+    _expect(offsets.ndim == 2 and offsets.shape[1] == len(window) and offsets.dtype.kind == "i", "offsets_")
+    _expect((abs(offsets) < np.array(window)).all(), "offsets_")
+    return sum(ANGLES.n_states ** (1 + bool(offset.any())) for offset in offsets)
 
 
 def _check_network(stored: Mapping[str, Any], n_sites: int, n_states: int) -> None:
@@ -56,10 +66,11 @@ def _check_network(stored: Mapping[str, Any], n_sites: int, n_states: int) -> No
 
 
 def _check_summary(summary: Mapping[str, Any]) -> None:
-    n = len(summary["columns"])
+    n, n_all = len(summary["columns"]), len(summary["couplings"])
+    _expect(_is_real(summary["couplings"], (n_all,)), "summary_")
     _expect(_is_real(summary["slope"], (n,)), "summary_")
     _expect(all(_is_real(summary[name], (n, n)) for name in ("information", "variance")), "summary_")
-    _expect(n == 0 or 0 <= min(summary["columns"]) <= max(summary["columns"]) < summary["n_clusters"], "summary_")
+    _expect(n == 0 or 0 <= min(summary["columns"]) <= max(summary["columns"]) < n_all, "summary_")
 
 
 def _is_real(array: Any, shape: tuple[int, ...]) -> bool:

@@ -1,10 +1,11 @@
-"""The -log pseudo-likelihood of observations as a function of the couplings of clusters."""
+"""The -log pseudo-likelihood of rows as a function of couplings, and that of clusters."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,21 @@ _SITES_OF_HESSIAN = 2**17
 _BLOCK = 2**22  # numbers
 _MIN_BLOCKS = 30
 _SITES_PER_CALL = 2**18  # Ctrl-C is heard between two calls
+
+
+class Basis(Protocol):
+    """Functions of the sites of a window; each has one coupling."""
+
+    @property
+    def n_clusters(self) -> int: ...
+
+    @property
+    def order(self) -> NDArray[np.integer]:
+        """Number of sites in each function."""
+
+    @property
+    def n_products(self) -> Floats:
+        """Number of terms of each function that hold a site, up to a common factor."""
 
 
 @dataclass(frozen=True)
@@ -46,36 +62,39 @@ class Summary:
 NOTHING = Summary(np.zeros(0, np.intp), np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0)))
 
 
-@dataclass(frozen=True)
-class Blocks:
-    """Sites of a share of all blocks: rows, tiles of rows, or groups of rows, that are independent of each other.
+class PseudoLikelihood(ABC):
+    """-log pseudo-likelihood of rows as a convex function of the couplings of a basis; `past` adds earlier rows.
 
-    They measure the variance of the gradient, because sites of one block are not independent.
+    Sites of one row are not independent, so the variance of the gradient is measured between blocks: a `share` of all
+    rows, tiles of rows or, if `grouped`, groups of rows.
     """
 
-    sites: Iterable[Observations]  # each with the number of its block as `row`
+    basis: Basis
     share: float
-    grouped: bool = False
-
-
-@dataclass(frozen=True)
-class Problem:
-    """-log pseudo-likelihood of observations as a function of couplings; `past` adds that of earlier rows."""
-
-    clusters: Clusters
-    observations: Observations
-    powers: NDArray[np.int64]
-    blocks: Blocks
+    grouped: bool
     past: Summary
-    rng: np.random.Generator
+
+    @property
+    @abstractmethod
+    def n_seen(self) -> float:
+        """The number of sites that are seen, with their weights."""
+
+    @abstractmethod
+    def _loss_and_gradient(self, couplings: Floats) -> tuple[float, Floats]:
+        """Return the -log pseudo-likelihood of the present rows, and its gradient."""
+
+    @abstractmethod
+    def _information(self, couplings: Floats, columns: NDArray[np.intp], dtype: type) -> Floats:
+        """Return the Fisher information of the present rows on some couplings."""
+
+    @abstractmethod
+    def block_scores(self, couplings: Floats, columns: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """Return the gradient of each block by some couplings, (n_blocks, n_columns), and its number of sites."""
 
     def loss_and_gradient(self, couplings: Floats) -> tuple[float, Floats]:
-        seen, g = self.observations, self.clusters.table(couplings)
-        slope, loss = np.zeros(len(g)), 0.0
-        for start in range(0, len(seen), _SITES_PER_CALL):
-            part = seen.part(slice(start, start + _SITES_PER_CALL))
-            loss += loss_and_slope(part.bases, part.counts, part.ratio, self.powers, g, slope)
-        gradient = self.clusters.gradient(slope) + RIDGE * couplings
+        """Return the loss with that of earlier rows and the ridge, and its gradient."""
+        loss, gradient = self._loss_and_gradient(couplings)
+        gradient += RIDGE * couplings
         past, x = self.past, couplings[self.past.columns]
         by_past = past.information @ x
         gradient[past.columns] += past.slope + by_past
@@ -84,11 +103,7 @@ class Problem:
 
     def information(self, couplings: Floats, columns: NDArray[np.intp], dtype: type = np.float32) -> Floats:
         """Return the Fisher information of some couplings; many observations are represented by a sample."""
-        total = self.past.on(columns)[1]
-        for part, factor in _sample(self.observations, self.rng):
-            for x in _spread(part, couplings, columns, self.clusters, self.powers):
-                each: NDArray[Any] = x.astype(dtype, copy=False)
-                total += factor * (each.T @ each)
+        total = self.past.on(columns)[1] + self._information(couplings, columns, dtype)
         total[np.diag_indices_from(total)] += RIDGE
         return total
 
@@ -98,14 +113,15 @@ class Problem:
         Few rows or tiles tell little, so their sites are taken as independent. Few groups tell variances, but not
         correlations, which are then those of independent sites.
         """
-        scores, counts = block_scores(self.clusters, self.blocks.sites, self.powers, couplings, columns)
-        past, n = self.past.on(columns)[2], len(scores)
-        if self.blocks.grouped:
+        _, known, past = self.past.on(columns)
+        scores, counts = self.block_scores(couplings, columns)
+        n = len(scores)
+        if self.grouped:
             scores = (scores - np.outer(counts / counts.sum(), scores.sum(axis=0))) * np.sqrt(n / (n - 1))
-        total = scores.T @ scores / self.blocks.share
+        total = scores.T @ scores / self.share
         if n < _MIN_BLOCKS:
-            of_sites = self.information(couplings, columns) - self.past.on(columns)[1]
-            factor = np.sqrt(np.diag(total) / np.diag(of_sites)) if self.blocks.grouped else np.ones(len(columns))
+            of_sites = self.information(couplings, columns) - known
+            factor = np.sqrt(np.diag(total) / np.diag(of_sites)) if self.grouped else np.ones(len(columns))
             total = of_sites * np.outer(factor, factor)
         return past + total
 
@@ -114,8 +130,58 @@ class Problem:
 
         It is at least that of independent sites or, with groups, that times the median effect of groups.
         """
-        effect = np.median(variance / fisher) if self.blocks.grouped and len(fisher) else 1.0
+        effect = np.median(variance / fisher) if self.grouped and len(fisher) else 1.0
         return np.sqrt(np.maximum(effect * fisher, variance))
+
+
+@dataclass(frozen=True)
+class Problem(PseudoLikelihood):
+    """-log pseudo-likelihood of observations as a function of the couplings of clusters."""
+
+    basis: Clusters
+    observations: Observations
+    powers: NDArray[np.int64]
+    sites_of_blocks: Iterable[Observations]  # each with the number of its block as `row`
+    share: float
+    grouped: bool
+    past: Summary
+    rng: np.random.Generator
+
+    @property
+    def n_seen(self) -> float:
+        return float(self.observations.counts.sum(dtype=np.float64))
+
+    def _loss_and_gradient(self, couplings: Floats) -> tuple[float, Floats]:
+        seen, g = self.observations, self.basis.table(couplings)
+        slope, loss = np.zeros(len(g)), 0.0
+        for start in range(0, len(seen), _SITES_PER_CALL):
+            part = seen.part(slice(start, start + _SITES_PER_CALL))
+            loss += loss_and_slope(part.bases, part.counts, part.ratio, self.powers, g, slope)
+        return loss, self.basis.gradient(slope)
+
+    def _information(self, couplings: Floats, columns: NDArray[np.intp], dtype: type) -> Floats:
+        total = np.zeros((len(columns), len(columns)))
+        for part, factor in _sample(self.observations, self.rng):
+            for x in _spread(part, couplings, columns, self.basis, self.powers):
+                each: NDArray[Any] = x.astype(dtype, copy=False)
+                total += factor * (each.T @ each)
+        return total
+
+    def block_scores(self, couplings: Floats, columns: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        blocks, sums = [np.zeros(0, np.int32)], [np.zeros((0, len(columns) + 1))]
+        for seen in self.sites_of_blocks:
+            for part, p, f in _differences(seen, couplings, columns, self.basis, self.powers):
+                n = part.counts.sum(axis=1)
+                residual = part.ratio[:, None] * (part.counts - n[:, None] * p)
+                each = np.column_stack([np.einsum("na,nak->nk", residual[:, 1:].astype(np.float32), f), n])
+                assert part.row is not None
+                start = np.flatnonzero(np.append(True, np.diff(part.row) != 0))
+                blocks.append(part.row[start])
+                sums.append(np.add.reduceat(each, start, axis=0))
+        names, block = np.unique(np.concatenate(blocks), return_inverse=True)
+        total = np.zeros((len(names), len(columns) + 1))
+        np.add.at(total, block, np.concatenate(sums))
+        return total[:, :-1], total[:, -1]
 
 
 def _sample(seen: Observations, rng: np.random.Generator) -> list[tuple[Observations, float]]:
@@ -161,28 +227,3 @@ def _spread(
         for a in range(clusters.n_states):
             centred = (f[:, a - 1] if a else 0) - mean
             yield centred * (scale * np.sqrt(p[:, a]))[:, None].astype(np.float32)
-
-
-def block_scores(
-    clusters: Clusters,
-    sites: Iterable[Observations],
-    powers: NDArray[np.int64],
-    couplings: Floats,
-    columns: NDArray[np.intp],
-) -> tuple[Floats, Floats]:
-    """Return the derivative of the -log pseudo-likelihood of each block by some couplings, and its number of sites."""
-    blocks, sums = [np.zeros(0, np.int32)], [np.zeros((0, len(columns) + 1))]
-    for seen in sites:
-        for part, p, f in _differences(seen, couplings, columns, clusters, powers):
-            residual = part.ratio[:, None] * (part.counts - part.counts.sum(axis=1, keepdims=True) * p)
-            each = np.column_stack(
-                [np.einsum("na,nak->nk", residual[:, 1:].astype(np.float32), f), part.counts.sum(axis=1)]
-            )
-            assert part.row is not None
-            start = np.flatnonzero(np.append(True, np.diff(part.row) != 0))
-            blocks.append(part.row[start])
-            sums.append(np.add.reduceat(each, start, axis=0))
-    names, block = np.unique(np.concatenate(blocks), return_inverse=True)
-    total = np.zeros((len(names), len(columns) + 1))
-    np.add.at(total, block, np.concatenate(sums))
-    return total[:, :-1], total[:, -1]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import _check_sample_weight
 
-from .._utils.alphabet import encode_states
+from .._utils.alphabet import Alphabet
 from .._utils.configurations import check_groups, validate_configurations
 from .._utils.mapped import release_pages
 from .observations import Rows
@@ -46,14 +46,14 @@ class Data:
         return Data(self.X[rows], measured, self.temperature[rows], self.weight[rows], group)
 
     def blocks(
-        self, states: NDArray[Any], shape: tuple[int, ...], unit: float, rows: NDArray[np.intp] | None = None
+        self, alphabet: Alphabet, shape: tuple[int, ...], unit: float, rows: NDArray[np.intp] | None = None
     ) -> Iterator[tuple[int, Rows]]:
         """Yield the number of the first row of each block, and the block as `Rows` with the ratios unit / T."""
         n = len(self.X) if rows is None else len(rows)
         step = max(1, _BLOCK // math.prod(shape))
         for start in range(0, n, step):
             chosen: Any = slice(start, min(start + step, n)) if rows is None else rows[start : start + step]
-            codes = encode_states(self.X[chosen], states, start).reshape(-1, *shape)
+            codes = alphabet.encode_checked(self.X[chosen], start).reshape(-1, *shape)
             measured = None if self.measured is None else self.measured[chosen].reshape(-1, *shape)
             yield start, Rows(codes, unit / self.temperature[chosen], self.weight[chosen], measured)
             release_pages(self.X)

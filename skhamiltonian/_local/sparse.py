@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .clusters import Clusters
-from .problem import RIDGE, Problem, Summary
+from .problem import RIDGE, Basis, PseudoLikelihood, Summary
 from .pseudo import soft_threshold_descent
 from .quadratic import exchanges, sandwich
 
@@ -41,7 +40,11 @@ class SparseFit:
 
 
 def fit_sparse(
-    problem: Problem, threshold: float, max_iter: int, start: Floats | None, report: Callable[[int, float], bool]
+    problem: PseudoLikelihood,
+    threshold: float,
+    max_iter: int,
+    start: Floats | None,
+    report: Callable[[int, float], bool],
 ) -> SparseFit:
     """Minimise the loss plus a penalty under which a coupling below `threshold` standard errors is zero.
 
@@ -49,10 +52,9 @@ def fit_sparse(
     the threshold. Each iteration is a step of Newton's method. The penalised loss has several minima if clusters are
     correlated; so a minimum is left if the loss falls when one selected coupling is exchanged for another.
     """
-    clusters = problem.clusters
-    n_seen = max(1.0, float(problem.observations.counts.sum(dtype=np.float64)))
-    theta = np.zeros(clusters.n_clusters) if start is None else start.copy()
-    newton = _Newton(problem, _first(clusters, theta), theta, *problem.loss_and_gradient(theta))
+    basis, n_seen = problem.basis, max(1.0, problem.n_seen)
+    theta = np.zeros(basis.n_clusters) if start is None else start.copy()
+    newton = _Newton(problem, _first(basis, theta), theta, *problem.loss_and_gradient(theta))
     losses: list[float] = []
     converged, n_exchanges = False, 0
     while not converged and len(losses) < max_iter:
@@ -76,7 +78,7 @@ def fit_sparse(
 class _Newton:
     """Newton's method on some of the couplings."""
 
-    def __init__(self, problem: Problem, free: NDArray[np.intp], theta: Floats, loss: float, gradient: Floats):
+    def __init__(self, problem: PseudoLikelihood, free: NDArray[np.intp], theta: Floats, loss: float, gradient: Floats):
         self.problem, self.free, self.theta = problem, free, theta
         self.loss, self.gradient = loss, gradient
         self.weight = np.ones(len(free))
@@ -135,7 +137,7 @@ class _Newton:
     def beside(self, fresh: NDArray[np.intp]) -> _Newton:
         """Return Newton's method for the same state, with other couplings beside the selected ones and the pairs."""
         free, theta = self.free, self.theta
-        kept = free[(theta[free] != 0) | (self.problem.clusters.order[free] <= 2)]
+        kept = free[(theta[free] != 0) | (self.problem.basis.order[free] <= 2)]
         return _Newton(self.problem, np.union1d(kept, fresh), theta, self.loss, self.gradient)
 
     def exchange(self, threshold: float) -> bool:
@@ -201,11 +203,11 @@ class _Newton:
         return np.zeros_like(x)
 
 
-def _first(clusters: Clusters, theta: Floats) -> NDArray[np.intp]:
+def _first(basis: Basis, theta: Floats) -> NDArray[np.intp]:
     """Return the couplings to start with: all if they are few, else those of one and two sites."""
-    if clusters.n_clusters <= _MAX_FREE:
-        return np.arange(clusters.n_clusters)
-    return np.flatnonzero((clusters.order <= 2) | (theta != 0))
+    if basis.n_clusters <= _MAX_FREE:
+        return np.arange(basis.n_clusters)
+    return np.flatnonzero((basis.order <= 2) | (theta != 0))
 
 
 @dataclass(frozen=True)
@@ -232,13 +234,11 @@ def _penalty(x: Floats, information: Floats, sd: Floats, threshold: float) -> _P
     return _Penalty(threshold * sd, min(_FREE_FROM * threshold, _FREE_FROM_ERRORS) * error)
 
 
-def _supported(problem: Problem, newton: _Newton, threshold: float) -> NDArray[np.intp]:
+def _supported(problem: PseudoLikelihood, newton: _Newton, threshold: float) -> NDArray[np.intp]:
     """Return the couplings that were not free and whose gradient exceeds the threshold."""
-    clusters = problem.clusters
-    if len(newton.free) == clusters.n_clusters:
+    if len(newton.free) == problem.basis.n_clusters:
         return newton.free[:0]
-    n_products = np.bincount(clusters.of_product + 1, clusters.share, clusters.n_clusters + 1)[1:]
-    strength = np.abs(newton.gradient) / np.sqrt(n_products)
+    strength = np.abs(newton.gradient) / np.sqrt(problem.basis.n_products)
     strength[newton.free] = 0
     first = np.argsort(-strength, kind="stable")[:_MAX_NEW]
     fisher = np.diag(problem.information(newton.theta, first))
@@ -246,7 +246,7 @@ def _supported(problem: Problem, newton: _Newton, threshold: float) -> NDArray[n
     return first[np.abs(newton.gradient[first]) > threshold * sd * _ENTERS]
 
 
-def _result(problem: Problem, newton: _Newton, losses: list[float], converged: bool) -> SparseFit:
+def _result(problem: PseudoLikelihood, newton: _Newton, losses: list[float], converged: bool) -> SparseFit:
     free, theta = newton.free, newton.theta
     information, variance = problem.information(theta, free, np.float64), problem.variance(theta, free)
     slope = newton.gradient[free] - information @ theta[free]

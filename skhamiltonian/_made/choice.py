@@ -63,7 +63,7 @@ def _local_energy(
 ) -> TermSum:
     """Fit a local energy, in units of T0, to the training rows."""
     codes = rows.take(rows.train[rows_read(len(rows.train), plan.n_sites, rng)])
-    return fitted_energy(codes, plan.alphabet.states, plan.lattice_shape, plan.symmetries, seed)
+    return fitted_energy(codes, plan.alphabet, plan.lattice_shape, plan.symmetries, seed)
 
 
 def _local(network: Network, energy: TermSum, drawn: Sample, unseen: Sample) -> tuple[dict[str, Any], Array]:

@@ -84,10 +84,10 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
           model's own draws. It assumes nothing about the interactions.
         - "local": a local energy, as a :class:`LocalHamiltonian` with windows of width 3 learns it from the rows of
           the training. The network proposes, and weights do the rest: log p(s) = -H(s)/T0 - ln Z. It needs
-          "translation" in `symmetries`, and assumes interactions that fit into the window. Windows have the width 2 if
-          the states are too many for 3.
+          "translation" in `symmetries`, and assumes interactions that fit into the window, for angles between two
+          sites. Windows have the width 2 if the states are too many for 3.
         - "auto": if "translation" is in `symmetries`, "local", unless the likelihood of the rows held back is smaller
-          than with "smooth" by more than two standard errors; "smooth" without translations, for angles, for windows of
+          than with "smooth" by more than two standard errors; "smooth" without translations, for windows of
           something larger (see `is_window_`) and for very many states.
         - a fitted :class:`LocalHamiltonian` or :class:`InteractionExpansion`, or one in a
           ``sklearn.frozen.FrozenEstimator``, which survives `clone`: H is this energy on a periodic lattice.

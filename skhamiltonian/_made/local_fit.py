@@ -12,6 +12,7 @@ from .._local.fitting import learn
 from .._local.parameters import MOST_PATTERNS
 from .._local.parameters import plan as local_plan
 from .._local.reading import Data
+from .._utils.alphabet import Alphabet
 from .._utils.warn import warn
 
 # Sites that a fit reads at most.
@@ -19,43 +20,48 @@ _MOST_SITES = 2**24
 _WIDTHS = (3, 2)
 
 
-def window_width(n_states: int, n_axes: int) -> int | None:
-    """Return how wide windows are: 3, or 2 if there are too many patterns for a table, or None for far too many."""
-    possible = [width for width in _WIDTHS if n_states ** (width**n_axes) <= MOST_PATTERNS]
+def window_width(alphabet: Alphabet, n_axes: int) -> int | None:
+    """Return how wide windows are: 3, or 2 if there are too many patterns for a table, or None for far too many.
+
+    Angles need no table of patterns.
+    """
+    if alphabet.period:
+        return _WIDTHS[0]
+    possible = [width for width in _WIDTHS if alphabet.n_states ** (width**n_axes) <= MOST_PATTERNS]
     return possible[0] if possible else None
 
 
 def fitted_energy(
     codes: NDArray[np.int8],
-    states: NDArray[np.generic],
+    alphabet: Alphabet,
     lattice_shape: tuple[int, ...],
     symmetries: tuple[str, ...],
     seed: np.random.SeedSequence,
 ) -> TermSum:
     """Return the local energy of periodic lattices, in units of their temperature, by pseudo-likelihood."""
-    width = window_width(len(states), len(lattice_shape))
+    width = window_width(alphabet, len(lattice_shape))
     assert width is not None  # checked with the parameters
     local = LocalHamiltonian(
         lattice_shape=lattice_shape,
         boundary="periodic",
         window_shape=width,
         symmetries=symmetries,
-        states=states,
+        states="angle" if alphabet.period else alphabet.states,
         random_state=int(seed.generate_state(1)[0]),
     )
     n = len(codes)
-    data = Data(states[codes], None, np.broadcast_to(1.0, n), np.broadcast_to(1.0, n))
-    made = local_plan(local, n, codes.shape[1], states)
-    learned = learn(local, made, data, states, None, lambda iteration, loss: False)
+    data = Data(alphabet.states[codes], None, np.broadcast_to(1.0, n), np.broadcast_to(1.0, n))
+    made = local_plan(local, n, codes.shape[1], alphabet)
+    learned = learn(local, made, data, None, lambda iteration, loss: False)
     if not learned.pop("converged"):
         warn(
             f"the local energy of the calibration has not converged in {made.max_iter} steps: pass calibrate='smooth', "
             "or a fitted LocalHamiltonian as calibrate",
             ConvergenceWarning,
         )
-    local.__dict__.update(learned)
-    local.__dict__.update(states_=states, lattice_shape_=lattice_shape, window_shape_=made.geometry.window_shape)
-    return local._term_sum(None, states)
+    known = {"states_": alphabet.states, "lattice_shape_": lattice_shape, "window_shape_": made.geometry.window_shape}
+    local.__dict__.update(**learned, **known)
+    return local._term_sum(None, alphabet.states)
 
 
 def rows_read(n_rows: int, n_sites: int, rng: np.random.Generator) -> NDArray[np.intp] | slice:

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from .._lattice.symmetry import OF_ANGLES, SYMMETRIES, group_size
+from .._lattice.symmetry import OF_ANGLES, SYMMETRIES, check_symmetries, group_size
 from .._lattice.terms import KnownEnergy, TermSum
 from .._local.parameters import MOST_PATTERNS
 from .._utils.alphabet import Alphabet
@@ -121,14 +121,7 @@ def make_plan(p: dict[str, Any], n_samples: int, n_sites: int, alphabet: Alphabe
     shape = (n_sites,) if p["lattice_shape"] is None else check_lattice_shape(p["lattice_shape"], n_sites)
     names = check_names(p["symmetries"], "symmetries", (*SYMMETRIES, *OF_ANGLES))
     states = alphabet.states
-    if wrong := set(names) & set(("spin-flip",) if alphabet.period else OF_ANGLES):
-        kind, others = ("angles", OF_ANGLES) if alphabet.period else ("numbers", ("spin-flip",))
-        raise ValueError(f"{wrong.pop()!r} is no symmetry of {kind}: choose of {others}, got symmetries={names}")
-    if "spin-flip" in names and not np.array_equal(states, -states[::-1]):
-        raise ValueError(
-            f"'spin-flip' needs states symmetric about zero, got states {states.tolist()}: "
-            "two states become spins by X = 2 * (X == X.max()) - 1"
-        )
+    check_symmetries(names, states, are_angles=alphabet.period > 0)
     hidden = _hidden_layers(p["hidden_layer_sizes"], n_sites)
     whiten = len(states) > 2 and not alphabet.period if isinstance(p["whiten"], str) else bool(p["whiten"])
     if whiten and alphabet.period:
@@ -186,8 +179,7 @@ def _calibrate(
         return replace(given, table=given.table / temperature, errors=given.errors / temperature)
     if value is False:
         return None
-    of_numbers = alphabet.n_states == 2 or alphabet.n_outputs == alphabet.n_states
-    width = window_width(alphabet.n_states, len(shape)) if of_numbers else None
+    width = window_width(alphabet, len(shape))
     if value == "local" and width is None:
         raise ValueError(
             f"calibrate='local' needs windows of at most {MOST_PATTERNS} patterns, and {alphabet.n_states} states are "

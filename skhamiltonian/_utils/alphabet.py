@@ -50,7 +50,7 @@ class Alphabet:
     def of_angles(cls) -> Self:
         """Return the alphabet of angles in radians, on a grid."""
         angles = 2 * np.pi * np.arange(_N_ANGLES) / _N_ANGLES
-        return cls(angles, _waves(angles, _INPUT_HARMONICS), _waves(angles, _OUTPUT_HARMONICS), 2 * np.pi)
+        return cls(angles, waves(angles, _INPUT_HARMONICS), waves(angles, _OUTPUT_HARMONICS), 2 * np.pi)
 
     @property
     def n_states(self) -> int:
@@ -64,7 +64,7 @@ class Alphabet:
     @property
     def vectors(self) -> NDArray[np.float64]:
         """What a state adds to the order parameter, (n_states, n_components); a field couples to the first."""
-        return _waves(self.states, 1) if self.period else self.states.astype(np.float64)[:, None]
+        return waves(self.states, 1) if self.period else self.states.astype(np.float64)[:, None]
 
     @property
     def n_inputs(self) -> int:
@@ -90,7 +90,8 @@ class Alphabet:
     def encode(self, X: NDArray[Any]) -> NDArray[np.int8]:
         """Return X as codes 0 ... n_states - 1; X was checked before."""
         if self.period:
-            return (np.rint(np.mod(X, self.period) * (self.n_states / self.period)) % self.n_states).astype(np.int8)
+            turned = np.mod(X, self.period, dtype=np.float64)  # half precision would miss the nearest point
+            return (np.rint(turned * (self.n_states / self.period)) % self.n_states).astype(np.int8)
         return encode(X, self.states)
 
     def encode_checked(self, X: NDArray[Any], first_row: int = 0) -> NDArray[np.int8]:
@@ -107,10 +108,13 @@ class Alphabet:
         return np.abs(codes.mean(axis=1) / (self.n_states - 1) - 0.5)
 
 
-def _waves(angles: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+def waves(angles: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     """Return cos(k t) and sin(k t) of angles t for k = 1 ... n, (n_angles, 2 n)."""
     k = np.arange(1, n + 1)
     return np.concatenate([np.cos(np.outer(angles, k)), np.sin(np.outer(angles, k))], axis=1)
+
+
+ANGLES = Alphabet.of_angles()
 
 
 def learn_alphabet(X: NDArray[Any], states: Any) -> Alphabet:
@@ -139,6 +143,16 @@ def _refuse_what_is_no_angle(X: NDArray[Any]) -> None:
         release_pages(X)
     if whole and (low or high):
         raise ValueError(f"X holds whole numbers only, from {low:g} to {high:g}{_NO_ANGLES}")
+    _refuse_range_of_degrees(low, high)
+
+
+def refuse_degrees(X: NDArray[Any]) -> None:
+    """Raise ValueError if angles seem to be in degrees."""
+    if X.size:
+        _refuse_range_of_degrees(float(X.min()), float(X.max()))
+
+
+def _refuse_range_of_degrees(low: float, high: float) -> None:
     if low >= -180 and high <= 360 and high - low > _SPREAD_OF_DEGREES:
         raise ValueError(
             f"X seems to hold degrees, from {low:g} to {high:g}, but angles are in radians: pass np.deg2rad(X), "

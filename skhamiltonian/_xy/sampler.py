@@ -13,6 +13,7 @@ from .._montecarlo.lattice_sampler import LatticeSampler
 from .._montecarlo.order_parameter import mean_vector_length
 from .._montecarlo.parallel import Threads
 from .._montecarlo.planning import Plan, Request
+from .._utils.alphabet import refuse_degrees
 from .._utils.checks import check_field
 from .groups import FULL_TURN, AngleGroup, wrapped
 from .kernels import energies
@@ -87,7 +88,8 @@ class XYSampler(LatticeSampler):
     Notes
     -----
     Draws are angles in [0, 2 pi) in double precision, so that energies of rows have all digits. Rows that are given
-    may hold any real number, in radians. The magnetization of a :func:`phase_curve` is the length of the mean vector.
+    may hold any real number, in radians; a range that looks like degrees is refused. The magnetization of a
+    :func:`phase_curve` is the length of the mean vector.
 
     References
     ----------
@@ -164,4 +166,5 @@ class XYSampler(LatticeSampler):
         return energies(states, system)
 
     def _states_of(self, X: NDArray[Any], strict: bool) -> NDArray[np.float64]:
+        refuse_degrees(X)
         return wrapped(X)

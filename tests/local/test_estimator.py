@@ -225,7 +225,7 @@ def test_free_spins_have_no_couplings():
         ({"window_shape": (3,)}, "one length for each axis"),
         ({"window_shape": (9, 1)}, "longer than an axis"),
         ({"window_shape": 0}, "window_shape must be"),
-        ({"symmetries": "rotation"}, "each of symmetries"),
+        ({"symmetries": "turn"}, "each of symmetries"),
         ({"batch_size": 10}, "has no effect without hidden layers"),
         ({"learning_rate_init": 0.1}, "has no effect without hidden layers"),
         ({"sparsity": -1}, "sparsity must be"),

@@ -5,7 +5,7 @@ import pytest
 
 from skhamiltonian._local.clusters import clusters_of, window_group
 from skhamiltonian._local.observations import Rows, WindowGeometry, counted, each_site, neighbourhoods
-from skhamiltonian._local.problem import NOTHING, Blocks, Problem, block_scores
+from skhamiltonian._local.problem import NOTHING, Problem
 from skhamiltonian._local.quadratic import exchanges, sandwich
 
 RNG = np.random.default_rng(0)
@@ -25,7 +25,7 @@ def rows():
 def problem(rows):
     clusters = clusters_of((2, 3), 3, window_group((2, 3), (4, 5), (False, True)), even=True)
     seen = counted([rows], GEOMETRY, RATIOS)
-    return Problem(clusters, seen, GEOMETRY.powers, Blocks([each_site(rows, GEOMETRY)], 1.0), NOTHING, RNG)
+    return Problem(clusters, seen, GEOMETRY.powers, [each_site(rows, GEOMETRY)], 1.0, False, NOTHING, RNG)
 
 
 def test_an_inner_site_sees_its_neighbours():
@@ -50,9 +50,8 @@ def test_counting_keeps_every_site(rows, problem):
 
 
 def test_block_scores_add_up_to_the_gradient(problem):
-    couplings = 0.1 * RNG.normal(size=problem.clusters.n_clusters)
-    columns = np.arange(problem.clusters.n_clusters)
-    scores, counts = block_scores(problem.clusters, problem.blocks.sites, problem.powers, couplings, columns)
+    couplings = 0.1 * RNG.normal(size=problem.basis.n_clusters)
+    scores, counts = problem.block_scores(couplings, np.arange(problem.basis.n_clusters))
     gradient = problem.loss_and_gradient(couplings)[1]
     assert scores.sum(axis=0) == pytest.approx(gradient, abs=1e-2)
     assert counts.sum() == problem.observations.counts.sum()
@@ -60,7 +59,7 @@ def test_block_scores_add_up_to_the_gradient(problem):
 
 
 def test_gradient_and_information_are_derivatives(problem):
-    couplings = 0.1 * RNG.normal(size=problem.clusters.n_clusters)
+    couplings = 0.1 * RNG.normal(size=problem.basis.n_clusters)
     columns = np.array([0, 3, 10])
     information = problem.information(couplings, columns)
     _, gradient = problem.loss_and_gradient(couplings)
@@ -73,7 +72,7 @@ def test_gradient_and_information_are_derivatives(problem):
 
 
 def test_couplings_are_those_of_the_table(problem):
-    clusters = problem.clusters
+    clusters = problem.basis
     couplings = RNG.normal(size=clusters.n_clusters)
     assert clusters.couplings(clusters.table(couplings)) == pytest.approx(couplings)
 

@@ -7,16 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import ive
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
-from skhamiltonian import MADEHamiltonian, XYSampler, phase_curve
+from skhamiltonian import SKOPS_TRUSTED_TYPES, MADEHamiltonian, XYSampler, phase_curve
 from skhamiltonian._lattice.symmetry import group_size, symmetric_copies, symmetry_sampler
 from skhamiltonian._made.network import Network, encode, log_prob, masks, outputs
 from skhamiltonian._made.sampling.law import Law
 from skhamiltonian._made.sampling.sweeps import Chains
 from skhamiltonian._made.sampling.tempered import tempered_draws
-from skhamiltonian._utils.alphabet import Alphabet, enumerate_states
+from skhamiltonian._utils.alphabet import ANGLES, enumerate_states
 
-ANGLES = Alphabet.of_angles()
 SYMMETRIES = ("translation", "point-group", "rotation", "reflection")
 
 
@@ -30,12 +32,14 @@ def random_network(n_sites, seed=0, scale=0.3):
     return Network(weights, biases, skip, rng.permutation(n_sites), ANGLES, "tanh")
 
 
-@pytest.fixture(scope="module")
-def ring():
-    """A model of a ring of four angles, and its system."""
-    xy = XYSampler((4,), 1.0, random_state=0)
-    model = MADEHamiltonian(1.0, states="angle", lattice_shape=(4,), symmetries=SYMMETRIES, max_iter=60, random_state=0)
-    return model.set_params(hidden_layer_sizes=(32,)).fit(xy.sample(n_samples=4000)), xy
+@pytest.fixture(scope="module", params=[(3, "auto"), (4, "auto"), (4, "smooth")], ids=["3", "4", "4 smooth"])
+def ring(request):
+    """A model of a ring of angles, and its system."""
+    n, calibrate = request.param
+    xy = XYSampler((n,), 1.0, random_state=0)
+    model = MADEHamiltonian(1.0, states="angle", lattice_shape=(n,), symmetries=SYMMETRIES, random_state=0)
+    model.set_params(hidden_layer_sizes=(32,), max_iter=60 if calibrate == "smooth" else 8, calibrate=calibrate)
+    return model.fit(xy.sample(n_samples=4000)), xy
 
 
 def ring_log_z(n_sites, temperature):
@@ -94,14 +98,16 @@ def test_running_log_prob_of_chains_equals_full_recomputation():
 def test_a_ring_is_learned(ring):
     """Slope on the true energy, entropy per radian and energies elsewhere, against the transfer matrix."""
     made, xy = ring
+    n = made.n_features_in_
+    assert made.calibration_["method"] == ("smooth" if made.calibrate == "smooth" else "local")
     X = xy.sample(n_samples=4000, random_state=1)
     assert np.polyfit(xy.energy(X), made.energy(X), 1)[0] == pytest.approx(1, abs=0.03)
     step = 1e-4
     for T in (0.5, 1.0, 2.0):
         curve = phase_curve(made, [T], n_samples=16_000, random_state=0)
         beta = 1 / T
-        u = -(ring_log_z(4, 1 / (beta + step)) - ring_log_z(4, 1 / (beta - step))) / (2 * step)
-        s = (ring_log_z(4, T) + beta * u) / 4
+        u = -(ring_log_z(n, 1 / (beta + step)) - ring_log_z(n, 1 / (beta - step))) / (2 * step)
+        s = (ring_log_z(n, T) + beta * u) / n
         assert curve["entropy"].value[0] == pytest.approx(s, abs=0.03)
         assert np.mean(xy.energy(made.sample(T, n_samples=8000, method="tempered"))) == pytest.approx(u, abs=0.08)
 
@@ -109,7 +115,8 @@ def test_a_ring_is_learned(ring):
 def test_score_counts_angles_modulo_two_pi(ring):
     made, xy = ring
     X = xy.sample(n_samples=50)
-    np.testing.assert_allclose(made.score_samples(X + 2 * np.pi * np.array([-3, 0, 1, 5])), made.score_samples(X))
+    turns = 2 * np.pi * np.arange(-1, made.n_features_in_ - 1)
+    np.testing.assert_allclose(made.score_samples(X + turns), made.score_samples(X))
     assert made.sample(n_samples=100).min() >= 0
     assert made.sample(n_samples=100).max() < 2 * np.pi
 
@@ -127,6 +134,26 @@ def test_further_learning_and_pickles_keep_the_law(ring):
     again.partial_fit(X)
     assert again.is_angle_
     assert np.isfinite(again.score(X))
+
+
+def test_angles_pass_through_scikit_learn():
+    """Degrees become radians in a pipeline, folds are scored, fits continue, and files keep the law."""
+    xy = XYSampler((3,), 1.0, random_state=0)
+    X = xy.sample(n_samples=150)
+    made = MADEHamiltonian(1.0, states="angle", hidden_layer_sizes=(4,), max_iter=2, random_state=0)
+    pipeline = make_pipeline(FunctionTransformer(np.deg2rad), made)
+    scores = cross_val_score(pipeline, np.rad2deg(X), cv=2)
+    assert scores.shape == (2,)
+    assert np.all(scores < 0)
+    made.fit(X).set_params(warm_start=True).fit(X)
+    assert made.n_iter_ == 4
+    assert made.loss_curve_[2] < made.loss_curve_[0]
+    sio = pytest.importorskip("skops.io")
+    again = sio.loads(sio.dumps(made), trusted=list(SKOPS_TRUSTED_TYPES))
+    np.testing.assert_array_equal(again.score_samples(X), made.score_samples(X))
+    curve = phase_curve(made, [0.3, 1.0], n_samples=500, random_state=0)
+    assert curve.support[1] == 150
+    assert 0 < curve.support[0] < 100
 
 
 def test_copies_have_the_energy_of_their_row():

@@ -1,7 +1,11 @@
 """XYSampler: the contract of a sampler and of a transformer, seeds, streams, and what it must refuse."""
 
 import math
+import os
 import pickle
+import signal
+import threading
+import time
 
 import numpy as np
 import pandas as pd
@@ -100,6 +104,16 @@ def test_energy_takes_any_number_of_radians():
     assert xy.energy(np.zeros((1, 9), np.int8)).tolist() == [-12]
     with pytest.raises(ValueError, match="has 9 sites, but X has 4 features"):
         xy.energy(X[:, :4])
+
+
+@pytest.mark.parametrize("low", [0, -180])
+def test_degrees_are_refused(low):
+    X = np.random.default_rng(0).uniform(low, low + 360, (5, 9))
+    xy = XYSampler((3, 3), n_sweeps=1, burn_in=1, random_state=0).fit(np.deg2rad(X))
+    for method in (xy.energy, xy.transform):
+        with pytest.raises(ValueError, match=r"X seems to hold degrees.*radians"):
+            method(X)
+        assert np.isfinite(method(np.deg2rad(X))).all()
 
 
 # ------------------------------------------------------------------ reproducible
@@ -209,3 +223,32 @@ def test_measured_angles_are_averaged_as_angles():
         assert abs(measured[name].value[0] - curve[name].value[0]) < 4.5 * error
     with pytest.raises(ValueError, match="states must be one of 'auto', 'angle', got 'spin'"):
         PhaseCurve.from_samples({1.0: X}, states="spin")
+
+
+# ------------------------------------------------------------------ faults
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize("method", METHODS)
+def test_ctrl_c_is_heard_and_leaves_the_sampler_as_it_was(method, n_jobs):
+    xy = XYSampler((32, 32), 1.0, method=method, burn_in=10**8, n_sweeps=1, n_chains=64, n_jobs=n_jobs, random_state=0)
+    clone(xy).set_params(burn_in=1).sample(n_samples=64)  # compiles
+    before, pressed, default = dict(vars(xy)), [], signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def press():
+        time.sleep(0.2)
+        pressed.append(time.process_time())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press).start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            xy.sample(n_samples=64)
+    finally:
+        signal.signal(signal.SIGINT, default)
+    assert time.process_time() - pressed[0] < 0.5  # 0.05 s a call of each thread
+    assert vars(xy) == before
+    time.sleep(0.2)
+    used = time.process_time()
+    time.sleep(0.2)
+    assert time.process_time() - used < 0.1, "threads work on"
