@@ -5,7 +5,7 @@ from ._baselines.pairs import PseudolikelihoodIsing, pseudo_log_likelihood
 from ._coarse.binarizer import DomainBinarizer
 from ._coarse.blocks import BlockSpinTransformer
 from ._coarse.images import extract_windows
-from ._curves.angles import helicity_modulus, vortex_density
+from ._curves.angle_observables import helicity_modulus, vortex_density
 from ._curves.critical import crossing_temperature, peak_temperature
 from ._curves.entropy import EntropyTable, entropy
 from ._curves.phase_curve import phase_curve

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from .._montecarlo.chains import start_groups
+from .._montecarlo.chain_groups import start_groups
 from .._montecarlo.parallel import ONE_THREAD, Threads, Watch
-from .groups import Engine, SpinGroup
+from .chain_groups import Engine, SpinGroup
 from .kernels import energies
 from .terms import SpinSystem
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._lattice.checks import axis_couplings
 from .._utils.checks import check_lattice_shape, check_temperatures
-from .jets import Array, Jet, log_sum_exp, stack
+from .derivatives import Array, Jet, log_sum_exp, stack
 
 _SMALLEST_COUPLING = 1e-30  # over T; it replaces 0, because the logarithm of 0 is infinite
 

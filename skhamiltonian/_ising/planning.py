@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from .._montecarlo.chains import number_of_chains
+from .._montecarlo.chain_groups import number_of_chains
 from .._montecarlo.planning import Plan, Request
 from .._montecarlo.trials import NANOSECONDS_PER_TRIAL, Trial, record
+from .chain_groups import Engine, SpinGroup, new_engine
 from .chains import is_cooled, start_chains
 from .ground_state import Landscape, landscape, satisfying_state
-from .groups import Engine, SpinGroup, new_engine
 from .tempering import ladder
 
 _SHARE_OF_TEMPERING = 0.3  # of the nanoseconds of a trial, if single spins are tried after it

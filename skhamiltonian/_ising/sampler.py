@@ -12,8 +12,8 @@ from .._montecarlo.parallel import Threads
 from .._montecarlo.planning import Plan, Request
 from .._utils.configurations import first_stray
 from .._utils.warn import warn
+from .chain_groups import SpinGroup
 from .chains import start_chains
-from .groups import SpinGroup
 from .kernels import energies
 from .planning import plan
 from .system import METHODS, check_couplings, lattice_system

@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from .._utils.checks import seed_sequence
 from .._utils.torch_state import plain_torch
 from .._utils.warn import warn
-from .choosing import Chosen, all_sites, choose_rows, some_sites
+from .choice_of_rows import Chosen, all_sites, choose_rows, some_sites
 from .clusters import Clusters, clusters_of
 from .network import WindowNetwork
 from .observations import Neighbourhoods, Observations, counted, each_site

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .chains import (
+from .chain_groups import (
     ClusterGroup,
     CodeGroup,
     HeatBathGroup,

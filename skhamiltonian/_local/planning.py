@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._montecarlo.chains import number_of_chains, start_groups
+from .._montecarlo.chain_groups import number_of_chains, start_groups
 from .._montecarlo.parallel import ONE_THREAD, Threads, Watch
 from .._montecarlo.planning import Plan, Request
 from .._montecarlo.statistics import autocorrelation_time
 from .._montecarlo.trials import NANOSECONDS_PER_TRIAL, Trial, record
-from .chains import CodeGroup
+from .chain_groups import CodeGroup
 from .methods import group_class
 from .system import LocalSystem, OrderedStates, ordered_states, typical_change
 

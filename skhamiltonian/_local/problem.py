@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .clusters import Clusters
 from .observations import Observations
-from .pseudo import feature_differences, loss_and_slope, site_energies
+from .pseudolikelihood import feature_differences, loss_and_slope, site_energies
 
 Floats = NDArray[np.float64]
 # Precision of the couplings before any data, (T0/coupling)^2: without it the couplings of frozen sites would diverge.

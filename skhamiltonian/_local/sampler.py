@@ -13,7 +13,7 @@ from .._montecarlo.lattice_sampler import LatticeSampler
 from .._montecarlo.parallel import Threads
 from .._montecarlo.planning import Plan, Request
 from .._utils.alphabet import encode_states
-from .chains import CodeGroup
+from .chain_groups import CodeGroup
 from .energy import LocalEnergy, term_sum
 from .methods import METHODS, candidates
 from .planning import plan, start_chains

@@ -10,7 +10,7 @@ from .._utils.alphabet import Alphabet
 from .energy import LocalEnergy
 from .network import site_energies_of
 from .observations import Offset, Rows, WindowGeometry, each_site, neighbourhoods
-from .pseudo import site_energies
+from .pseudolikelihood import site_energies
 from .reading import Data
 
 

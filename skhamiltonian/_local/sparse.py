@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .problem import RIDGE, Basis, PseudoLikelihood, Summary
-from .pseudo import soft_threshold_descent
+from .pseudolikelihood import soft_threshold_descent
 from .quadratic import exchanges, sandwich
 
 Floats = NDArray[np.float64]

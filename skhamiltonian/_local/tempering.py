@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._montecarlo.kernels import exchange, new_streams
-from .chains import LARGEST_BETA, HeatBathGroup
+from .chain_groups import LARGEST_BETA, HeatBathGroup
 from .kernels import lane_energies, new_lanes, single_site_sweeps
 from .system import LocalSystem, typical_change
 

@@ -22,7 +22,7 @@ from .._utils.memory import check_memory
 from .._utils.progress import Progress
 from .._utils.warn import warn
 from .calibration import restored
-from .choice import MIN_ROWS, chosen_calibration
+from .calibration_choice import MIN_ROWS, chosen_calibration
 from .network import Array, Codes, Network, batches, log_prob
 from .parameters import TrainingPlan
 

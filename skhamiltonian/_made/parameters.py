@@ -29,7 +29,7 @@ from .._utils.checks import (
     check_verbose,
 )
 from .._utils.memory import check_memory
-from .local_fit import window_width
+from .local_energy import window_width
 
 # Updates of Adam, for 64 sites: fewer do not suffice, more bring little. On larger lattices each teaches more.
 _MIN_UPDATES, _MAX_UPDATES, _MANY_SITES = 2500, 8000, 64

@@ -25,7 +25,7 @@ from .._utils.checks import (
 from .._utils.configurations import validate_configurations
 from .._utils.progress import Progress
 from .._utils.warn import warn
-from .chains import ChainGroup, draw_states, evolve_rows, number_of_chains
+from .chain_groups import ChainGroup, draw_states, evolve_rows, number_of_chains
 from .draws import Draws
 from .parallel import Threads
 from .planning import Plan, Request

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .chains import ChainGroup
+from .chain_groups import ChainGroup
 from .statistics import autocorrelation_time
 
 NANOSECONDS_PER_TRIAL = 1e10

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .._montecarlo.chains import number_of_chains, start_groups
+from .._montecarlo.chain_groups import number_of_chains, start_groups
 from .._montecarlo.parallel import ONE_THREAD, Threads, Watch
 from .._montecarlo.planning import Plan, Request
 from .._montecarlo.trials import NANOSECONDS_PER_TRIAL, Trial, record
-from .groups import FULL_TURN, AngleGroup, Engine
+from .chain_groups import FULL_TURN, AngleGroup, Engine
 from .system import AngleSystem
 
 METHODS = ("auto", "heat-bath", "wolff")

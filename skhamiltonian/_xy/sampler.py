@@ -15,7 +15,7 @@ from .._montecarlo.parallel import Threads
 from .._montecarlo.planning import Plan, Request
 from .._utils.alphabet import refuse_degrees
 from .._utils.checks import check_field
-from .groups import FULL_TURN, AngleGroup, wrapped
+from .chain_groups import FULL_TURN, AngleGroup, wrapped
 from .kernels import energies
 from .planning import METHODS, plan, start_chains
 from .system import AngleSystem, angle_system

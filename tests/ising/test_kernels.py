@@ -14,7 +14,7 @@ from scipy.stats import chi2
 from skhamiltonian._ising import groups as _groups
 from skhamiltonian._ising import kernels as _spin_kernels
 from skhamiltonian._ising import multispin as _multispin
-from skhamiltonian._ising.groups import ClusterGroup, HeatBathGroup, MultiSpinGroup
+from skhamiltonian._ising.chain_groups import ClusterGroup, HeatBathGroup, MultiSpinGroup
 from skhamiltonian._ising.kernels import energies, swendsen_wang
 from skhamiltonian._ising.multispin import multispin_heat_bath, probability_bits, uniform_couplings
 from skhamiltonian._ising.terms import spin_system

@@ -11,7 +11,7 @@ from scipy.stats import chi2
 
 from skhamiltonian._ising import groups as _groups
 from skhamiltonian._ising import tempering as _tempering
-from skhamiltonian._ising.groups import TemperedGroup
+from skhamiltonian._ising.chain_groups import TemperedGroup
 from skhamiltonian._ising.kernels import column_energies, energies, heat_bath
 from skhamiltonian._ising.tempering import Replicas, ladder, temper
 from skhamiltonian._ising.terms import spin_system

@@ -14,7 +14,7 @@ from scipy.stats import chi2
 from skhamiltonian._local import chains as _chains
 from skhamiltonian._local import kernels as _kernels
 from skhamiltonian._local import swendsen_wang as _clusters
-from skhamiltonian._local.chains import ClusterGroup, HeatBathGroup, MetropolisGroup
+from skhamiltonian._local.chain_groups import ClusterGroup, HeatBathGroup, MetropolisGroup
 from skhamiltonian._local.energy import LocalEnergy, windows_of
 from skhamiltonian._local.kernels import (
     Lanes,

@@ -9,7 +9,7 @@ from scipy import stats
 
 from skhamiltonian._montecarlo.kernels import new_streams, next_word
 from skhamiltonian._xy import kernels as _kernels
-from skhamiltonian._xy.groups import angles_of, wrapped
+from skhamiltonian._xy.chain_groups import angles_of, wrapped
 from skhamiltonian._xy.kernels import energies, heat_bath, local_field, local_sweeps, reflect, reflect_clusters
 from skhamiltonian._xy.system import angle_system
 

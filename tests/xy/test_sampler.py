@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skhamiltonian import PhaseCurve, XYSampler, phase_curve
 from skhamiltonian._utils.memory import room
-from skhamiltonian._xy.groups import Engine
+from skhamiltonian._xy.chain_groups import Engine
 from skhamiltonian._xy.planning import start_chains
 from skhamiltonian._xy.system import angle_system
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._montecarlo.chains import ChainGroup
+from .._montecarlo.chain_groups import ChainGroup
 from .._montecarlo.kernels import new_streams
 from .kernels import cluster_sweeps, energies, local_sweeps
 from .system import AngleSystem

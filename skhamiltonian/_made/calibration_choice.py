@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .._lattice.symmetry import symmetric_copies
 from .._lattice.terms import TermSum
 from .calibration_fit import Sample, drawn_sample, local_calibration, max_rows, mean_and_error, smooth_calibration
-from .local_fit import fitted_energy, rows_read
+from .local_energy import fitted_energy, rows_read
 from .network import Array, Network, score_codes
 from .parameters import TrainingPlan
 

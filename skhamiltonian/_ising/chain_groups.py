@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .._montecarlo.chains import ChainGroup
+from .._montecarlo.chain_groups import ChainGroup
 from .._montecarlo.kernels import new_streams
 from .kernels import energies, heat_bath, swendsen_wang
 from .multispin import multispin_heat_bath, pack, probability_bits, uniform_couplings, unpack

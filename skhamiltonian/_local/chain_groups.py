@@ -8,7 +8,7 @@ from abc import abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-from .._montecarlo.chains import ChainGroup
+from .._montecarlo.chain_groups import ChainGroup
 from .._montecarlo.kernels import new_streams
 from .energy import window_sites
 from .kernels import Lanes, new_lanes, pattern_numbers, single_site_sweeps
