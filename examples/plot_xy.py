@@ -5,7 +5,7 @@ Angles
 The XY model has a direction in a plane on every site. Configurations of an 8 x 8
 lattice at one temperature above the transition are all that the network sees; what it
 learns predicts the energy, the magnetization and the helicity modulus at others, also
-below the transition. It takes about a minute and a half on one core.
+below the transition. It takes about a minute on one core.
 """
 
 import matplotlib.pyplot as plt
@@ -21,7 +21,7 @@ from skhamiltonian import (
 
 T0, shape = 1.1, (8, 8)
 xy = XYSampler(shape, temperature=T0, random_state=0)
-X = xy.sample(n_samples=30_000)
+X = xy.sample(n_samples=20_000)
 print(X.shape, X.dtype, "radians")
 
 # %%
@@ -52,14 +52,15 @@ ax.set(xticks=[], yticks=[], aspect="equal", title=f"T = {T0}")
 # %%
 # The conditional density of an angle is the exponential of a Fourier series, whose
 # coefficients depend on the angles drawn before. Raised to a power, it is a density of
-# the same kind: that of another temperature.
+# the same kind: that of another temperature. The network proposes, and an energy of
+# pairs of angles, learned from the same rows, gives the weights.
 
 made = MADEHamiltonian(
     temperature=T0,
     lattice_shape=shape,
     states="angle",
     symmetries=("translation", "point-group", "rotation", "reflection"),
-    max_iter=12,
+    max_iter=6,
     random_state=0,
 ).fit(X)
 X_new = xy.sample(n_samples=2000, random_state=1)
