@@ -156,7 +156,7 @@ def _lines(data: Path | None, temperature: float) -> str:
 def _image_files(data: Path) -> tuple[str, str, int]:
     """Return the line that imports a reader, the expression that reads all images, and their smallest edge."""
     if find_spec("skimage") is None:
-        raise ValueError('images need scikit-image: pip install "skhamiltonian[images]"')
+        raise ValueError("images need other packages: pip install scikit-image tifffile")
     from skimage.io import imread
 
     files = [data] if data.is_file() else sorted(path for path in data.iterdir() if path.suffix.lower() in _IMAGES)
