@@ -174,7 +174,7 @@ def test_a_memmap_is_read_where_it_is(entry, tmp_path):
 
 
 @pytest.mark.parametrize("entry", [*LEARNERS, *ANY_NUMBERS, *PICTURES])
-@pytest.mark.filterwarnings("ignore:X holds 0 in row 0")
+@pytest.mark.filterwarnings("ignore:X holds 0 in row 0", "ignore:these rows hardly determine")
 def test_booleans_are_zeros_and_ones(entry):
     function = (CONFIGURATIONS | PICTURES)[entry]
     np.testing.assert_array_equal(function(X > 0), function((X > 0).astype(int)))

@@ -328,17 +328,17 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
             "states_": alphabet.states,
             "lattice_shape_": made.lattice_shape,
             "periodic_": made.geometry.periodic,
+            "window_shape_": made.geometry.window_shape,
         }
-        self.__dict__.pop("feature_names_in_", None)
-        names = ("n_features_in_", "feature_names_in_")
-        self.__dict__.update({name: vars(seen)[name] for name in names if name in vars(seen)}, **learned)
-        self.window_shape_ = made.geometry.window_shape
         if not continues and data.measured is None:
             weight = data.weight if np.ptp(data.weight) else None
             assumed = ("translation",) if all(made.geometry.periodic) else ()
             warn_of_refuted(data.X, made.lattice_shape, (*made.symmetries, *assumed), weight, alphabet.period > 0)
             if not alphabet.period:  # angles have no sum
                 warn_of_conserved(data.X, alphabet.states, made.lattice_shape)
+        self.__dict__.pop("feature_names_in_", None)
+        names = ("n_features_in_", "feature_names_in_")
+        self.__dict__.update({name: vars(seen)[name] for name in names if name in vars(seen)}, **learned)
         return self
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:

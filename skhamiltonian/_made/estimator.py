@@ -335,24 +335,24 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             plan = make_plan(p | {"calibrate": "smooth"}, *sizes)
         seed = seed_sequence(self.random_state, f"MADEHamiltonian.fit {n_iter}" if n_iter else "MADEHamiltonian.fit")
         context = _callbacks.begin(self, X, plan.schedule.max_iter)
-        epoch_done = partial(_callbacks.epoch_done, context, self)
         with plain_torch():
-            learned = learn(plan, X, counts, self.ordering, seed, epoch_done, start)
+            learned = learn(plan, X, counts, self.ordering, seed, partial(_callbacks.epoch_done, context, self), start)
         _callbacks.end(context, self)
         if added:
             learned["validation_scores_"] = joined_scores(vars(self), learned)
         learned |= {name: getattr(self, name) + learned[name] for name in added}
-        learned["is_window_"] = is_window
         judged = isinstance(self.states, str) and self.states == "auto" and not plan.symmetries  # else all are possible
-        never = unseen_states(X, alphabet.states) if judged else np.zeros((X.shape[1], alphabet.n_states), bool)
-        learned["unseen_states_"] = never & self.unseen_states_ if added else never
-        self.__dict__.pop("feature_names_in_", None)
-        self.__dict__.update(vars(trial), **learned)
+        possible = np.zeros((X.shape[1], alphabet.n_states), bool)
+        never = unseen_states(X, alphabet.states, counts) if judged else possible
+        learned |= {"is_window_": is_window, "unseen_states_": never & self.unseen_states_ if added else never}
+        trial.__dict__.update(learned)
         if not added:
-            warn_of_doubts(X, counts, plan, self._network())
+            warn_of_doubts(X, counts, plan, trial._network())
         if not changed:
-            model = self._network(), self._law(self.temperature_, 0.0)
-            warn_of_unlike_draws(X, counts, self.temperature_, model, self._magnetization)
+            model = trial._network(), trial._law(trial.temperature_, 0.0)
+            warn_of_unlike_draws(X, counts, trial.temperature_, model, trial._magnetization)
+        self.__dict__.pop("feature_names_in_", None)
+        self.__dict__.update(vars(trial))
         return self
 
     def energy(self, X: ArrayLike) -> NDArray[np.float64]:

@@ -98,6 +98,7 @@ class Alphabet:
         """Return X as codes 0 ... n_states - 1, or raise an error with the first value that is not a state."""
         if self.period:
             _refuse_integers(X)
+            refuse_degrees(X)
             return self.encode(X)
         return encode_states(X, self.states, first_row)
 

@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.special import expit
 from scipy.stats import chi2
 
-from skhamiltonian._ising import groups as _groups
+from skhamiltonian._ising import chain_groups as _chain_groups
 from skhamiltonian._ising import kernels as _spin_kernels
 from skhamiltonian._ising import multispin as _multispin
 from skhamiltonian._ising.chain_groups import ClusterGroup, HeatBathGroup, MultiSpinGroup
@@ -312,7 +312,7 @@ FAULTS = {
 def test_faulty_kernels_are_rejected(monkeypatch, fault):
     name, old, new = FAULTS[fault]
     module = _multispin if fault.startswith("multispin") else _spin_kernels
-    monkeypatch.setattr(_groups, name, getattr(mutant(module, old, new), name))
+    monkeypatch.setattr(_chain_groups, name, getattr(mutant(module, old, new), name))
     p = g_test(GROUPS[fault.partition(":")[0]], SYSTEM, 2.5)
     assert p < 1e-6
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from skhamiltonian._ising import groups as _groups
+from skhamiltonian._ising import chain_groups as _chain_groups
 from skhamiltonian._ising import tempering as _tempering
 from skhamiltonian._ising.chain_groups import TemperedGroup
 from skhamiltonian._ising.kernels import column_energies, energies, heat_bath
@@ -227,5 +227,5 @@ def test_faulty_tempering_is_rejected(monkeypatch, fault):
         faulty = mutant(_tempering, "", "", exchange=mutant(_kernels, old, new).exchange)
     else:
         faulty = mutant(_tempering, old, new)
-    monkeypatch.setattr(_groups, "temper", faulty.temper)
+    monkeypatch.setattr(_chain_groups, "temper", faulty.temper)
     assert g_test() < 1e-6

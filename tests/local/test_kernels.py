@@ -11,7 +11,7 @@ import pytest
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import chi2
 
-from skhamiltonian._local import chains as _chains
+from skhamiltonian._local import chain_groups as _chain_groups
 from skhamiltonian._local import kernels as _kernels
 from skhamiltonian._local import swendsen_wang as _clusters
 from skhamiltonian._local.chain_groups import ClusterGroup, HeatBathGroup, MetropolisGroup
@@ -313,7 +313,7 @@ FAULTS = {
 def test_faulty_kernels_are_rejected(monkeypatch, fault):
     name, old, new = FAULTS[fault]
     module = _clusters if fault.startswith("cluster") else _kernels
-    monkeypatch.setattr(_chains, name, getattr(mutant(monkeypatch, module, old, new), name))
+    monkeypatch.setattr(_chain_groups, name, getattr(mutant(monkeypatch, module, old, new), name))
     assert g_test(GROUPS[fault.partition(":")[0]], SYSTEM, 1.5) < 1e-6
 
 
