@@ -101,3 +101,8 @@ def test_rows_that_are_all_alike_are_compared_too():
     up = np.ones((300, 4), np.int8)
     with pytest.warns(ConvergenceWarning, match=UNLIKE):
         MADEHamiltonian(1.0, states=(-1, 1), calibrate=False, learning_rate_init=1e-5, **SMALL).fit(up)
+
+
+def test_unseen_states_of_a_histogram_are_those_of_its_rows():
+    made = MADEHamiltonian(**SMALL, calibrate=False).fit(pinned(24), sample_weight=np.full(24, 20))
+    assert np.argwhere(made.unseen_states_).tolist() == [[3, 0]]
