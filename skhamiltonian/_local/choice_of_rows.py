@@ -74,7 +74,7 @@ def all_sites(
     tile: NDArray[np.int64] | None = None,
 ) -> Neighbourhoods:
     """Return the inner sites of some rows, or of all; with `tile`, the tiles of a row count as rows."""
-    blocks = data.blocks(plan.alphabet, plan.lattice_shape, unit, rows)
+    blocks = data.blocks(plan.alphabet.fine, plan.lattice_shape, unit, rows)
     return joined([_none(plan), *(neighbourhoods(block, plan.geometry, first, tile) for first, block in blocks)])
 
 

@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import gen_batches
 
 from .._lattice.bonds import translates
 from .._lattice.terms import TermSum
 
 LARGEST_TABLE = 2**22  # patterns
 _WINDOWS_PER_CALL = 2**16  # of a network
+_ANGLES_PER_CALL = 2**20
+_ROUNDING = 1e-12  # of coefficients of a series
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,24 @@ def _sites_of_terms(
         return (window_sites(lattice_shape, periodic, energy.window_shape),)
     places = ([-np.minimum(d, 0), np.maximum(d, 0)][: 1 + d.any()] for d in energy.offsets)
     return tuple(translates(lattice_shape, np.array(periodic), each).astype(np.int32) for each in places)
+
+
+def energies_of_angles(
+    X: NDArray[np.floating], lattice_shape: tuple[int, ...], periodic: tuple[bool, ...], energy: LocalEnergy
+) -> NDArray[np.float64]:
+    """Return H of every row of angles, (n_samples, n_sites), by the Fourier series that the table holds on a grid."""
+    assert energy.table is not None
+    total, start, n = np.zeros(len(X)), 0, energy.n_states
+    for sites in _sites_of_terms(energy, lattice_shape, periodic):
+        size = n ** sites.shape[1]
+        table = energy.table[start : start + size].reshape((n,) * sites.shape[1])  # the last axis is the first site
+        start += size
+        series = np.fft.fftn(table) / size
+        for place in np.argwhere(np.abs(series) > _ROUNDING * np.abs(series).max()):
+            k = np.where(place > n // 2, place - n, place)[::-1]
+            for rows in gen_batches(len(X), max(1, _ANGLES_PER_CALL // len(sites))):
+                total[rows] += (series[*place] * np.exp(1j * (X[rows][:, sites] @ k)).sum(axis=1)).real
+    return total
 
 
 def energies(

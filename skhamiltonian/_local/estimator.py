@@ -23,7 +23,7 @@ from .._utils.configurations import validate_configurations
 from .._utils.progress import Progress
 from .._utils.repeatable import check_parameters_repeatable
 from .._utils.warn import warn
-from .energy import LARGEST_TABLE, LocalEnergy, energies, term_sum
+from .energy import LARGEST_TABLE, LocalEnergy, energies, energies_of_angles, term_sum
 from .fitting import learn, stored_network
 from .observations import WindowGeometry
 from .parameters import check_parameters, plan
@@ -64,7 +64,7 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         negates all angles. "translation" has no effect: translations are always a symmetry.
     states : "auto", "angle" or array-like, default="auto"
         The alphabet: the values a site may take. "auto" learns the integers that occur in X. With "angle", X holds
-        angles in radians, any real numbers, which count modulo 2 pi and are rounded to a grid of 64; see the notes.
+        angles in radians, any real numbers, which count modulo 2 pi; see the notes.
     hidden_layer_sizes : "auto" or tuple of int, default="auto"
         Hidden layers of the network g. With no hidden layer, (), g is a sum over clusters: products of one polynomial
         per site of the window. Every function of the window is such a sum; the problem is convex, and Newton's method
@@ -388,7 +388,10 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         """
         check_is_fitted(self)
         X = validate_configurations(self, X, reset=False)
-        return energies(self._alphabet().encode_checked(X), self.lattice_shape_, self.periodic_, self._local_energy())
+        energy, codes = self._local_energy(), self._alphabet().encode_checked(X)
+        if energy.offsets is not None:
+            return energies_of_angles(X, self.lattice_shape_, self.periodic_, energy)
+        return energies(codes, self.lattice_shape_, self.periodic_, energy)
 
     def to_sampler(
         self, lattice_shape: tuple[int, ...] | None = None, temperature: float | None = None

@@ -10,7 +10,7 @@ from .._utils.compile import kernel
 
 @kernel
 def add_fields(
-    codes: NDArray[np.int8],
+    codes: NDArray[np.integer],
     places: NDArray[np.int64],
     factors: NDArray[np.complex64],
     kinds: NDArray[np.int64],
@@ -19,7 +19,7 @@ def add_fields(
 ) -> None:
     """Add factors[t, j] z[t, :, codes[:, places[t, j]]] to out[:, kinds[t]] for both j and every term t.
 
-    z is (n_terms, 64, K), and `out` is (n, n_kinds, K).
+    z is (n_terms, n_codes, K), and `out` is (n, n_kinds, K).
     """
     for i in range(len(codes)):
         for t in range(len(kinds)):

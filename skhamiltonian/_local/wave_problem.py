@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._utils.alphabet import ANGLES
+from .._utils.alphabet import FINE_ANGLES
 from .observations import Neighbourhoods, Offset
 from .problem import PseudoLikelihood, Summary
 from .waves import N_HARMONICS, Waves, laws
@@ -85,7 +85,9 @@ def conditionals(waves: Waves, sites: Neighbourhoods, couplings: Floats, neighbo
     energy = np.stack([fields[:, :, k] @ x[:, k].astype(np.float32) for k in range(N_HARMONICS)], axis=1)
     coefficients = -sites.ratio[:, None] * energy
     log_z, means = laws(coefficients)
-    own = np.exp(1j * np.outer(ANGLES.states, np.arange(1, N_HARMONICS + 1))).astype(np.complex64)[sites.codes[:, 0]]
+    own = np.exp(1j * np.outer(FINE_ANGLES.states, np.arange(1, N_HARMONICS + 1))).astype(np.complex64)[
+        sites.codes[:, 0]
+    ]
     log_q = (own * coefficients).real.sum(axis=1) - log_z
     residuals = (sites.weight * sites.ratio)[:, None] * (own - means[:, :N_HARMONICS])
     return Conditionals(fields, log_q, means, residuals)

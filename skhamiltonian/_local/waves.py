@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._utils.alphabet import ANGLES, waves
+from .._utils.alphabet import ANGLES, FINE_ANGLES, waves
 from .wave_kernels import add_fields
 
 Floats = NDArray[np.float64]
@@ -65,10 +65,10 @@ class Waves:
         """Return the phase of each wave: pi / 2 of a sine, 0 of a cosine."""
         return np.repeat([np.pi / 2 * kind.is_sine for kind in self.kinds], N_HARMONICS)
 
-    def fields(self, codes: NDArray[np.int8], neighbourhood: list[Offset]) -> NDArray[np.complex64]:
+    def fields(self, codes: NDArray[np.integer], neighbourhood: list[Offset]) -> NDArray[np.complex64]:
         """Return F of every wave at some sites, (n, n_kinds, N_HARMONICS), if the wave is Re(e^(i k theta) F) there.
 
-        Codes (n, n_neighbourhood) are those of the site and its neighbours.
+        Codes (n, n_neighbourhood) are those of the site and its neighbours on the fine grid.
         """
         found = np.zeros((len(codes), len(self.kinds), N_HARMONICS), np.complex64)
         terms = []
@@ -83,7 +83,7 @@ class Waves:
                 terms.append((c, kind.same, places, (factor, back * factor)))
         if terms:
             c_of, same, places_of, factors = (np.array(each) for each in zip(*terms, strict=True))
-            z = np.exp(1j * np.outer(ANGLES.states, np.arange(1, N_HARMONICS + 1)))
+            z = np.exp(1j * np.outer(FINE_ANGLES.states, np.arange(1, N_HARMONICS + 1)))
             z = np.where(same[:, None, None] > 0, z, z.conj()).astype(np.complex64)
             add_fields(codes, places_of, factors.astype(np.complex64), c_of, z, found)
         return found

@@ -16,7 +16,7 @@ from .network import Array, Network, score_codes
 from .parameters import TrainingPlan
 
 if TYPE_CHECKING:
-    from .training import TrainingRows
+    from .training import Take, TrainingRows
 
 # Fewest rows that calibrate, and fewest held-out rows that do so alone.
 MIN_ROWS, _MIN_HELD_OUT = 200, 100
@@ -25,11 +25,17 @@ _DECISIVE = 2.0
 
 
 def chosen_calibration(
-    plan: TrainingPlan, network: Network, rows: TrainingRows, rng: np.random.Generator, seed: np.random.SeedSequence
+    plan: TrainingPlan,
+    network: Network,
+    rows: TrainingRows,
+    take_fine: Take,
+    rng: np.random.Generator,
+    seed: np.random.SeedSequence,
 ) -> dict[str, Any] | None:
     """Return the fitted numbers of a calibration, None without one.
 
-    ``plan.calibrate`` is None, "smooth", "local", "auto", or a TermSum in units of T0.
+    ``plan.calibrate`` is None, "smooth", "local", "auto", or a TermSum in units of T0. `take_fine` returns the codes of
+    rows in the alphabet ``plan.alphabet.fine``.
     """
     wanted = plan.calibrate
     by_data = isinstance(wanted, str) and wanted != "local"
@@ -47,7 +53,7 @@ def chosen_calibration(
         gains = gains if smooth is None else smooth_gains[: len(unseen.codes)]
     if wanted == "smooth":
         return smooth
-    energy = wanted if isinstance(wanted, TermSum) else _local_energy(plan, rows, rng, local_seed)
+    energy = wanted if isinstance(wanted, TermSum) else _local_energy(plan, rows, take_fine, rng, local_seed)
     local, local_gains = _local(network, energy, drawn, unseen)
     if wanted != "auto":
         return local
@@ -59,10 +65,10 @@ def chosen_calibration(
 
 
 def _local_energy(
-    plan: TrainingPlan, rows: TrainingRows, rng: np.random.Generator, seed: np.random.SeedSequence
+    plan: TrainingPlan, rows: TrainingRows, take_fine: Take, rng: np.random.Generator, seed: np.random.SeedSequence
 ) -> TermSum:
     """Fit a local energy, in units of T0, to the training rows."""
-    codes = rows.take(rows.train[rows_read(len(rows.train), plan.n_sites, rng)])
+    codes = take_fine(rows.train[rows_read(len(rows.train), plan.n_sites, rng)])
     return fitted_energy(codes, plan.alphabet, plan.lattice_shape, plan.symmetries, seed)
 
 

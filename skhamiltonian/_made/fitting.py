@@ -77,7 +77,9 @@ def learn(
         warn(f"{message}, lower learning_rate_init", ConvergenceWarning)
     if plan.calibrate is not None:
         progress.say("calibration")
-    calibration = chosen_calibration(plan, fitted, rows, rng, other_seed.spawn(1)[0])
+    calibration = chosen_calibration(
+        plan, fitted, rows, partial(_take, X, plan.alphabet.fine), rng, other_seed.spawn(1)[0]
+    )
     return _attributes(plan, sum(map(len, split)), fitted, history, calibration)
 
 
@@ -116,7 +118,7 @@ def _check_shape(network: Network, shape: tuple[Any, ...]) -> None:
 
 def _take(X: NDArray[Any], alphabet: Alphabet, rows: NDArray[np.intp]) -> Codes:
     """Return the codes of some rows. A memory-mapped X is read in blocks, since each row maps a whole neighbourhood."""
-    codes = np.empty((len(rows), X.shape[1]), np.int8)
+    codes: NDArray[Any] = np.empty((len(rows), X.shape[1]), alphabet.code_type)
     for block in gen_batches(len(rows), 64):
         codes[block] = alphabet.encode(X[rows[block]])
         release_pages(X)

@@ -32,13 +32,16 @@ def window_width(alphabet: Alphabet, n_axes: int) -> int | None:
 
 
 def fitted_energy(
-    codes: NDArray[np.int8],
+    codes: NDArray[np.integer],
     alphabet: Alphabet,
     lattice_shape: tuple[int, ...],
     symmetries: tuple[str, ...],
     seed: np.random.SeedSequence,
 ) -> TermSum:
-    """Return the local energy of periodic lattices, in units of their temperature, by pseudo-likelihood."""
+    """Return the local energy of periodic lattices, in units of their temperature, by pseudo-likelihood.
+
+    Codes are those of ``alphabet.fine``.
+    """
     width = window_width(alphabet, len(lattice_shape))
     assert width is not None  # checked with the parameters
     local = LocalHamiltonian(
@@ -50,7 +53,7 @@ def fitted_energy(
         random_state=int(seed.generate_state(1)[0]),
     )
     n = len(codes)
-    data = Data(alphabet.states[codes], None, np.broadcast_to(1.0, n), np.broadcast_to(1.0, n))
+    data = Data(alphabet.fine.states[codes], None, np.broadcast_to(1.0, n), np.broadcast_to(1.0, n))
     made = local_plan(local, n, codes.shape[1], alphabet)
     learned = learn(local, made, data, None, lambda iteration, loss: False)
     if not learned.pop("converged"):

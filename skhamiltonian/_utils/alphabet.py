@@ -17,6 +17,9 @@ _BLOCK = 4096  # rows read at a time
 MAX_STATES = 64
 # Points of the grid of angles. The trapezoid rule on it is exact to 1e-6 for conditionals down to T = 0.04.
 _N_ANGLES = 64
+# Points of the grid of measured angles where nothing is summed over it. Rounding to 64 points lowers the couplings of
+# pairs by 0.2 %, rounding to these by 0.001 %.
+_N_FINE_ANGLES = 1024
 # Harmonics that a site shows, and those of its conditional law.
 _INPUT_HARMONICS, _OUTPUT_HARMONICS = 2, 4
 # Angles in degrees spread wider than this, and lie between -180 and 360; radians do so only after eight turns.
@@ -47,14 +50,23 @@ class Alphabet:
         return cls(states, np.eye(len(states)), np.eye(len(states)))
 
     @classmethod
-    def of_angles(cls) -> Self:
-        """Return the alphabet of angles in radians, on a grid."""
-        angles = 2 * np.pi * np.arange(_N_ANGLES) / _N_ANGLES
+    def of_angles(cls, n: int = _N_ANGLES) -> Self:
+        """Return the alphabet of angles in radians, on a grid of n points."""
+        angles = 2 * np.pi * np.arange(n) / n
         return cls(angles, waves(angles, _INPUT_HARMONICS), waves(angles, _OUTPUT_HARMONICS), 2 * np.pi)
+
+    @property
+    def fine(self) -> Alphabet:
+        """The alphabet that measured values are rounded to: a finer grid of angles, or the same states."""
+        return FINE_ANGLES if self.period else self
 
     @property
     def n_states(self) -> int:
         return len(self.states)
+
+    @property
+    def code_type(self) -> type[np.int8] | type[np.int16]:
+        return np.int8 if self.n_states <= MAX_STATES else np.int16
 
     @property
     def log_cell(self) -> float:
@@ -87,14 +99,14 @@ class Alphabet:
             return outputs
         return outputs @ self.basis.T.astype(outputs.dtype)
 
-    def encode(self, X: NDArray[Any]) -> NDArray[np.int8]:
+    def encode(self, X: NDArray[Any]) -> NDArray[Any]:
         """Return X as codes 0 ... n_states - 1; X was checked before."""
         if self.period:
             turned = np.mod(X, self.period, dtype=np.float64)  # half precision would miss the nearest point
-            return (np.rint(turned * (self.n_states / self.period)) % self.n_states).astype(np.int8)
+            return (np.rint(turned * (self.n_states / self.period)) % self.n_states).astype(self.code_type)
         return encode(X, self.states)
 
-    def encode_checked(self, X: NDArray[Any], first_row: int = 0) -> NDArray[np.int8]:
+    def encode_checked(self, X: NDArray[Any], first_row: int = 0) -> NDArray[Any]:
         """Return X as codes 0 ... n_states - 1, or raise an error with the first value that is not a state."""
         if self.period:
             _refuse_integers(X)
@@ -116,6 +128,7 @@ def waves(angles: NDArray[np.float64], n: int) -> NDArray[np.float64]:
 
 
 ANGLES = Alphabet.of_angles()
+FINE_ANGLES = Alphabet.of_angles(_N_FINE_ANGLES)
 
 
 def learn_alphabet(X: NDArray[Any], states: Any) -> Alphabet:
