@@ -157,7 +157,7 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
     def _best(self, images: list[np.ma.MaskedArray], limits: Array) -> dict[str, Any]:
         """Return the fitted attributes for the smallest sites that separate up and down."""
         if not isinstance(self.pixels_per_site, str):
-            return self._fitted(images, self.pixels_per_site, limits)
+            return self._fitted(images, int(self.pixels_per_site), limits)
         as_it_is = best = self._fitted(images, 1, limits)
         if best["separation_"] >= _SEPARATE:
             return best
@@ -252,7 +252,7 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
             return level - threshold
         if np.ma.getmaskarray(level).any():
             raise ValueError("threshold='local' requires images without masked or NaN pixels: crop them, or use 'otsu'")
-        return level - _skimage_filters().threshold_local(level.data, self.block_size)
+        return level - _skimage_filters().threshold_local(level.data, int(self.block_size))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

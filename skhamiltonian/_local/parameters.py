@@ -116,13 +116,13 @@ def plan(local: Any, n_samples: int, n_sites: int, alphabet: Alphabet, *, one_pa
 
 def _training(local: Any, n_inner_sites: int, hidden: tuple[int, ...], one_pass: bool) -> dict[str, Any]:
     n_inner_sites = min(n_inner_sites, MOST_SITES)
-    batch_size = _BATCH_SIZE if _is_auto(local, "batch_size") else local.batch_size
+    batch_size = _BATCH_SIZE if _is_auto(local, "batch_size") else int(local.batch_size)
     batch_size = min(batch_size, n_inner_sites)
     max_iter = _NEWTON_STEPS
     if hidden:
         max_iter = math.ceil(_UPDATES * batch_size / n_inner_sites)
     if not _is_auto(local, "max_iter"):
-        max_iter = local.max_iter
+        max_iter = int(local.max_iter)
     return {
         "batch_size": batch_size,
         "learning_rate": _LEARNING_RATE if _is_auto(local, "learning_rate_init") else float(local.learning_rate_init),

@@ -537,10 +537,10 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         """Return the draws of Markov chains, as codes."""
         if method == "window" and self.is_angle_:
             raise ValueError("method='window' needs states that recur around a window; for angles choose 'tempered'")
-        n_chains = min(n_chains, n_samples)
+        n_chains = min(int(n_chains), n_samples)
         shape = None if method != "window" or self.lattice_shape is None else tuple(self.lattice_shape)
         n_draws = -(-n_samples // n_chains)
-        plan = ChainPlan(n_chains, n_draws, burn_in, n_sweeps, method, shape, check_verbose(self.verbose))
+        plan = ChainPlan(n_chains, n_draws, burn_in, int(n_sweeps), method, shape, check_verbose(self.verbose))
         return chain_draws(self._network(), law, plan, seed)
 
     def _law(self, temperature: float, field: Any) -> Law:

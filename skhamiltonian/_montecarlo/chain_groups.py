@@ -91,7 +91,7 @@ class ChainGroup(ABC):
 def number_of_chains(kind: type[ChainGroup], n_samples: int, given: int | None = None) -> int:
     """Return the number of chains: by default about eight draws to each, and never more than draws."""
     by_default = min(max(64, math.ceil(n_samples / _DRAWS_PER_CHAIN)), kind.enough_chains)
-    return max(1, min(by_default if given is None else given, n_samples))
+    return max(1, min(by_default if given is None else int(given), n_samples))
 
 
 def start_groups(

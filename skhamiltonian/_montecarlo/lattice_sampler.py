@@ -93,7 +93,7 @@ class LatticeSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, Bas
         check_lattice_shape(self._lattice(), X.shape[1])  # it may have changed since fit
         states = self._states_of(X, strict=False)
         trial, moves = seed_sequence(self.random_state, f"{type(self).__name__}.transform").spawn(2)
-        given: Any = {} if self.n_sweeps == "auto" else {"burn_in": self.n_sweeps, "n_sweeps": self.n_sweeps}
+        given: Any = {} if self.n_sweeps == "auto" else dict.fromkeys(("burn_in", "n_sweeps"), int(self.n_sweeps))
         made = self._plan(self.method, Request(system, float(self.temperature), len(X), **given), trial)
         threads = Threads(self.n_jobs, self._progress(len(X) * made.burn_in))
         return self._values_of(evolve_rows(states, made.engine, made.burn_in, moves, threads))
@@ -226,7 +226,7 @@ class LatticeSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, Bas
         return Draws(X, energy, effective_sample_size=energy.size / tau, energy_errors=errors, **known)
 
     def _sampling_request(self, temperature: float, n_samples: int, field: float) -> Request:
-        given = {name: getattr(self, name) for name in ("burn_in", "n_sweeps") if getattr(self, name) != "auto"}
+        given = {name: int(getattr(self, name)) for name in ("burn_in", "n_sweeps") if getattr(self, name) != "auto"}
         return Request(self._system(field), temperature, n_samples, **given)
 
     def _start(
