@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from skhamiltonian import DomainBinarizer, IsingSampler, LocalHamiltonian, MADEHamiltonian, XYSampler
+from skhamiltonian import (
+    DomainBinarizer,
+    EnergyDisplay,
+    IndependentSites,
+    InteractionExpansion,
+    IsingSampler,
+    LocalHamiltonian,
+    MADEHamiltonian,
+    PhaseCurve,
+    XYSampler,
+    common_hamiltonian_gain,
+    phase_curve,
+)
 
 SHAPE = (2, 3)
 X = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (60, 6))
@@ -28,9 +40,9 @@ COUNTED = {
         clone(MADE).fit(X).sample(1.5, n_samples=200, **n({"n_chains": 100, "n_sweeps": 3, "burn_in": 2}))
     ),
     "DomainBinarizer": lambda n: DomainBinarizer(**n({"pixels_per_site": 2})).fit_transform(IMAGES),
-    "DomainBinarizer, local": lambda n: (
-        DomainBinarizer("local", **n({"pixels_per_site": 2, "block_size": 35})).fit_transform(IMAGES)
-    ),
+    "DomainBinarizer, local": lambda n: DomainBinarizer(
+        "local", **n({"pixels_per_site": 2, "block_size": 35})
+    ).fit_transform(IMAGES),
 }
 
 
@@ -42,3 +54,63 @@ def test_counts_in_narrow_integers_do_not_overflow(entry, narrow):
         return {name: narrow(count) for name, count in counts.items()}
 
     np.testing.assert_array_equal(COUNTED[entry](as_narrow), COUNTED[entry](dict))
+
+
+VALUES = np.resize([2.0, 3.0], 60)
+MISREAD = {
+    "masked": np.ma.masked_array(VALUES, np.arange(60) < 5),
+    "dates": np.full(60, np.datetime64("2026-11-26")),
+    "durations": VALUES.astype("m8[s]"),
+    "complex": VALUES + 1j,
+    "text": VALUES.astype(str),
+}
+TAKERS = {
+    "temperatures of LocalHamiltonian": ("y", lambda v: clone(LOCAL).fit(X, v)),
+    "weights of LocalHamiltonian": ("sample_weight", lambda v: clone(LOCAL).fit(X, sample_weight=v)),
+    "weights of IndependentSites": ("sample_weight", lambda v: IndependentSites().fit(X, sample_weight=v)),
+    "energies": ("energies", lambda v: InteractionExpansion(lattice_shape=SHAPE).fit(X, v)),
+    "energies of a function": ("energies", lambda v: InteractionExpansion(lattice_shape=SHAPE).fit(X, lambda _: v)),
+    "energies with weights": (
+        "y",
+        lambda v: InteractionExpansion(lattice_shape=SHAPE).fit(X, v, sample_weight=np.arange(60)),
+    ),
+    "energies of samples": ("energy", lambda v: PhaseCurve.from_samples({2.0: X}, energy=lambda _: v)),
+    "observables": ("'a'", lambda v: PhaseCurve.from_samples({2.0: X}, observables={"a": lambda _: v})),
+    "energies of a display": ("energy_true", lambda v: EnergyDisplay.from_predictions(v, VALUES)),
+    "temperatures of a curve": ("temperatures", lambda v: phase_curve(ISING, v, n_samples=2)),
+    "temperatures of rows": ("temperatures", lambda v: common_hamiltonian_gain(LOCAL, X, v, cv=2)),
+    "a field": ("field", lambda v: ISING.sample(field=v[:6])),
+}
+
+
+@pytest.mark.parametrize("kind", MISREAD)
+@pytest.mark.parametrize("entry", TAKERS)
+def test_numbers_that_would_be_misread_are_refused(entry, kind):
+    name, take = TAKERS[entry]
+    with pytest.raises((TypeError, ValueError), match=name):
+        take(MISREAD[kind])
+
+
+@pytest.mark.parametrize("groups", [np.ma.masked_array(np.arange(60), np.arange(60) < 5)])
+def test_masked_groups_are_refused(groups):
+    with pytest.raises(TypeError, match="groups has masked values"):
+        clone(LOCAL).fit(X, groups=groups)
+
+
+def test_a_mask_that_hides_nothing_is_no_obstacle():
+    energy = np.ma.masked_array(ISING.energy(X), np.zeros(60, bool))  # as libraries for files return
+    measured = PhaseCurve.from_samples({2.0: X}, energy=lambda _: energy)
+    assert measured["energy"].value[0] == pytest.approx(ISING.energy(X).mean() / 6)
+
+
+def test_a_gain_has_one_temperature_for_each_row():
+    with pytest.raises(ValueError, match=r"\[60, 20\]"):
+        common_hamiltonian_gain(LOCAL, X, VALUES[:20], cv=2)
+    with pytest.raises(TypeError, match="must be a LocalHamiltonian, got IndependentSites"):
+        common_hamiltonian_gain(IndependentSites(), X, VALUES, cv=2)
+    assert common_hamiltonian_gain(LOCAL, X, VALUES, cv=np.int64(2)) == common_hamiltonian_gain(LOCAL, X, VALUES, cv=2)
+
+
+def test_temperatures_that_cannot_be_sorted_are_named():
+    with pytest.raises(TypeError, match="each temperature in samples must be a positive number, got '3'"):
+        PhaseCurve.from_samples({2.0: X, "3": X})

@@ -23,6 +23,7 @@ from .._montecarlo.statistics import (
     r_hat,
     unit_starts,
 )
+from .._utils.checks import refuse_misread
 from .._utils.memory import check_memory
 
 _TOO_FEW_DRAWS = 10  # fewer have no error bar
@@ -189,6 +190,7 @@ def _built_in_series(draws: Draws, weight: Floats, m: Floats) -> dict[str, Float
     abs_m = np.abs(m)
     series = {"m": m, "abs_m": abs_m, "dm2": _squared_deviations(abs_m, weight), "m2": m**2, "m4": m**4}
     if draws.energy is not None:
+        refuse_misread(draws.energy, "energy")
         E = _finite("energy", np.asarray(draws.energy, dtype=float))
         if E.shape != m.shape:
             raise ValueError(f"there must be one energy per configuration, {m.shape} of them, got {E.shape}")
@@ -207,7 +209,9 @@ def _values(name: str, function: Callable, draws: Draws) -> np.ndarray:
     """Return an observable of every configuration, (n_chains, n_draws, ...)."""
     n_chains, n_draws, n_sites = draws.configurations.shape
     X = draws.configurations.reshape(-1, n_sites)
-    values = np.asarray(function(wide(X)), dtype=float)
+    values = function(wide(X))
+    refuse_misread(values, f"observable {name!r}")
+    values = np.asarray(values, dtype=float)
     if values.ndim == 0 or len(values) != len(X):
         raise ValueError(
             f"observable {name!r} must return one number or array per configuration, "

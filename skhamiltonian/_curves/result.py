@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator
 
 from .._montecarlo.draws import Draws, Estimate, with_error
 from .._montecarlo.order_parameter import mean_state, mean_vector_length
-from .._utils.checks import check_choice, check_temperatures
+from .._utils.checks import check_choice, check_temperature, check_temperatures, refuse_misread
 from .._utils.configurations import validate_configurations
 from .measure import assemble, check_observables, estimate, wide
 
@@ -120,6 +120,8 @@ class PhaseCurve:
         """
         if not isinstance(samples, Mapping) or not samples:
             raise TypeError(f"samples must be a dict of temperatures and configurations, got {samples!r}")
+        for T in samples:
+            check_temperature(T, "each temperature in samples")
         temperatures = check_temperatures(sorted(samples), "samples", ndim=1)
         functions = check_observables(observables)
         m = mean_state if check_choice(states, "states", ("auto", "angle")) == "auto" else mean_vector_length
@@ -266,7 +268,11 @@ class PhaseCurve:
 def _rows(rows: ArrayLike, energy: Callable | None) -> Draws:
     """Return measured configurations as Draws of one chain."""
     X = validate_configurations(BaseEstimator(), rows, reset=True)
-    return Draws(X[None], None if energy is None else np.reshape(_of_rows(energy, rows)(wide(X)), (1, -1)))
+    if energy is None:
+        return Draws(X[None])
+    E = _of_rows(energy, rows)(wide(X))
+    refuse_misread(E, "energy")
+    return Draws(X[None], np.reshape(E, (1, -1)))
 
 
 def _of_rows(function: Callable, rows: ArrayLike) -> Callable:

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from .._lattice.checks import check_sites
 from .._montecarlo.statistics import log_sum_exp
-from .._utils.checks import check_choice
+from .._utils.checks import check_choice, refuse_misread
 from .._utils.configurations import check_counts, check_groups
 from .._utils.memory import room
 from .._utils.names import rows_for, without_names
@@ -89,6 +89,7 @@ def weighted_rows(
         return rows, X, y, weight, group
     if y is not None and not _is_model(y) and not _are_models(y):
         check_consistent_length(X, y)
+        refuse_misread(y, "y")
         y = np.asarray(y)[weight > 0]
     group = None if group is None else check_groups(group[weight > 0], int((weight > 0).sum()))
     return _safe_indexing(rows, np.flatnonzero(weight)), X[weight > 0], y, weight[weight > 0], group
@@ -99,6 +100,8 @@ def energies_of(y: Any, X: NDArray, rows: Any) -> Floats:
     if y is None:
         raise ValueError("this method requires y to be passed, but the target y is None: give energies of X or a model")
     energies = [_energy(one, X, rows) if _is_model(one) else one for one in (y if _are_models(y) else [y])]
+    for energy in energies:
+        refuse_misread(energy, "energies")
     columns = [column_or_1d(energy, dtype=np.float64, warn=True) for energy in energies]
     check_consistent_length(X, *columns)
     for column in columns:

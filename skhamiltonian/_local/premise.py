@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import KFold, check_cv
+from sklearn.utils.validation import check_consistent_length
 
 from .._montecarlo.draws import Estimate
+from .._utils.checks import check_integer, check_temperatures
+from .estimator import LocalHamiltonian
 
 
 def common_hamiltonian_gain(estimator: Any, X: Any, temperatures: Any, *, cv: Any = 5) -> Estimate:
@@ -36,8 +40,9 @@ def common_hamiltonian_gain(estimator: Any, X: Any, temperatures: Any, *, cv: An
 
     Raises
     ------
-    ValueError
-        If there is one temperature only, or a temperature has fewer rows than folds.
+    TypeError, ValueError
+        If `estimator` is no LocalHamiltonian, there is not one temperature for each row, there is one temperature only,
+        or a temperature has fewer rows than folds.
 
     Examples
     --------
@@ -51,12 +56,17 @@ def common_hamiltonian_gain(estimator: Any, X: Any, temperatures: Any, *, cv: An
     >>> gain.value > -3 * gain.error
     True
     """
-    temperatures = np.asarray(temperatures, dtype=np.float64)
+    if not isinstance(estimator, LocalHamiltonian):
+        raise TypeError(f"estimator must be a LocalHamiltonian, got {estimator!r}")
+    X = X if isinstance(X, np.ndarray) else np.asarray(X)
+    temperatures = check_temperatures(temperatures, ndim=1)
+    check_consistent_length(X, temperatures)
     levels = np.unique(temperatures)
     if len(levels) < 2:
         raise ValueError(f"temperatures must hold at least two different values, got {levels.tolist()}")
-    cv = check_cv(KFold(cv, shuffle=True, random_state=0) if isinstance(cv, int) else cv)
-    X = X if isinstance(X, np.ndarray) else np.asarray(X)
+    if isinstance(cv, numbers.Integral):
+        cv = KFold(check_integer(cv, "cv", minimum=2), shuffle=True, random_state=0)
+    cv = check_cv(cv)
     gain, n_sites = np.zeros(len(X)), np.zeros(len(X))
     folds = [list(cv.split(np.flatnonzero(temperatures == level))) for level in levels]
     for of_levels in zip(*folds, strict=True):

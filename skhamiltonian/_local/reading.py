@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import _check_sample_weight
 
 from .._utils.alphabet import Alphabet
+from .._utils.checks import refuse_misread
 from .._utils.configurations import check_groups, validate_configurations
 from .._utils.mapped import release_pages
 from .observations import Rows
@@ -67,6 +68,7 @@ def read(
     X = validate_configurations(estimator, X, reset=reset)
     weight = np.broadcast_to(1.0, len(X))
     if sample_weight is not None:
+        refuse_misread(sample_weight, "sample_weight")
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not weight.any():
             raise ValueError("sample_weight must have a positive entry, got only zeros")
@@ -90,6 +92,7 @@ def _split_mask(X: Any) -> tuple[Any, NDArray[np.bool_] | None]:
 
 def _temperatures(y: Any, n_samples: int) -> NDArray[np.float64]:
     try:
+        refuse_misread(y, "y")
         values = np.asarray(y, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise TypeError(f"y must hold one temperature for each row: {error}") from error

@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from .._montecarlo.draws import Estimate, with_error
+from .._utils.checks import refuse_misread
 from .._utils.names import rows_for
 from .curves import new_axes
 
@@ -72,6 +73,8 @@ class EnergyDisplay:
             The display, plotted.
         """
         check_consistent_length(energy_true, energy_learned)
+        refuse_misread(energy_true, "energy_true")
+        refuse_misread(energy_learned, "energy_learned")
         true, learned = (column_or_1d(energy, dtype=np.float64) for energy in (energy_true, energy_learned))
         return cls(energy_true=true, energy_learned=learned).plot(ax, **scatter_kw)
 

@@ -58,6 +58,8 @@ def check_temperatures(
     temperatures: Any, name: str = "temperatures", *, ndim: int | None = None
 ) -> NDArray[np.float64]:
     """Return temperatures as a float array of the given shape, each value > 0 (``inf`` included)."""
+    if isinstance(temperatures, np.ma.MaskedArray):
+        refuse_misread(temperatures, name)
     values = as_array(temperatures)
     if values.dtype == object and values.ndim == 0:
         check_temperature(temperatures, name)
@@ -154,6 +156,8 @@ def seed_sequence(random_state: Any, purpose: str) -> np.random.SeedSequence:
 def check_field(field: Any, n_sites: int | None = None) -> Any:
     """Return a field as a finite float, or as an array of them, one for each site."""
     check_repeatable(field, "field")
+    if isinstance(field, np.ma.MaskedArray):
+        refuse_misread(field, "field")
     h = as_array(field)
     if h.ndim == 0:
         return check_number(field, "field", include_low=False, include_high=False)
@@ -161,6 +165,15 @@ def check_field(field: Any, n_sites: int | None = None) -> Any:
         each = "one" if n_sites is None else f"{n_sites}, one"
         raise ValueError(f"field must be a finite number, or {each} for each site, got {field!r}")
     return h.astype(np.float64)
+
+
+def refuse_misread(values: Any, name: str) -> None:
+    """Raise TypeError for what numpy would read as other numbers: masked values, dates, text, imaginary parts."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
+        raise TypeError(f"{name} has masked values, whose mask would be ignored: leave out their rows")
+    dtype = as_array(values).dtype
+    if dtype.kind not in "biufO":
+        raise TypeError(f"{name} must hold numbers, got an array of dtype {dtype}")
 
 
 def as_array(value: Any) -> NDArray[Any]:

@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from .checks import as_array
+from .checks import as_array, refuse_misread
 
 _MOST_ROWS = 2**53  # so many are counted exactly
 
@@ -114,8 +114,11 @@ def check_counts(sample_weight: Any, n_samples: int) -> NDArray[np.intp] | None:
     """Return the number of times that each row counts, as integers; None if each counts once."""
     if sample_weight is None:
         return None
+    refuse_misread(sample_weight, "sample_weight")
     counts = as_array(sample_weight)
-    if counts.shape != (n_samples,) or counts.dtype.kind not in "iufb":
+    if counts.dtype.kind == "O":
+        raise TypeError(f"sample_weight must hold numbers, got an array of dtype {counts.dtype}")
+    if counts.shape != (n_samples,):
         raise ValueError(f"sample_weight must have shape ({n_samples},), got {counts.shape}: {sample_weight!r}")
     bad = ~(np.isfinite(counts) & (counts >= 0) & (counts == np.round(counts)))
     if bad.any():
@@ -135,6 +138,8 @@ def check_groups(groups: Any, n_samples: int) -> NDArray[np.intp] | None:
     """Return the number of the group of each row, from 0; None without groups."""
     if groups is None:
         return None
+    if isinstance(groups, np.ma.MaskedArray):
+        refuse_misread(groups, "groups")
     labels = as_array(groups)
     if labels.shape != (n_samples,):
         raise ValueError(f"groups must hold one label for each of the {n_samples} rows, got shape {labels.shape}")
