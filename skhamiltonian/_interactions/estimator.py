@@ -43,6 +43,8 @@ from .problem import (
 )
 from .translation import translated
 
+_FEW_GROUPS = 4  # so few may hide interactions of much data, because Student's law has wide tails
+
 
 class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
     r"""Expand an energy in lattice operators: fields, pair couplings by distance, three- and four-spin couplings.
@@ -215,7 +217,8 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If the rows hardly determine some couplings, whose errors are then wide; or if they refute a symmetry.
+            If the rows hardly determine some couplings, whose errors are then wide; if they refute a symmetry; or if
+            groups are so few that no coupling is kept.
         """
         symmetries = self._check_parameters()
         if groups is not None and self.method != "pseudolikelihood":
@@ -443,6 +446,11 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
         symmetries: tuple[str, ...],
     ) -> None:
         """Warn once of couplings that the rows hardly determine, and once of symmetries that they refute."""
+        if self.sparse and task.group is not None and task.group.max() < _FEW_GROUPS and not found.coupling.any():
+            warn(
+                f"no coupling is kept: {task.group.max() + 1} groups are too few to tell one from noise. Fit more "
+                "groups, or pass sparse=False"
+            )
         if found.wide.any():
             warn(
                 f"these rows hardly determine {found.wide.sum()} of {len(operators)} couplings, such as "

@@ -241,7 +241,8 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         groups : array-like of shape (n_samples,), default=None
             Label of each row, such as the number of the image that a window is cut from, or of a Markov chain. Only
             rows of different groups count as independent, and errors are from differences between groups; with few
-            groups, errors are wide. A network holds back whole groups. None: each row by itself.
+            groups, errors are wide, and a warning says if that leaves no coupling. A network holds back whole groups.
+            None: each row by itself.
 
         Returns
         -------
@@ -282,7 +283,8 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         groups : array-like of shape (n_samples,), default=None
             Label of each row, such as the number of the image that a window is cut from, or of a Markov chain. Only
             rows of different groups count as independent, and errors are from differences between groups; with few
-            groups, errors are wide. A network holds back whole groups. None: each row by itself.
+            groups, errors are wide, and a warning says if that leaves no coupling. A network holds back whole groups.
+            None: each row by itself.
 
         Returns
         -------

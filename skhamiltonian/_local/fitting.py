@@ -36,6 +36,7 @@ _OF_ANGLES = ("phases_", "offsets_")
 _OF_CLUSTERS = ("couplings_", "covariance_", "table_errors_", "clusters_", "summary_", *_OF_ANGLES)
 _PULL, _MAX_PULL = 2.0, 0.3  # in standard errors of the gradient; in learning rates an update
 _FALSE = 0.05  # probability that noise alone yields a coupling
+_HIGH = 10.0  # threshold in standard errors that interactions of much data may fail to reach; for 4 groups or less
 _MOST_SITES, _MOST_DISTINCT_SITES, _MOST_SITES_OF_ANGLES = 2**24, 2**22, 2**20
 # Tables that carry the error of the couplings; random ones of them know a variance to 18 %.
 _MOST_ERRORS = 64
@@ -83,6 +84,11 @@ def _learn_couplings(
     if start is None and isinstance(problem, WaveProblem) and (part := problem.first_part()):
         start = fit_sparse(part, threshold, plan.max_iter, None, lambda iteration, loss: False).couplings
     fit = fit_sparse(problem, threshold, plan.max_iter, start, report)
+    if plan.sparsity is None and threshold > _HIGH and not len(fit.selected):
+        warn(
+            f"no coupling is kept: with {free + 1:.0f} groups, one must exceed {threshold:.0f} standard errors. Fit "
+            "more groups, or pass a lower threshold, such as sparsity=3.3"
+        )
     fit = replace(fit, covariance=fit.covariance * student.isf(norm.sf(1.0), free) ** 2)
     known = {"couplings": fit.couplings, "temperature": unit, "free": free}
     return {

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skhamiltonian import IsingSampler, LocalHamiltonian, Worldlines, extract_windows
+from skhamiltonian import InteractionExpansion, IsingSampler, LocalHamiltonian, Worldlines, extract_windows
 from skhamiltonian._local.clusters import clusters_of
 from skhamiltonian._local.premise import common_hamiltonian_gain
 from skhamiltonian._utils.alphabet import enumerate_states
@@ -163,6 +163,7 @@ def test_intervals_from_few_images_cover_the_truth(n_images):
     assert abs(np.mean(inside) - 0.683) < 2.6 * np.sqrt(0.683 * 0.317 / 80)
 
 
+@pytest.mark.filterwarnings("ignore:no coupling is kept")
 def test_noise_in_few_groups_has_no_couplings():
     """Three free rows, copied: not one false coupling in 95 % of the sets."""
     model, copies, false = LocalHamiltonian(lattice_shape=(8, 8), window_shape=2), np.arange(90) % 3, []
@@ -496,3 +497,21 @@ def test_clusters_that_coincide_on_short_axes_have_variances(shape, window, T):
     low, high = (np.diag(model.fit(X, sample_weight=n * p / p.sum()).covariance_) for n in (1e5, 1e6))
     assert low.min() > 0
     assert high == pytest.approx(low, rel=0.02)
+
+
+def test_few_groups_that_hide_all_couplings_are_said():
+    windows, image = extract_windows(
+        IsingSampler((64, 64), 2.5, random_state=0).sample(n_samples=5).reshape(-1, 64, 64), 16
+    )
+    local = LocalHamiltonian(2.5, lattice_shape=(16, 16), symmetries=SYMMETRIES)
+    two, lower = image < 2, clone(local).set_params(sparsity=3.3)
+    with pytest.warns(UserWarning, match="with 2 groups, one must exceed 560 standard errors"):
+        assert not len(local.fit(windows[two], groups=image[two]).couplings_)
+    assert len(lower.fit(windows[two], groups=image[two]).couplings_)  # and no warning
+    assert len(local.fit(windows, groups=image).couplings_)
+    expansion = InteractionExpansion(
+        lattice_shape=(16, 16), boundary="open", method="pseudolikelihood", temperature=2.5, max_distance=1.5
+    )
+    with pytest.warns(UserWarning, match="no coupling is kept: 2 groups are too few"):
+        assert not expansion.fit(windows[two], groups=image[two]).coef_.any()
+    assert expansion.set_params(sparse=False).fit(windows[two], groups=image[two]).coef_.any()
