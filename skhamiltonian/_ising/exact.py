@@ -97,7 +97,7 @@ def ising_exact(
     row, column = sorted(axes, key=lambda axis: (not axis.is_frustrated, axis.length))
     log_z = torus(row, column, 1 / T)
     U = -log_z.d
-    values = (log_z.f, -T * log_z.f, U, log_z.f + U / T, log_z.dd / T**2)
+    values = (log_z.f, -T * log_z.f, U, log_z.f + U / T, log_z.dd / T / T)
     return IsingThermodynamics(*(value if np.ndim(T) else float(value) for value in values))
 
 

@@ -161,6 +161,13 @@ def test_limits_of_temperature_are_finite(length):
     assert hot.free_energy == -np.inf
 
 
+@pytest.mark.parametrize(("T", "entropy"), [(1e-300, 0.0), (1e300, 16 * np.log(2))])
+def test_no_square_of_a_temperature_overflows(T, entropy):
+    exact = ising_exact((4, 4), T)
+    assert exact.heat_capacity == 0
+    assert exact.entropy == pytest.approx(entropy)
+
+
 def test_an_array_of_temperatures_is_each_of_them():
     T = np.array([[0.5, CRITICAL, 2.5], [4.0, 7.0, np.inf]])
     exact = ising_exact((4, 6), T)
