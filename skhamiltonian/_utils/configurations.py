@@ -118,7 +118,7 @@ def check_counts(sample_weight: Any, n_samples: int) -> NDArray[np.intp] | None:
     if counts.shape != (n_samples,):
         raise ValueError(f"sample_weight must have shape ({n_samples},), got {counts.shape}: {sample_weight!r}")
     if counts.dtype.kind not in "iufb":
-        raise ValueError(f"sample_weight must hold counts of rows, integers >= 0, got {counts.dtype}: {sample_weight!r}")
+        raise ValueError(f"sample_weight must hold counts of rows, integers >= 0, got {counts.dtype} {sample_weight!r}")
     bad = ~(np.isfinite(counts) & (counts >= 0) & (counts == np.round(counts)))
     if bad.any():
         row = int(np.argmax(bad))
