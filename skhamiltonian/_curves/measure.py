@@ -304,10 +304,7 @@ def assemble(
         return {name: np.stack([part(one[name]) if name in one else unknown[name] for one in each]) for name in names}
 
     value, error = (stack([point.observables for point in points], lambda pair, k=k: pair[k]) for k in (0, 1))
-    diagnostics = {
-        name: np.array([getattr(point, name) for point in points], dtype=float)
-        for name in DIAGNOSTICS
-    }
+    diagnostics = {name: np.array([getattr(point, name) for point in points], dtype=float) for name in DIAGNOSTICS}
     spread = [point.spread for point in points if point.spread is not None]
     return {
         "temperatures": temperatures,
