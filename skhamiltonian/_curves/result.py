@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 
 from .._montecarlo.draws import Draws, Estimate, with_error
 from .._montecarlo.order_parameter import mean_state, mean_vector_length
+from .._utils.alphabet import refuse_what_is_no_angle
 from .._utils.checks import check_choice, check_temperatures
 from .._utils.configurations import validate_configurations
 from .measure import DIAGNOSTICS, assemble, check_observables, estimate, wide
@@ -121,9 +122,10 @@ class PhaseCurve:
             raise TypeError(f"samples must be a dict of temperatures and configurations, got {samples!r}")
         temperatures = check_temperatures(sorted(samples), "samples", ndim=1)
         functions = check_observables(observables)
-        m = mean_state if check_choice(states, "states", ("auto", "angle")) == "auto" else mean_vector_length
+        angles = check_choice(states, "states", ("auto", "angle")) == "angle"
+        m = mean_vector_length if angles else mean_state
         points = [
-            estimate(_rows(X, energy), {name: _of_rows(f, X) for name, f in functions.items()}, float(T), m)
+            estimate(_rows(X, energy, angles), {name: _of_rows(f, X) for name, f in functions.items()}, float(T), m)
             for T, X in sorted(samples.items(), key=lambda item: item[0])
         ]
         return cls(**assemble(points, temperatures, 0.0, None))
@@ -262,9 +264,11 @@ class PhaseCurve:
                 raise ValueError(f"{os.fspath(path)!r} is not a PhaseCurve file, or is damaged: {error}") from error
 
 
-def _rows(rows: ArrayLike, energy: Callable | None) -> Draws:
+def _rows(rows: ArrayLike, energy: Callable | None, angles: bool) -> Draws:
     """Return measured configurations as Draws of one chain."""
     X = validate_configurations(BaseEstimator(), rows, reset=True)
+    if angles:
+        refuse_what_is_no_angle(X)
     return Draws(X[None], None if energy is None else np.reshape(_of_rows(energy, rows)(wide(X)), (1, -1)))
 
 
