@@ -6,14 +6,11 @@ import argparse
 import ast
 import sys
 import time
-from collections.abc import Callable
 from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 # More values than this in a stack of integers are grey levels, not states.
 _MOST_STATES = 4
@@ -157,25 +154,41 @@ def _image_files(data: Path) -> tuple[str, str, int]:
     """Return the line that imports a reader, the expression that reads all images, and their smallest edge."""
     if find_spec("skimage") is None:
         raise ValueError("images need other packages: pip install scikit-image tifffile")
-    from skimage.io import imread
-
     files = [data] if data.is_file() else sorted(path for path in data.iterdir() if path.suffix.lower() in _IMAGES)
     if not files:
         raise ValueError(f"{data} holds no images ({', '.join(_IMAGES)})")
+    shapes = [_shape(path) for path in files]
+    edge = min(min(shape[-2:]) for shape in shapes)
+    if data.is_file() and len(shapes[0]) == 3:
+        return "from tifffile import imread", f"imread({str(data)!r})", edge
+    for path, shape in zip(files, shapes, strict=True):
+        if len(shape) == 3:
+            raise ValueError(f"{path} holds a stack of {shape[0]} images: give it alone, or save each as a file")
     reader = "from skimage.io import imread"
-    edge = min(_edge(imread, path) for path in files)
     if data.is_file():
         return reader, f"[imread({str(data)!r}, as_gray=True)]", edge
     paths = f"sorted(path for path in Path({str(data)!r}).iterdir() if path.suffix.lower() in {_IMAGES})"
     return reader, f"[imread(path, as_gray=True) for path in {paths}]", edge
 
 
-def _edge(imread: Callable[..., NDArray[Any]], path: Path) -> int:
-    """Return the length of the smallest edge of an image, in pixels."""
+def _shape(path: Path) -> tuple[int, ...]:
+    """Return the shape of an image or of a stack of grey images, whose pages scikit-image takes for colours."""
+    from skimage.io import imread
+    from tifffile import TiffFile, TiffFileError
+
     try:
-        return int(min(imread(path, as_gray=True).shape))
-    except (OSError, ValueError) as error:
+        if path.suffix.lower() == ".png":
+            shape = imread(path).shape
+            axes = "YXS"[: len(shape)]
+        else:
+            with TiffFile(path) as file:
+                shape, axes = file.asarray().shape, file.series[0].axes
+    except (OSError, ValueError, TiffFileError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
+    lengths = [n for axis, n in zip(axes, shape, strict=True) if axis != "S"]  # S: the colours of a pixel
+    if len(shape) > 3 or ("S" in axes and shape[axes.index("S")] not in (3, 4)):
+        raise ValueError(f"{path} must hold an image or a stack of grey ones, got shape {shape} of axes {axes}")
+    return tuple(lengths)
 
 
 def _picture_lines(reader: str, images: str, edge: int) -> str:

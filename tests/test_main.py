@@ -92,12 +92,16 @@ def microscope(rng, n_images=3):
 def write(kind, folder):
     """Write data of one kind and return their path."""
     from skimage.io import imsave
+    from tifffile import imwrite
 
     rng, path = np.random.default_rng(0), folder / "data"
     if kind in ("rows", "lattices", "stack"):
         path = path.with_suffix(".npy")
         rows = rng.choice([-1, 1], size=(500, 9), p=[0.4, 0.6])
         np.save(path, {"rows": rows, "lattices": rows.reshape(-1, 3, 3)}.get(kind, microscope(rng)))
+    elif kind.startswith("pages"):
+        path = path.with_suffix(".tif")
+        imwrite(path, microscope(rng, int(kind[-1])), photometric="minisblack")
     elif kind == "image":
         path = path.with_suffix(".png")
         imsave(path, microscope(rng)[0], check_contrast=False)
@@ -116,6 +120,7 @@ def write(kind, folder):
         ("stack", "DomainBinarizer"),
         ("folder", "iterdir()"),
         ("image", "images = [imread("),
+        ("pages3", "images = imread("),
     ],
 )
 def test_lines_for_every_kind_of_data(kind, wanted, tmp_path, monkeypatch):
@@ -124,6 +129,35 @@ def test_lines_for_every_kind_of_data(kind, wanted, tmp_path, monkeypatch):
     script = (tmp_path / "first.py").read_text(encoding="utf-8")
     assert wanted in script
     assert re.search(r"\b[A-Z]{4,}\b", script) is None, "a word of the template is left"
+
+
+@pytest.mark.parametrize("n_pages", [1, 4])
+def test_pages_of_a_file_are_images_and_no_colours(n_pages, tmp_path, monkeypatch):
+    """scikit-image takes three or four pages for the colours of one image, and mixes them."""
+    path, lines = write(f"pages{n_pages}", tmp_path), []
+    monkeypatch.setattr("skhamiltonian.__main__.run", lines.append)
+    main([str(path), "--output", str(tmp_path / "first")])
+    read = {}
+    exec(lines[0].partition("binarizer =")[0], read)
+    np.testing.assert_array_equal(read["images"], microscope(np.random.default_rng(0), n_pages))
+
+
+def test_stacks_in_a_folder_and_odd_channels_are_refused(tmp_path, capsys):
+    from tifffile import imwrite
+
+    for name, shape, photometric, planes, message in (
+        ("folder", (3, 9, 9), "minisblack", None, "holds a stack of 3 images: give it alone"),
+        ("alpha.tif", (9, 9, 2), "minisblack", "contig", "a stack of grey ones, got shape (9, 9, 2) of axes YXS"),
+        ("frames.tif", (2, 9, 9, 3), "rgb", None, "a stack of grey ones, got shape (2, 9, 9, 3)"),
+    ):
+        path = file = tmp_path / name
+        if name == "folder":
+            path.mkdir()
+            file = path / "pages.tif"
+        imwrite(file, np.ones(shape, np.uint8), photometric=photometric, planarconfig=planes)
+        with pytest.raises(SystemExit):
+            main([str(path), "--output", str(tmp_path / "first")])
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.slow

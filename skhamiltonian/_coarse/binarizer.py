@@ -24,6 +24,7 @@ _COMB = 0.6
 # Distance of two classes in standard deviations of their normal noise: 2.3 % of both are misread at 4, 0.6 % at 5.
 _SEPARATE, _WELL_SEPARATE = 4.0, 5.0
 _MOST_PIXELS = 16
+_SMALLEST = 1e-100  # squares of smaller intensities vanish, and those of their inverses overflow
 
 
 class DomainBinarizer(TransformerMixin, BaseEstimator):
@@ -65,7 +66,7 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
     threshold_ : float
         The threshold, in the unit of the intensities; nan for "local".
     up_fraction_ : ndarray of shape (n_images,)
-        Share of sites that are +1 in each image given to `fit`.
+        Share of sites that are +1 in each image given to `fit`; nan if all of them are masked.
     n_modes_ : int
         Number of maxima of the smoothed histogram of all sites, after the background is subtracted.
 
@@ -139,16 +140,21 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
         self._check_parameters()
         images = grey_images(X)
         pixels = np.concatenate([image.compressed() for image in images])
-        if len(pixels) == 0 or np.ptp(pixels) == 0:
+        if len(pixels) == 0 or _is_flat(pixels, pixels):
             only = "one intensity" if len(pixels) else "masked pixels"
             raise ValueError(f"X must hold images of domains, got {only} only")
+        if not _SMALLEST <= np.abs(pixels).max() <= 1 / _SMALLEST:
+            raise ValueError(
+                f"intensities must be of order 1e-100 to 1e100, got up to {np.abs(pixels).max():g}: rescale them"
+            )
         limits, everything = domain_range(pixels), np.array([pixels.min(), pixels.max()])
         found = self._best(images, limits)
         if found["separation_"] < _SEPARATE and not np.array_equal(limits, everything):
             # The remaining pixels hold no two domains, so the pixels far from them may be one.
             found = self._best(images, everything)
         if "threshold_" not in found:
-            raise ValueError(f"pixels_per_site={self.pixels_per_site!r} must leave domains, got one intensity only")
+            options = f"background={self.background!r} and pixels_per_site={self.pixels_per_site!r}"
+            raise ValueError(f"{options} must leave domains, got one intensity only")
         for name, value in found.items():
             setattr(self, name, value)
         self._warn(np.mean((pixels < self.intensity_range_[0]) | (pixels > self.intensity_range_[1])))
@@ -170,7 +176,7 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
     def _fitted(self, images: list[np.ma.MaskedArray], n: int, limits: Array) -> dict[str, Any]:
         levels = self._levels(images, n, limits)
         values = np.concatenate([level.counted() for level in levels])
-        if len(values) == 0 or np.ptp(values) == 0:
+        if len(values) == 0 or _is_flat(values, limits):
             return {"separation_": 0.0, "intensity_range_": limits}
         threshold = _find_threshold(values, self.threshold, self.quantile)
         margins = [self._margin(level.values, threshold) for level in levels]
@@ -181,7 +187,7 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
             "threshold_": threshold,
             "separation_": separation(apart),
             "n_modes_": count_modes(values),
-            "up_fraction_": np.array([float(np.mean(margin.compressed() > 0)) for margin in margins]),
+            "up_fraction_": np.array([_share(margin.compressed() > 0) for margin in margins]),
         }
 
     def _warn(self, stray_share: float) -> None:
@@ -259,6 +265,15 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
         return tags
+
+
+def _is_flat(values: Array, pixels: Array) -> bool:
+    """Return whether values of such pixels are equal up to rounding, so that 256 bins do not tell them apart."""
+    return bool(np.ptp(values) <= 256 * np.finfo(float).eps * np.abs(pixels).max())
+
+
+def _share(above: NDArray[np.bool_]) -> float:
+    return float(above.mean()) if len(above) else math.nan
 
 
 def _spins(above: np.ma.MaskedArray) -> NDArray[np.int8]:

@@ -39,6 +39,7 @@ BUILT_IN = (
     "free_energy",
     "entropy",
 )
+DIAGNOSTICS = ("effective_sample_size", "r_hat", "support", "acceptance")
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,19 @@ class Point:
 
 
 def check_observables(observables: Any) -> dict[str, Callable]:
-    """Return the functions by name; raise TypeError for anything else, and ValueError for a built-in name."""
+    """Return the functions by name; raise TypeError for anything else, and ValueError for a name that is taken."""
     if observables is None:
         return {}
     if not isinstance(observables, Mapping):
         raise TypeError(f"observables must be a dict of names and functions of X, got {observables!r}")
+    parts = {f"{name}_{part}" for name in (*BUILT_IN, *observables) for part in ("error", "spread")}
     for name, function in observables.items():
         if not isinstance(name, str) or not callable(function):
             raise TypeError(f"observables must map names to functions of X, got {name!r}: {function!r}")
         if name in BUILT_IN:
             raise ValueError(f"observables has {name!r}, which is a built-in observable: choose another name")
+        if name in {"temperature", *DIAGNOSTICS, *parts}:
+            raise ValueError(f"observables has {name!r}, which is another column of a PhaseCurve: choose another name")
     return dict(observables)
 
 
@@ -191,7 +195,7 @@ def _built_in_series(draws: Draws, weight: Floats, m: Floats) -> dict[str, Float
     series = {"m": m, "abs_m": abs_m, "dm2": _squared_deviations(abs_m, weight), "m2": m**2, "m4": m**4}
     if draws.energy is not None:
         refuse_misread(draws.energy, "energy")
-        E = _finite("energy", np.asarray(draws.energy, dtype=float))
+        E = _finite("energy", draws.energy)
         if E.shape != m.shape:
             raise ValueError(f"there must be one energy per configuration, {m.shape} of them, got {E.shape}")
         series |= {"E": E, "dE2": _squared_deviations(E, weight)}
@@ -211,7 +215,7 @@ def _values(name: str, function: Callable, draws: Draws) -> np.ndarray:
     X = draws.configurations.reshape(-1, n_sites)
     values = function(wide(X))
     refuse_misread(values, f"observable {name!r}")
-    values = np.asarray(values, dtype=float)
+    values = np.asarray(values)
     if values.ndim == 0 or len(values) != len(X):
         raise ValueError(
             f"observable {name!r} must return one number or array per configuration, "
@@ -227,7 +231,9 @@ def wide(X: NDArray[Any]) -> NDArray[Any]:
     return X.astype(dtype, copy=False)
 
 
-def _finite(name: str, values: Floats) -> Floats:
+def _finite(name: str, values: Any) -> Floats:
+    """Return numbers as floats; raise ValueError if one is not finite."""
+    values = np.asarray(values, dtype=float)
     if not np.isfinite(values).all():
         raise ValueError(f"observable {name!r} must be finite, got {values[~np.isfinite(values)][0]}")
     return values
@@ -289,6 +295,9 @@ def assemble(
     points: list[Point], temperatures: Floats, field: float | np.ndarray, data_temperature: float | None
 ) -> dict[str, Any]:
     """Return the fields of a PhaseCurve; an observable that is unknown at a temperature is nan there."""
+    n_sites = {point.n_sites for point in points}
+    if len(n_sites) > 1:
+        raise ValueError(f"configurations of one curve must have the same number of sites, got {sorted(n_sites)}")
     known = {name: value for point in points for name, (value, _) in point.observables.items()}
     names = sorted(known, key=lambda name: BUILT_IN.index(name) if name in BUILT_IN else len(BUILT_IN))
 
@@ -297,16 +306,13 @@ def assemble(
         return {name: np.stack([part(one[name]) if name in one else unknown[name] for one in each]) for name in names}
 
     value, error = (stack([point.observables for point in points], lambda pair, k=k: pair[k]) for k in (0, 1))
-    diagnostics = {
-        name: np.array([getattr(point, name) for point in points], dtype=float)
-        for name in ("effective_sample_size", "r_hat", "support", "acceptance")
-    }
+    diagnostics = {name: np.array([getattr(point, name) for point in points], dtype=float) for name in DIAGNOSTICS}
     spread = [point.spread for point in points if point.spread is not None]
     return {
         "temperatures": temperatures,
         "observables": {name: Estimate(value[name], error[name]) for name in names},
         **diagnostics,
-        "n_sites": points[0].n_sites,
+        "n_sites": n_sites.pop(),
         "field": field,
         "data_temperature": data_temperature,
         "spread": stack(spread, lambda x: x) if spread else None,

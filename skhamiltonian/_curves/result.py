@@ -15,12 +15,12 @@ from sklearn.base import BaseEstimator
 
 from .._montecarlo.draws import Draws, Estimate, with_error
 from .._montecarlo.order_parameter import mean_state, mean_vector_length
+from .._utils.alphabet import refuse_what_is_no_angle
 from .._utils.checks import check_choice, check_temperature, check_temperatures, refuse_misread
 from .._utils.configurations import validate_configurations
-from .measure import assemble, check_observables, estimate, wide
+from .measure import DIAGNOSTICS, assemble, check_observables, estimate, wide
 
 _TABLE = ("abs_magnetization", "energy", "susceptibility", "heat_capacity")
-_DIAGNOSTICS = ("effective_sample_size", "r_hat", "support", "acceptance")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -124,9 +124,10 @@ class PhaseCurve:
             check_temperature(T, "each temperature in samples")
         temperatures = check_temperatures(sorted(samples), "samples", ndim=1)
         functions = check_observables(observables)
-        m = mean_state if check_choice(states, "states", ("auto", "angle")) == "auto" else mean_vector_length
+        angles = check_choice(states, "states", ("auto", "angle")) == "angle"
+        m = mean_vector_length if angles else mean_state
         points = [
-            estimate(_rows(X, energy), {name: _of_rows(f, X) for name, f in functions.items()}, float(T), m)
+            estimate(_rows(X, energy, angles), {name: _of_rows(f, X) for name, f in functions.items()}, float(T), m)
             for T, X in sorted(samples.items(), key=lambda item: item[0])
         ]
         return cls(**assemble(points, temperatures, 0.0, None))
@@ -176,7 +177,7 @@ class PhaseCurve:
             for index in np.ndindex(values.shape[1:]):
                 suffix = "".join(f"[{i}]" for i in index)
                 columns[name + suffix] = values[(slice(None), *index)]
-        return pd.DataFrame(columns | {name: getattr(self, name) for name in _DIAGNOSTICS})
+        return pd.DataFrame(columns | {name: getattr(self, name) for name in DIAGNOSTICS})
 
     def to_xarray(self) -> Any:
         """Return an xarray Dataset over the temperature.
@@ -197,7 +198,7 @@ class PhaseCurve:
             import xarray as xr
         except ImportError as error:
             raise ImportError("PhaseCurve.to_xarray needs xarray: pip install xarray") from error
-        columns = {name: getattr(self, name) for name in _DIAGNOSTICS} | self._arrays()
+        columns = {name: getattr(self, name) for name in DIAGNOSTICS} | self._arrays()
         attrs: dict[str, Any] = {"n_sites": self.n_sites, "field": self.field}
         if self.data_temperature is not None:
             attrs["data_temperature"] = self.data_temperature
@@ -225,7 +226,7 @@ class PhaseCurve:
             File to write. An existing file is replaced after the new one is complete, and stays if writing fails.
         """
         T0 = math.nan if self.data_temperature is None else self.data_temperature
-        arrays = {name: getattr(self, name) for name in ("temperatures", *_DIAGNOSTICS)}
+        arrays = {name: getattr(self, name) for name in ("temperatures", *DIAGNOSTICS)}
         for i, (name, (value, error)) in enumerate(self.observables.items()):
             arrays |= {f"value_{i}": value, f"error_{i}": error}
             if self.spread is not None:
@@ -265,9 +266,11 @@ class PhaseCurve:
                 raise ValueError(f"{os.fspath(path)!r} is not a PhaseCurve file, or is damaged: {error}") from error
 
 
-def _rows(rows: ArrayLike, energy: Callable | None) -> Draws:
+def _rows(rows: ArrayLike, energy: Callable | None, angles: bool) -> Draws:
     """Return measured configurations as Draws of one chain."""
     X = validate_configurations(BaseEstimator(), rows, reset=True)
+    if angles:
+        refuse_what_is_no_angle(X)
     if energy is None:
         return Draws(X[None])
     E = _of_rows(energy, rows)(wide(X))
@@ -305,7 +308,7 @@ def _checked(arrays: dict[str, NDArray]) -> dict[str, Any]:
     names = arrays["names"]
     if names.dtype.kind != "U" or names.ndim != 1 or len(set(names.tolist())) != len(names):
         raise ValueError(f"names must be different strings, got {names!r}")
-    for name in _DIAGNOSTICS:
+    for name in DIAGNOSTICS:
         _expect_floats(arrays, name, T.shape)
     kinds = ("value", "error", "spread") if "spread_0" in arrays else ("value", "error")
     for i in range(len(names)):
@@ -319,7 +322,7 @@ def _checked(arrays: dict[str, NDArray]) -> dict[str, Any]:
     return {
         "temperatures": T,
         "observables": dict(zip(names.tolist(), map(Estimate, values, errors), strict=True)),
-        **{name: arrays[name] for name in _DIAGNOSTICS},
+        **{name: arrays[name] for name in DIAGNOSTICS},
         "n_sites": int(n_sites),
         "field": _site_fields(arrays, int(n_sites)) if "site_fields" in arrays else field,
         "data_temperature": None if math.isnan(T0) else T0,

@@ -134,7 +134,7 @@ FINE_ANGLES = Alphabet.of_angles(_N_FINE_ANGLES)
 def learn_alphabet(X: NDArray[Any], states: Any) -> Alphabet:
     """Return the alphabet of X: angles if `states` is "angle", else the states given or, for "auto", those found."""
     if isinstance(states, str) and states == "angle":
-        _refuse_what_is_no_angle(X)
+        refuse_what_is_no_angle(X)
         return Alphabet.of_angles()
     if isinstance(states, str) and states != "auto":
         raise ValueError(f"states must be 'auto', 'angle' or the values a site may take, got {states!r}")
@@ -146,7 +146,7 @@ def _refuse_integers(X: NDArray[Any]) -> None:
         raise ValueError(f"X holds integers ({X.dtype}){_NO_ANGLES}")
 
 
-def _refuse_what_is_no_angle(X: NDArray[Any]) -> None:
+def refuse_what_is_no_angle(X: NDArray[Any]) -> None:
     """Raise ValueError for integers, and for angles that seem to be in degrees."""
     _refuse_integers(X)
     low, high, whole = np.inf, -np.inf, True

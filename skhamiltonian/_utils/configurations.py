@@ -116,10 +116,10 @@ def check_counts(sample_weight: Any, n_samples: int) -> NDArray[np.intp] | None:
         return None
     refuse_misread(sample_weight, "sample_weight")
     counts = as_array(sample_weight)
-    if counts.dtype.kind == "O":
-        raise TypeError(f"sample_weight must hold numbers, got an array of dtype {counts.dtype}")
     if counts.shape != (n_samples,):
         raise ValueError(f"sample_weight must have shape ({n_samples},), got {counts.shape}: {sample_weight!r}")
+    if counts.dtype.kind not in "iufb":
+        raise ValueError(f"sample_weight must hold counts of rows, integers >= 0, got {counts.dtype} {sample_weight!r}")
     bad = ~(np.isfinite(counts) & (counts >= 0) & (counts == np.round(counts)))
     if bad.any():
         row = int(np.argmax(bad))
@@ -145,8 +145,11 @@ def check_groups(groups: Any, n_samples: int) -> NDArray[np.intp] | None:
         raise ValueError(f"groups must hold one label for each of the {n_samples} rows, got shape {labels.shape}")
     try:
         names, number = np.unique(labels, return_inverse=True)
+        missing = np.flatnonzero(labels != labels)  # NaN and NaT
     except TypeError as error:
         raise TypeError(f"groups must hold labels of one type, such as integers: {error}") from error
+    if len(missing):
+        raise ValueError(f"groups must hold one label for each row, got {labels[missing[0]]} in row {missing[0]}")
     if len(names) < 2:
         raise ValueError(f"groups must hold at least two different labels, got only {names.tolist()}")
     return number.astype(np.intp)

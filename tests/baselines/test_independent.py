@@ -30,6 +30,12 @@ def test_counts_beyond_all_rows_are_refused(count):
         IndependentSites().fit([[0, 1], [1, 0]], sample_weight=np.full(2, count))
 
 
+@pytest.mark.parametrize("dtype", [object, "U1"])
+def test_counts_that_are_no_numbers_are_refused_by_their_type(dtype):
+    with pytest.raises(ValueError, match=r"sample_weight must hold counts of rows, integers >= 0, got (object|<U1)"):
+        IndependentSites().fit([[0, 1], [1, 0]], sample_weight=np.array([1, 2]).astype(dtype))
+
+
 def test_counts_of_rows_are_rows():
     rng = np.random.default_rng(0)
     X, counts = rng.choice([0, 1, 3], (5000, 4)), rng.integers(3, size=5000)

@@ -60,6 +60,16 @@ def test_masked_pixels_do_not_touch_the_background_of_the_others(spins, backgrou
     assert np.mean(found != spins) < 0.01
 
 
+@pytest.mark.parametrize("background", [None, "plane", "gaussian"])
+def test_an_image_that_is_masked_changes_no_other(spins, background):
+    images = micrograph(spins, 10, 0)
+    images[0] = np.nan
+    binarizer = DomainBinarizer(background=background, pixels_per_site=3)
+    others = binarizer.fit_transform(images)[1:]
+    assert np.isnan(binarizer.up_fraction_[0])
+    np.testing.assert_array_equal(others, binarizer.fit_transform(images[1:]))
+
+
 @pytest.mark.parametrize("background", ["plane", "gaussian"])
 def test_a_background_is_taken_out_up_to_its_mean(spins, background):
     binarizer = DomainBinarizer(background=background, background_sigma=20, pixels_per_site=3)
@@ -169,6 +179,14 @@ def test_windows_are_those_of_a_loop(stride):
             np.indices((8, 8)).sum(axis=0) % 2,
             "pixels_per_site=2 must leave domains",
         ),
+        ({}, 0.3 + 1e-16 * np.eye(8), "one intensity only"),
+        (
+            {"background": "plane"},
+            0.1 * np.add.outer(np.arange(40), 3 * np.arange(40)),
+            "'plane' .* one intensity only",
+        ),
+        ({}, np.eye(8) * 1e-200, "intensities must be of order 1e-100 to 1e100, got up to 1e-200"),
+        ({}, np.eye(8) * 1e200, "intensities must be of order 1e-100 to 1e100, got up to 1e.200"),
         ({"pixels_per_site": "big"}, np.eye(4), "pixels_per_site must be 'auto' or an integer >= 1, got 'big'"),
         ({}, np.ones((9, 9, 3)), "which has colours: use skimage.color.rgb2gray"),
         ({}, [], "at least one image"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import ive
 
-from skhamiltonian import Draws, ThermalSampler, XYSampler, helicity_modulus, phase_curve, vortex_density
+from skhamiltonian import Draws, PhaseCurve, ThermalSampler, XYSampler, helicity_modulus, phase_curve, vortex_density
 from skhamiltonian._curves.measure import estimate
 
 
@@ -128,3 +128,11 @@ def test_entropy_of_angles_by_integration_is_that_of_bessel_functions():
     assert (abs(value[:2] + T[:2] * log_z) < 4 * error[:2]).all()
     assert (error[:2] < 0.01).all()
     assert curve["entropy"].value[2] == pytest.approx(math.log(2 * math.pi), abs=1e-12)
+
+
+def test_degrees_and_states_are_no_angles():
+    """Their mean vector has a length like any other."""
+    X = np.random.default_rng(0).uniform(0, 360, (50, 4))
+    for rows, message in ((X, "X seems to hold degrees"), (np.sign(X - 180), "whole numbers only, from -1 to 1")):
+        with pytest.raises(ValueError, match=message):
+            PhaseCurve.from_samples({1.0: rows}, states="angle")

@@ -118,3 +118,22 @@ def test_states_that_a_site_never_had_have_no_entropy():
     integrated = phase_curve(made, [1.0], method="heat-bath", entropy=True, n_samples=1000, random_state=0)["entropy"]
     error = np.hypot(by_weights.error[0], integrated.error[0])
     assert abs(by_weights.value[0] - integrated.value[0]) < 4 * error < 0.02
+
+
+@pytest.mark.parametrize("name", ["temperature", "support", "energy_error", "magnetization_spread", "norm_error"])
+def test_an_observable_takes_no_column_of_another(name):
+    """A column of `to_frame` has one name, so the error of the energy was lost."""
+    with pytest.raises(ValueError, match=f"{name}', which is another column"):
+        PhaseCurve.from_samples({2.0: ALIGNED}, observables=NORM | {name: NORM["norm"]})
+
+
+def test_complex_numbers_do_not_lose_their_imaginary_part():
+    wave = {"wave": lambda X: X @ np.exp(1j * np.arange(X.shape[1]))}
+    for given in ({"observables": wave}, {"energy": wave["wave"]}):
+        with pytest.raises(ValueError, match=r"must be real, got complex numbers"):
+            PhaseCurve.from_samples({2.0: ALIGNED}, **given)
+
+
+def test_all_rows_of_a_curve_have_the_same_sites():
+    with pytest.raises(ValueError, match=r"same number of sites, got \[9, 256\]"):
+        PhaseCurve.from_samples({2.0: ALIGNED, 3.0: ALIGNED[:, :9]})

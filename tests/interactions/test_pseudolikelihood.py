@@ -371,9 +371,12 @@ def test_bad_temperatures_are_refused_by_name(options, y, message, spins):
     [
         ({}, np.zeros(50), "groups must hold at least two different labels, got only"),
         ({}, np.arange(49), r"groups must hold one label for each of the 50 rows, got shape \(49,\)"),
+        ({}, np.where(np.arange(50) % 7, 1.0, np.nan), "groups must hold one label for each row, got nan in row 0"),
+        ({}, np.array([1, None, np.nan] + 47 * [2], object), "groups must hold labels of one type"),
+        ({}, np.array(["2026-01-01", "NaT"] * 25, "M8[D]"), "groups must hold one label .*, got NaT in row 1"),
         ({"method": "projection"}, np.arange(50), "groups have no effect with method='projection'"),
     ],
 )
 def test_bad_groups_are_refused_by_name(options, groups, message, spins):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         from_rows(**{"lattice_shape": (4, 4)} | options).fit(spins(50, 16), groups=groups)
