@@ -233,7 +233,7 @@ def test_swendsen_wang_leaves_the_boltzmann_law(monkeypatch, n_sites, bonds, tem
 
 # ------------------------------------------------------------------ G-tests and mutants
 
-N_CHAINS, N_DRAWS = 1024, 1000
+N_CHAINS, N_DRAWS = 1024, 500
 THINNING = {HeatBathGroup: 25, MultiSpinGroup: 25, ClusterGroup: 5}
 GROUPS = {"heat-bath": HeatBathGroup, "multispin": MultiSpinGroup, "swendsen-wang": ClusterGroup}
 

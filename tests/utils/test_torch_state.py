@@ -120,7 +120,7 @@ import numpy as np
 from skhamiltonian import MADEHamiltonian
 import torch
 torch.set_num_threads(2)
-X = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (500, 64))
+X = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (500, 32))
 made = MADEHamiltonian(2.5, hidden_layer_sizes=(256,), calibrate=False, max_iter=1, random_state=0)
 alone = made.fit(X).score(X)
 child = os.fork()
