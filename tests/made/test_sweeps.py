@@ -95,9 +95,7 @@ def test_one_sweep_reaches_every_state_and_keeps_the_law(random_network, n_sites
     ("n_states", "exponent", "field", "calibrated"),
     [(2, 0.0, 0.0, False), (2, 2.0, 0.2, True), (3, 2.0, 0.0, False), (3, 0.4, 0.2, True)],
 )
-def test_sweeps_follow_the_transition_matrix_of_their_rule(
-    random_network, n_states, exponent, field, calibrated, rule
-):
+def test_sweeps_follow_the_transition_matrix_of_their_rule(random_network, n_states, exponent, field, calibrated, rule):
     """Chains from one state, one sweep: the row of the matrix."""
     network = random_network(4, n_states, scale=0.4, calibrated=calibrated)
     law = Law(exponent, field * np.arange(n_states))
