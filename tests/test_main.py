@@ -1,12 +1,24 @@
 """`python -m skhamiltonian` shows lines that run, and refuses what it cannot read."""
 
 import re
+from importlib.metadata import packages_distributions
 
 import numpy as np
 import pytest
 
 from skhamiltonian import IsingSampler
 from skhamiltonian.__main__ import main, run
+
+
+@pytest.fixture(scope="module")
+def packages():
+    return packages_distributions()
+
+
+@pytest.fixture(autouse=True)
+def packages_are_listed_once(packages, monkeypatch):
+    """Half a second a call."""
+    monkeypatch.setattr("skhamiltonian.__main__.packages_distributions", lambda: packages)
 
 
 def test_lines_are_shown_as_they_run(capsys):

@@ -85,7 +85,7 @@ def test_couplings_of_the_whole_law_are_the_true_ones():
     assert np.abs(difference).max() < 0.05
 
 
-@pytest.mark.parametrize("n_samples", [500, 5000])
+@pytest.mark.parametrize("n_samples", [500, pytest.param(5000, marks=pytest.mark.slow)])
 def test_intervals_of_couplings_cover_the_truth(n_samples):
     """40 data sets of 36 couplings and 9 fields: 68 % intervals hold them in 55-80 %, and z-scores have size 1."""
     upper = np.triu_indices(9, 1)

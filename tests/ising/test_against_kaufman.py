@@ -21,7 +21,6 @@ MAGNETIZATION = {
     (16, 2.5): (0.388672, 0.000489, 0.201788, 0.000391, 0.075421, 0.000234),
     (16, 4.0): (0.103533, 0.000168, 0.016740, 0.000053, 0.000819, 0.000006),
     (32, 2.0): (0.911320, 0.000110, 0.831248, 0.000198, 0.693361, 0.000321),
-    (32, CRITICAL): (0.655273, 0.000923, 0.460205, 0.000999, 0.246974, 0.000818),
     (32, 3.0): (0.085099, 0.000262, 0.011307, 0.000063, 0.000374, 0.000005),
 }
 
@@ -49,10 +48,23 @@ def assert_kaufman(method, length, temperature, n_samples):
     assert U_error < 0.01 * length**2
 
 
-@pytest.mark.parametrize("method", ["auto", "heat-bath", "swendsen-wang"])
+ALL_METHODS = ("auto", "heat-bath", "swendsen-wang")
+
+
 @pytest.mark.parametrize(
-    ("length", "temperature"),
-    [(4, 1.0), (4, CRITICAL), (4, 4.0), (8, 1.5), (8, 2.0), (8, 2.5), (16, 1.0), (16, CRITICAL), (16, 3.0), (32, 2.5)],
+    ("method", "length", "temperature"),
+    [
+        *((method, 4, CRITICAL) for method in ALL_METHODS),
+        *((method, 8, 2.0) for method in ALL_METHODS),
+        *((method, 8, 2.5) for method in ALL_METHODS),
+        ("auto", 4, 1.0),
+        ("swendsen-wang", 4, 4.0),
+        ("heat-bath", 8, 1.5),
+        ("heat-bath", 16, CRITICAL),
+        ("auto", 16, CRITICAL),
+        ("swendsen-wang", 16, 3.0),
+        ("auto", 32, 2.5),
+    ],
 )
 def test_energy_and_heat_capacity_are_those_of_kaufman(method, length, temperature):
     assert_kaufman(method, length, temperature, 8000)
@@ -182,8 +194,10 @@ def glass_p_value(ising, H, temperature):
     return chi2.sf(G / factor, common.sum())
 
 
-@pytest.mark.parametrize("temperature", [0.2, 0.4, 0.8, 1.6])
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    ("seed", "temperature"),
+    [(0, 0.2), (0, 1.6), (1, 0.4), (1, 0.8), (2, 0.2), (2, 0.8), (3, 0.4), (3, 1.6), (4, 0.2), (5, 0.4)],
+)
 def test_a_glass_is_drawn_from_all_its_valleys(seed, temperature):
     ising, H = glass(seed)
     assert glass_p_value(ising, H, temperature) > 1e-4
@@ -246,10 +260,10 @@ def test_a_plaquette_system_is_cooled_to_low_energy():
 
 @pytest.mark.parametrize("method", ["auto", "heat-bath"])
 def test_no_run_freezes_in_a_stripe(method):
-    """800 chains, of which each begins and burns in by itself."""
+    """160 chains, of which each begins and burns in by itself."""
     m = [
         abs(IsingSampler((32, 32), 1.5, method=method, random_state=seed).sample(n_samples=16).mean(axis=1))
-        for seed in range(50)
+        for seed in range(10)
     ]
     assert np.min(m) > 0.9
     assert np.mean(m) == pytest.approx(0.986517, abs=0.002)

@@ -233,7 +233,7 @@ def test_swendsen_wang_leaves_the_boltzmann_law(monkeypatch, n_sites, bonds, tem
 
 # ------------------------------------------------------------------ G-tests and mutants
 
-N_CHAINS, N_DRAWS = 1024, 1000
+N_CHAINS, N_DRAWS = 1024, 500
 THINNING = {HeatBathGroup: 25, MultiSpinGroup: 25, ClusterGroup: 5}
 GROUPS = {"heat-bath": HeatBathGroup, "multispin": MultiSpinGroup, "swendsen-wang": ClusterGroup}
 
@@ -248,7 +248,7 @@ def mutant(module, old, new):
     return copy
 
 
-def g_test(group_class, system, temperature, *, truth=None):
+def g_test(group_class, system, temperature, *, truth=None, n_draws=N_DRAWS):
     """The p-value of the counts of all states against the Boltzmann law; all chains start with all spins up.
 
     `truth` is the system that the chains should have, and (system, temperature) what they do have.
@@ -258,7 +258,7 @@ def g_test(group_class, system, temperature, *, truth=None):
     group.advance(200, temperature)
     counts = np.zeros(2**system.n_sites)
     bits = 1 << np.arange(system.n_sites)[::-1]
-    for _ in range(N_DRAWS):
+    for _ in range(n_draws):
         group.advance(THINNING[type(group)], temperature)
         counts += np.bincount((group.states() > 0) @ bits, minlength=len(counts))
     expected = boltzmann(target, T) * counts.sum()
@@ -308,12 +308,13 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faulty_kernels_are_rejected(monkeypatch, fault):
     name, old, new = FAULTS[fault]
     module = _multispin if fault.startswith("multispin") else _spin_kernels
     monkeypatch.setattr(_chain_groups, name, getattr(mutant(module, old, new), name))
-    p = g_test(GROUPS[fault.partition(":")[0]], SYSTEM, 2.5)
+    p = g_test(GROUPS[fault.partition(":")[0]], SYSTEM, 2.5, n_draws=200)
     assert p < 1e-6
 
 

@@ -220,6 +220,7 @@ def mutant(module, old, new, **names):
     return copy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faulty_tempering_is_rejected(monkeypatch, fault):
     old, new = FAULTS[fault]

@@ -128,9 +128,9 @@ def test_user_names_the_order_parameter():
 def test_rows_that_the_network_remembers_do_not_calibrate():
     """Noise has nothing to be learned: 1000 rows of it are memorised, and only the 100 held back are used."""
     X = np.random.default_rng(0).choice([-1, 1], (1000, 40)).astype(np.int8)
-    memorised = MADEHamiltonian(hidden_layer_sizes=(256,), max_iter=60, random_state=0).fit(X).calibration_
+    memorised = MADEHamiltonian(hidden_layer_sizes=(256,), max_iter=30, random_state=0).fit(X).calibration_
     assert memorised is None or memorised["n_rows"] == 100
-    few = MADEHamiltonian(hidden_layer_sizes=(256,), max_iter=60, random_state=0).fit(X[:500])
+    few = MADEHamiltonian(hidden_layer_sizes=(256,), max_iter=30, random_state=0).fit(X[:500])
     assert few.calibration_ is None
     X = IsingSampler(lattice_shape=(4, 4), temperature=2.5, random_state=0).sample(n_samples=2000)
     assert clone(POOR).fit(X).calibration_["n_rows"] == 2000
@@ -199,7 +199,7 @@ def test_the_penalty_of_a_feature_does_not_depend_on_its_unit():
 def test_draws_at_the_temperature_of_the_data_are_independent_rows():
     """Neighbouring rows, and rows one round of chains apart, share nothing; hardly a row of 64 sites occurs twice."""
     X = IsingSampler(lattice_shape=(8, 8), temperature=3.5, random_state=0).sample(n_samples=20_000)
-    model = MADEHamiltonian(3.5, hidden_layer_sizes=(32,), max_iter=30, random_state=0).fit(X)
+    model = MADEHamiltonian(3.5, hidden_layer_sizes=(32,), max_iter=5, random_state=0).fit(X)
     assert model.calibration_ is not None
     drawn = model.sample(n_samples=20_000)
     energy = model.energy(drawn)

@@ -1,6 +1,5 @@
 """MADEHamiltonian: learned laws against enumeration, the scikit-learn contract, and bad input."""
 
-import itertools
 import pickle
 
 import numpy as np
@@ -39,8 +38,8 @@ def X():
 @pytest.fixture(scope="module")
 def made(X):
     return MADEHamiltonian(
-        2.5, hidden_layer_sizes=(64, 48), max_iter=30, lattice_shape=(4, 4), symmetries=ALL_SYMMETRIES, random_state=0
-    ).fit(X)
+        2.5, hidden_layer_sizes=(64, 48), max_iter=20, lattice_shape=(4, 4), symmetries=ALL_SYMMETRIES, random_state=0
+    ).fit(X[:10_000])
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +74,18 @@ def test_energy_is_that_of_the_system_up_to_its_free_energy(made, states):
     assert p @ (learned - true) == pytest.approx(16 * 2.5 * 0.9100683140, abs=0.05)  # -F(T0) = T0 ln Z
 
 
-@pytest.mark.parametrize("method", ["metropolis", "tempered", "independence"])
-@pytest.mark.parametrize(("temperature", "field"), [(1.5, 0.0), (2.5, 0.0), (4.0, 0.0), (2.0, 0.1)])
+@pytest.mark.parametrize(
+    ("method", "temperature", "field"),
+    [
+        ("metropolis", 1.5, 0.0),
+        ("metropolis", 2.0, 0.1),
+        ("tempered", 1.5, 0.0),
+        ("tempered", 2.5, 0.0),
+        ("tempered", 4.0, 0.0),
+        ("tempered", 2.0, 0.1),
+        ("independence", 4.0, 0.0),
+    ],
+)
 def test_curve_of_the_model_agrees_with_its_enumeration(made, states, method, temperature, field):
     log_weight = 2.5 / temperature * made.score_samples(states) + field / temperature * states.sum(axis=1)
     curve = phase_curve(made, [temperature], field=field, method=method, n_samples=8192, random_state=1)
@@ -318,7 +327,7 @@ def test_callbacks_see_every_epoch_and_may_stop(X):
 def test_grid_search_chooses_by_held_out_likelihood(X):
     """One hidden unit, or a weight decay that leaves no weights, lose by more than the noise of 5000 rows."""
     grid = {"hidden_layer_sizes": [(1,), (48,)], "alpha": [0.0, 100.0]}
-    model = MADEHamiltonian(2.5, max_iter=20, skip_connections=False, calibrate=False, random_state=0)
+    model = MADEHamiltonian(2.5, max_iter=10, skip_connections=False, calibrate=False, random_state=0)
     search = GridSearchCV(model, grid, cv=2).fit(X[:5000])
     assert search.best_params_ == {"hidden_layer_sizes": (48,), "alpha": 0.0}
     held_out = X[10_000:]
@@ -329,20 +338,20 @@ def test_grid_search_chooses_by_held_out_likelihood(X):
 
 
 RING = MADEHamiltonian(
-    2.0, max_iter=50, batch_size=1000, learning_rate_init=0.02, sparsity=0.0, calibrate=False, random_state=0
+    2.0, max_iter=30, batch_size=500, learning_rate_init=0.02, sparsity=0.0, calibrate=False, random_state=0
 )
 
 
 def ring_of_three():
-    """Every state of the ring of three spins of Appendix A, as often as at T = 2: rounding costs 1e-9 nats."""
+    """Every state of the ring of three spins of Appendix A, as often as at T = 2: rounding costs 1e-8 nats."""
     states = enumerate_states((-1, 1), 3).astype(np.int8)
     energy = -(states * np.roll(states, 1, axis=1)).sum(axis=1)
     p = np.exp(-energy / 2.0)
     p /= p.sum()
-    return np.repeat(states, np.round(20_000 * p).astype(int), axis=0), states, p
+    return np.repeat(states, np.round(5000 * p).astype(int), axis=0), states, p
 
 
-@pytest.mark.parametrize("ordering", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("ordering", [(0, 1, 2), (1, 2, 0), (2, 0, 1)])
 def test_appendix_a_any_order_learns_the_ring(ordering):
     X, states, p = ring_of_three()
     model = clone(RING).set_params(ordering=ordering, hidden_layer_sizes=(8, 8), skip_connections=False)
@@ -356,7 +365,7 @@ def test_one_linear_layer_learns_pairs_but_no_three_spin_term():
     X, states, p = ring_of_three()
     three = np.exp(0.8 * states.prod(axis=1))
     three /= three.sum()
-    laws = {"ring": (X, p), "product": (np.repeat(states, np.round(20_000 * three).astype(int), axis=0), three)}
+    laws = {"ring": (X, p), "product": (np.repeat(states, np.round(5000 * three).astype(int), axis=0), three)}
     divergence = {}
     for name, (rows, law) in laws.items():
         for hidden in [(), (8, 8)]:

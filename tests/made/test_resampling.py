@@ -22,15 +22,23 @@ from skhamiltonian._made.sampling.tempered import (
 from skhamiltonian._utils.alphabet import enumerate_states
 
 
-@pytest.mark.parametrize("calibrated", [False, True])
-@pytest.mark.parametrize(("n_sites", "n_states"), [(6, 2), (4, 3)])
-@pytest.mark.parametrize(("exponent", "n_sweeps"), [(0.5, 0), (1.0, 0), (2.0, 0), (2.0, 1)])
+@pytest.mark.parametrize(
+    ("exponent", "n_sweeps", "n_sites", "n_states", "calibrated"),
+    [
+        (0.5, 0, 6, 2, False),
+        (0.5, 0, 4, 3, True),
+        (1.0, 0, 6, 2, True),
+        (2.0, 0, 4, 3, False),
+        (2.0, 1, 6, 2, True),
+        (2.0, 1, 4, 3, False),
+    ],
+)
 def test_proposed_configurations_keep_the_law(random_network, n_sites, n_states, exponent, n_sweeps, calibrated):
     """Without sweeps, draws and flips alone must make it; chains start in the law, so draws 10 apart are thinned."""
     network = random_network(n_sites, n_states, scale=0.5, calibrated=calibrated)
     law = Law(exponent, np.linspace(-0.2, 0.3, n_states))
     seed = np.random.SeedSequence(1)
-    draws = chain_draws(network, law, ChainPlan(64, 1000, 0, n_sweeps, "independence"), seed)
+    draws = chain_draws(network, law, ChainPlan(64, 600, 0, n_sweeps, "independence"), seed)
     assert 0.3 < draws.acceptance < 1
     thinned = draws.codes[:, 9::10].reshape(-1, n_sites)
     assert g_test(thinned, network, enumerated_law(network, law)[0]) > 1e-4

@@ -120,7 +120,7 @@ import numpy as np
 from skhamiltonian import MADEHamiltonian
 import torch
 torch.set_num_threads(2)
-X = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (500, 64))
+X = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (500, 32))
 made = MADEHamiltonian(2.5, hidden_layer_sizes=(256,), calibrate=False, max_iter=1, random_state=0)
 alone = made.fit(X).score(X)
 child = os.fork()
@@ -134,6 +134,6 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_fit_in_a_forked_child_answers():
-    environment = os.environ | {"OMP_NUM_THREADS": "2"}
+    environment = os.environ | {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"}
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(FORK)], env=environment, timeout=300, check=False)
     assert done.returncode == 0
