@@ -150,7 +150,7 @@ def test_window_method_draws_blocks_as_enumerated(made, T):
     exact = weight @ np.abs(S.mean(axis=1) / 4) / weight.sum()
     curve = phase_curve(made, [T], n_samples=8000, method="window", random_state=0)
     value, error = curve["abs_magnetization"]
-    assert error[0] < 0.006
+    assert error[0] < 0.0053
     assert abs(value[0] - exact) < 4 * error[0]
 
 
