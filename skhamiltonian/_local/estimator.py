@@ -415,7 +415,8 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         Raises
         ------
         ValueError
-            If the shape has another number of axes than the windows, or states are angles.
+            If the shape has another number of axes than the windows, or is longer than the rows along an axis of one
+            site, or states are angles.
         """
         check_is_fitted(self)
         if self.offsets_ is not None:
@@ -434,6 +435,11 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         if len(shape) != len(self.window_shape_):
             raise ValueError(
                 f"lattice_shape must have {len(self.window_shape_)} axes, as the windows have, got {shape}"
+            )
+        if grown := [k for k, length in enumerate(self.lattice_shape_) if length == 1 < shape[k]]:
+            raise ValueError(
+                f"lattice_shape={shape} is longer along axis {grown[0]} than the rows, which have one site there and "
+                "show no interaction along it"
             )
         return shape
 

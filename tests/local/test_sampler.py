@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import chi2
 from sklearn.base import clone
 
-from skhamiltonian import IsingSampler, ising_exact, phase_curve
+from skhamiltonian import IsingSampler, LocalHamiltonian, ising_exact, phase_curve
 from skhamiltonian._curves.integration import EnergyPoint, energy_point, integrate_energy, with_entropy
 from skhamiltonian._curves.measure import Request, measure
 from skhamiltonian._local.energy import LocalEnergy
@@ -351,3 +351,11 @@ def test_entropy_of_four_sites_is_that_of_enumeration():
         exact = ising_exact((2, 2), t)
         value, error = point.observables["entropy"]
         assert abs(value - exact.entropy / 4) < 4 * error
+
+
+def test_rows_of_one_site_along_an_axis_say_nothing_about_it():
+    X = IsingSampler((1, 8), 2.0, random_state=0).sample(n_samples=500)
+    local = LocalHamiltonian(2.0, lattice_shape=(1, 8), boundary="periodic").fit(X)
+    with pytest.raises(ValueError, match="longer along axis 0 than the rows"):
+        local.to_sampler((8, 8))
+    assert local.to_sampler((1, 16)).sample(n_samples=2).shape == (2, 16)
