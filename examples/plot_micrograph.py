@@ -23,7 +23,6 @@ from skhamiltonian import (
     IsingSampler,
     LocalHamiltonian,
     PhaseCurveDisplay,
-    extract_windows,
     phase_curve,
 )
 
@@ -51,19 +50,21 @@ spread /= spread.sum()
 # %%
 # From files to a curve
 # ---------------------
-# Read the images, take out the blur, find the spins, cut windows, learn the energy of
-# 3 x 3 spins, and let a larger sample follow it at other temperatures. ``spread`` is
-# the image of a point. The energy comes in units of T0 (``temperature=1.0``).
+# Read the images, take out the blur, find the spins, learn the energy of 3 x 3 spins,
+# and let a larger sample follow it at other temperatures. ``spread`` is the image of a
+# point. The energy comes in units of T0 (``temperature=1.0``).
 
 images = [tifffile.imread(path) for path in sorted(Path(folder.name).glob("*.tif"))]
 sharp = [wiener(image.astype(float), spread, 0.03, clip=False) for image in images]
 binarizer = DomainBinarizer(background="plane", pixels_per_site=4).fit(sharp)
 spins = np.stack(binarizer.transform(sharp))
-X, groups = extract_windows(spins, 16)
-symmetries = ("point-group", "spin-flip")
 local = LocalHamiltonian(
-    1.0, lattice_shape=(16, 16), symmetries=symmetries, random_state=0
-).fit(X)
+    1.0,
+    lattice_shape=(64, 64),
+    symmetries=("point-group", "spin-flip"),
+    random_state=0,
+)
+local.fit(spins.reshape(len(spins), -1))
 T = [0.6, 0.7, 0.8, 0.87, 0.95, 1.05, 1.2, 1.5]
 options = {"n_samples": 100, "entropy": False, "random_state": 0}
 curve = phase_curve(local.to_sampler((128, 128)), T, **options)
@@ -99,15 +100,12 @@ axes[2].set(xlabel="temperature $T / T_0$", title="sample of 128 x 128 spins")
 # %%
 # How many images?
 # ----------------
-# The stated error counts windows as independent. It halves with four times the images.
+# The stated error halves with four times the images.
 
 
 def nearest_neighbours(spins):
     """Return the coupling of nearest neighbours over T0, and its error."""
-    X, _ = extract_windows(spins, 16)
-    local = LocalHamiltonian(
-        1.0, lattice_shape=(16, 16), symmetries=symmetries, random_state=0
-    ).fit(X)
+    local.fit(spins.reshape(len(spins), -1))
     pair = np.zeros((3, 3))
     pair[0, :2] = 1
     k = np.flatnonzero((local.clusters_ == pair).all(axis=(1, 2)))[0]
@@ -170,7 +168,7 @@ axes[2].set(xlabel="threshold")
 axes[2].axvline(level, color="0.5", linestyle=":", label="Otsu")
 for ax in axes:
     ax.axhline(true_J, color="black", linewidth=0.8, label="true")
-    ax.legend(fontsize="small", loc="upper left")
+    ax.legend(fontsize="small", loc="best")
 for ax in axes[::2]:
     ax.set_ylim(0.385, 0.42)
 folder.cleanup()
