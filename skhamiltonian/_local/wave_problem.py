@@ -85,9 +85,8 @@ def conditionals(waves: Waves, sites: Neighbourhoods, couplings: Floats, neighbo
     energy = np.stack([fields[:, :, k] @ x[:, k].astype(np.float32) for k in range(N_HARMONICS)], axis=1)
     coefficients = -sites.ratio[:, None] * energy
     log_z, means = laws(coefficients)
-    own = np.exp(1j * np.outer(FINE_ANGLES.states, np.arange(1, N_HARMONICS + 1))).astype(np.complex64)[
-        sites.codes[:, 0]
-    ]
+    each = np.exp(1j * np.outer(FINE_ANGLES.states, np.arange(1, N_HARMONICS + 1))).astype(np.complex64)
+    own = each[sites.codes[:, 0]]
     log_q = (own * coefficients).real.sum(axis=1) - log_z
     residuals = (sites.weight * sites.ratio)[:, None] * (own - means[:, :N_HARMONICS])
     return Conditionals(fields, log_q, means, residuals)
