@@ -166,7 +166,8 @@ def energies_of_angles(
         for place in np.argwhere(np.abs(series) > _ROUNDING * np.abs(series).max()):
             k = np.where(place > n // 2, place - n, place)[::-1]
             for rows in gen_batches(len(X), max(1, _ANGLES_PER_CALL // len(sites))):
-                total[rows] += (series[*place] * np.exp(1j * (X[rows].astype(np.float64)[:, sites] @ k)).sum(axis=1)).real
+                angles = X[rows][:, sites].astype(np.float64)
+                total[rows] += (series[*place] * np.exp(1j * (angles @ k)).sum(axis=1)).real
     return total
 
 
