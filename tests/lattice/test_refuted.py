@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skhamiltonian import IsingSampler, LocalHamiltonian, MADEHamiltonian
-from skhamiltonian._lattice.refuted import refuted
+from skhamiltonian._lattice.refuted import error_of_mean, refuted
 from skhamiltonian._utils.alphabet import enumerate_states
 
 ALL = ("translation", "point-group", "spin-flip")
@@ -115,6 +115,54 @@ def test_slow_chains_are_not_rows(interleaved):
         flips = rng.choice([-1, 1], (20, 100, 9), p=[0.05, 0.95])
         X = (signs[:, None, None] * flips).swapaxes(0, 1) if interleaved else signs[:, None, None] * flips
         assert names(X.reshape(-1, 9), (3, 3)) == []
+
+
+def angles(density, size, rng):
+    """Draw angles from a law of the circle, a function at most 2, by rejection."""
+    theta = rng.uniform(0, 2 * np.pi, (4 * size,))
+    return theta[rng.uniform(0, 2, 4 * size) < density(theta)][:size]
+
+
+OF_ONE_HARMONIC = {
+    "cos 1": (lambda x: 1 + 0.5 * np.cos(x), ["rotation"]),
+    "cos 2": (lambda x: 1 + 0.5 * np.cos(2 * x), ["rotation"]),
+    "sin 1": (lambda x: 1 + 0.5 * np.sin(x), ["rotation", "reflection"]),
+    "sin 2": (lambda x: 1 + 0.5 * np.sin(2 * x), ["rotation", "reflection"]),
+    "none": (lambda x: 1 + 0 * x, []),
+}
+
+
+@pytest.mark.parametrize("law", OF_ONE_HARMONIC)
+def test_one_harmonic_of_a_law_refutes_what_it_breaks(law):
+    density, broken = OF_ONE_HARMONIC[law]
+    X = angles(density, 4000, np.random.default_rng(0)).reshape(1000, 4)
+    found = refuted(X, (2, 2), ("translation", "point-group", "rotation", "reflection"), are_angles=True)
+    assert [r.name for r in found] == broken
+
+
+@pytest.mark.parametrize("quarter", [0, 1])
+def test_one_component_of_angles_refutes_translation(quarter):
+    """Cosines, or sines, have another mean at the first site; the other component has mean zero everywhere."""
+    rng = np.random.default_rng(1)
+    X = rng.uniform(0, 2 * np.pi, (1000, 4))
+    X[:, 0] = angles(lambda x: 1 + np.cos(x - quarter * np.pi / 2), 1000, rng)
+    assert [r.name for r in refuted(X, (4,), ("translation",), are_angles=True)] == ["translation"]
+
+
+def test_the_error_of_a_mean_counts_autocorrelation():
+    """The variance of the mean of x_t = rho x_{t-1} + noise is (1 + rho) / (1 - rho) / n."""
+    rng, n, columns, rho = np.random.default_rng(2), 2000, 300, 0.5
+    x, noise = np.empty((n, columns)), rng.normal(size=(n, columns)) * np.sqrt(1 - rho**2)
+    x[0] = rng.normal(size=columns)
+    for t in range(1, n):
+        x[t] = rho * x[t - 1] + noise[t]
+    error, n_eff = error_of_mean(x)
+    tau = (1 + rho) / (1 - rho)
+    assert np.mean(error**2) == pytest.approx(tau / n, rel=0.15)
+    assert np.mean(n_eff) == pytest.approx(n / tau, rel=0.15)
+    error, n_eff = error_of_mean(noise)
+    assert np.mean(error) == pytest.approx(np.sqrt((1 - rho**2) / n), rel=0.01)
+    assert np.mean(n_eff) == pytest.approx(n, rel=0.02)
 
 
 def test_fit_names_the_refuted_symmetry_once():

@@ -8,9 +8,9 @@ import pytest
 from scipy.stats import chisquare
 
 from skhamiltonian import IsingSampler
-from skhamiltonian._lattice.symmetry import SYMMETRIES, group_size, symmetric_copies, symmetry_sampler
+from skhamiltonian._lattice.symmetry import OF_ANGLES, SYMMETRIES, group_size, symmetric_copies, symmetry_sampler
 
-SHAPES = [(5,), (3, 4), (2, 3, 2), (2, 2), (1, 3)]
+SHAPES = [(5,), (3, 4), (2, 3, 2), (2, 2), (1, 1, 3)]
 NAMES = [names for n in range(4) for names in itertools.combinations(SYMMETRIES, n)]
 
 
@@ -48,6 +48,21 @@ def test_drawn_elements_are_the_group_all_equally_often(shape, names):
         assert new is None or new.tolist() == [2, 1, 0]
         counts[tuple(sites.tolist()), new is not None] += 1  # KeyError: no element of the group
     assert len(group) == 1 or chisquare(list(counts.values())).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("names", [("rotation",), ("reflection",), OF_ANGLES])
+@pytest.mark.parametrize("n_states", [3, 6])
+def test_drawn_turns_of_a_circle_are_the_group_all_equally_often(n_states, names):
+    circle = np.arange(n_states)
+    turns = circle if "rotation" in names else [0]
+    signs = (1, -1) if "reflection" in names else (1,)
+    group = {tuple((sign * circle + turn) % n_states) for sign in signs for turn in turns}
+    assert group_size((1,), names, n_states) == len(group)
+    draw, rng, counts = symmetry_sampler((1,), names, n_states), np.random.default_rng(0), dict.fromkeys(group, 0)
+    for _ in range(40 * len(group)):
+        new = draw(rng)[1]
+        counts[tuple(circle if new is None else new)] += 1  # KeyError: no element of the group
+    assert chisquare(list(counts.values())).pvalue > 1e-4
 
 
 def energy(X, shape):
