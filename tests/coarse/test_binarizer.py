@@ -9,6 +9,7 @@ from skimage import filters
 
 from skhamiltonian import DomainBinarizer, IsingSampler, extract_windows
 from skhamiltonian._coarse.binarizer import count_modes, separation
+from skhamiltonian._coarse.levels import site_levels
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,29 @@ def test_gaussian_background_takes_out_what_no_plane_is(spins):
         wrong = np.mean(plain.fit_transform(images) != spins)
     blurred = DomainBinarizer(background="gaussian", background_sigma=12, pixels_per_site=3)
     assert np.mean(blurred.fit_transform(images) != spins) < 0.25 * wrong
+
+
+def test_a_blurred_background_has_the_mean_zero_over_the_sites_that_count():
+    """Half a picture is masked, a tenth of the rest is far too bright: neither changes the mean of the others."""
+    rng = np.random.default_rng(0)
+    image = np.ma.array(100 + np.add.outer(np.linspace(0, 50, 40), np.zeros(40)) + rng.normal(size=(40, 40)))
+    image[:20] = np.ma.masked
+    image[20:22] = 1000
+    limits = np.array([0.0, 200.0])
+    counts = ~image.mask & (image.data <= 200)
+    level = site_levels(image, 1, limits, "gaussian", 5.0)
+    np.testing.assert_array_equal(level.counts, counts)
+    assert level.counted().mean() == pytest.approx(image.data[counts].mean())
+    assert level.counted().std() < image.data[counts].std() / 2
+
+
+def test_the_share_of_up_is_that_of_unmasked_sites():
+    """A masked pixel keeps its intensity, which is that of up here."""
+    image = np.ma.array(np.where(np.random.default_rng(0).random((30, 30)) < 0.4, 10.0, 0.0))
+    image[:10] = 10.0
+    image[:10] = np.ma.masked
+    binarizer = DomainBinarizer(pixels_per_site=1).fit(image)
+    assert binarizer.up_fraction_ == pytest.approx([np.mean(image.data[10:] > 5)])
 
 
 @pytest.mark.parametrize("background", ["plane", "gaussian"])
