@@ -31,6 +31,12 @@ def test_a_state_seen_once_in_the_last_row_is_seen():
     assert not unseen_states(X, ISING).any()
 
 
+def test_frequent_states_of_the_last_rows_are_evidence():
+    """State -1 comes in the second half of the rows only, and never at site 3; the first rows know nothing of it."""
+    X = np.concatenate([np.ones((5000, 8), np.int8), pinned(5000)])
+    assert np.argwhere(unseen_states(X, ISING)).tolist() == [[3, 0]]
+
+
 def test_a_histogram_has_the_unseen_states_of_its_rows():
     rows, counts = np.unique(pinned()[:, :4], axis=0, return_counts=True)
     assert len(rows) == 8
