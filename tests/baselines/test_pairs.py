@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
+from scipy.stats import t as student
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -291,14 +293,28 @@ def test_what_a_penalty_takes_off_is_in_the_error():
     np.testing.assert_allclose(shrunk.coupling_std_, np.hypot(free.coupling_std_, taken), rtol=1e-4)
 
 
+def test_what_a_penalty_on_couplings_does_to_a_field_is_in_its_error():
+    """Without its coupling the field of a spin grows: far more than the noise of these rows."""
+    X = IsingSampler((2,), 2.0, coupling=1.0, field=0.5, boundary="open", random_state=0).sample(n_samples=4000)
+    free, held = PseudolikelihoodIsing(2.0).fit(X), PseudolikelihoodIsing(2.0, C=1e-5).fit(X)
+    shift = held.field_ - free.field_
+    assert np.all(shift > 5 * free.field_std_)
+    assert np.all(held.field_std_ >= shift)
+    assert np.all(held.field_std_ < 1.1 * np.hypot(shift, free.field_std_))
+
+
 def test_more_couplings_than_rows_have_no_finite_error(spins):
     with pytest.warns(UserWarning, match="hardly determine 66 of 66 couplings"):
         pairs = PseudolikelihoodIsing().fit(spins(8, 12))
     assert np.isinf(pairs.coupling_std_[np.triu_indices(12, k=1)]).all()
 
 
-def test_errors_are_the_dense_formula():
-    """Jeffreys' prior, influences over the root of 1 - h, and the information's own variance, written out."""
+@pytest.mark.parametrize("group", [None, np.arange(60) ** 2 // 600])
+def test_errors_are_the_dense_formula(group):
+    """Jeffreys' prior, influences over the root of 1 - h, and the information's own variance, written out.
+
+    Six groups of 25 to 5 rows: sums over rows are those over groups, times G / (G - 1) and Student's t^2.
+    """
     X, T = draws(60, 3)[:, :4], 2.0
     with_ones = np.column_stack([X, np.ones(len(X))]).astype(float)
     u, psi, own = np.zeros((4, 5)), np.zeros((60, 4, 5)), np.zeros((4, 5))
@@ -312,7 +328,15 @@ def test_errors_are_the_dense_formula():
             w = w + 0.5 * inverse @ z.T @ (y - p + h * (0.5 - p))
         u[i, others], own[i, others] = w, np.diag(inverse)
         psi[:, i, others] = z @ inverse * ((y - p) / np.sqrt(1 - h))[:, None]
-    pairs = PseudolikelihoodIsing(T).fit(X)
+    if group is not None:
+        sums = np.array([psi[group == g].sum(axis=0) for g in range(6)])
+        sums *= np.sqrt(6 / 5) * student.isf(norm.sf(1), 5)
+        own *= (sums**2).sum(axis=0) / np.maximum((psi**2).sum(axis=0), 1e-300)
+        psi = sums
+    pairs = PseudolikelihoodIsing(T).fit(X, groups=group)
+    spread = np.sqrt(np.maximum((psi[:, :, 4] ** 2).sum(axis=0), own[:, 4])) / 2
+    np.testing.assert_allclose(pairs.field_std_, T * spread, rtol=1e-3)
+    np.testing.assert_allclose(pairs.field_, T * u[:, 4] / 2, atol=1e-4)
     for i, j in [(0, 1), (1, 3), (2, 3)]:
         a, b = psi[:, i, j], psi[:, j, i]
         rho = a @ b / np.sqrt(a @ a * (b @ b))
