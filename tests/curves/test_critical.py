@@ -114,6 +114,16 @@ def test_error_of_a_crossing_is_honest(noise):
     assert 0.6 < np.mean(np.abs(z) < 1) < 0.9, np.mean(np.abs(z) < 1)
 
 
+def test_a_crossing_is_that_of_either_curve_with_the_other():
+    """Only one curve has an error that counts, the first or the second."""
+    T = np.linspace(1, 2, 11)
+    sure, noisy_one = curve(T, T, np.full(11, 1e-9)), curve(T, 3 - T, np.full(11, 0.01))
+    there, back = (crossing_temperature(*pair, "heat_capacity") for pair in ((sure, noisy_one), (noisy_one, sure)))
+    assert there.value == pytest.approx(1.5, abs=1e-6)
+    assert there == pytest.approx(back)
+    assert 0.001 < there.error < 0.01  # 0.01 over the slope 2, of a fit to six points
+
+
 @pytest.mark.parametrize("shift", [0.0, 5.0])
 def test_curves_that_do_not_cross_are_refused(shift):
     """One above the other; or without common temperatures."""

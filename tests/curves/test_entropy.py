@@ -8,6 +8,7 @@ from sklearn.pipeline import make_pipeline
 
 from skhamiltonian import (
     BlockSpinTransformer,
+    Estimate,
     IndependentSites,
     IsingSampler,
     LocalHamiltonian,
@@ -15,8 +16,9 @@ from skhamiltonian import (
     PseudolikelihoodIsing,
     entropy,
     ising_exact,
+    phase_curve,
 )
-from skhamiltonian._curves.entropy import _density, _disagreement
+from skhamiltonian._curves.entropy import _Density, _density, _disagreement, _log_partition
 from skhamiltonian._utils.alphabet import enumerate_states
 
 if numba.config.DISABLE_JIT:
@@ -93,6 +95,40 @@ def test_the_disagreement_is_the_mean_of_both_relative_entropies():
     log_p = [one - np.logaddexp.reduce(one) for one in log_p]
     exact = (np.exp(log_p[0]) - np.exp(log_p[1])) @ (log_p[0] - log_p[1]) / 2
     assert found == pytest.approx(exact, rel=0.03)
+
+
+def test_the_disagreement_of_several_fits_is_the_mean_over_a_ring_of_pairs():
+    """Two fits are one pair; of three, each with each, the last with the first as well."""
+
+    class Table:
+        def __init__(self, seed):
+            self.log_p = np.log(np.random.default_rng(seed).dirichlet(np.ones(8)))
+
+        def score_samples(self, draws):
+            return self.log_p[draws]
+
+    models = [Table(seed) for seed in range(3)]
+    draws = [np.random.default_rng(10 + k).integers(8, size=50) for k in range(3)]
+    densities = [
+        _Density(model, np.nan, Estimate(0.0, 0.0), rows, model.score_samples(rows))
+        for model, rows in zip(models, draws, strict=True)
+    ]
+
+    def divergence(a, b):
+        return (models[a].log_p - models[b].log_p)[draws[a]].mean()
+
+    for n, pairs in ((2, [(0, 1)]), (3, [(0, 1), (1, 2), (2, 0)])):
+        wanted = np.mean([(divergence(a, b) + divergence(b, a)) / 2 for a, b in pairs])
+        assert _disagreement(densities[:n]) == pytest.approx(wanted)
+
+
+def test_the_error_of_an_integrated_normaliser_is_that_of_its_free_energy():
+    """ln Z = -F / T, for more configurations than can be enumerated, at a temperature that is not 1."""
+    ising, T = IsingSampler((17,), 3.0, method="heat-bath", burn_in=20, n_sweeps=2), 3.0
+    value, error = _log_partition(ising, T, 200, 17, np.random.default_rng(0))
+    curve = phase_curve(ising, [T], n_samples=200, entropy=True, random_state=np.random.default_rng(0))
+    assert value == pytest.approx(-17 * curve["free_energy"].value[0] / T)
+    assert error == pytest.approx(17 * curve["free_energy"].error[0] / T)
 
 
 def test_noise_of_the_fits_is_taken_off_and_errors_cover():

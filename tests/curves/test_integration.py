@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from skhamiltonian import IsingSampler, ising_exact, phase_curve
+from skhamiltonian import Estimate, IsingSampler, ising_exact, phase_curve
+from skhamiltonian._curves.integration import EnergyPoint, integrate_energy
 
 
 def test_entropy_by_integration_is_kaufmans():
@@ -28,3 +29,21 @@ def test_entropy_is_integrated_on_demand():
     for wrong in ("yes", 1, None):
         with pytest.raises(TypeError, match="entropy must be True or False"):
             phase_curve(ising, [2.5], entropy=wrong)
+
+
+def test_errors_of_an_integral_are_those_of_its_coefficients():
+    """ln Z = -sum of trapezoids of U and of h^2 / 12 dV; S = ln Z + beta U, whose own U counts in both terms."""
+    betas, h = np.array([0.0, 0.02, 0.05]), np.array([0.02, 0.03])
+    U, V = -100 * betas, np.full(3, 100.0)
+    for noisy in range(3):
+        dU, dV = np.where(np.arange(3) == noisy, 0.7, 0.0), np.where(np.arange(3) == noisy, 40.0, 0.0)
+        known = {b: EnergyPoint(Estimate(*e), Estimate(*v)) for b, e, v in zip(betas, zip(U, dU), zip(V, dV), strict=True)}
+        log_z, S = integrate_energy(betas, known, None, 16, 16 * np.log(2))
+        by_U = np.array([[0, 0, 0], [h[0], h[0], 0], [h[0], h[0] + h[1], h[1]]]) / 2
+        by_V = np.array([[0, 0, 0], [-(h[0] ** 2), h[0] ** 2, 0], [-(h[0] ** 2), h[0] ** 2 - h[1] ** 2, h[1] ** 2]]) / 12
+        np.testing.assert_allclose(log_z.value, 16 * np.log(2) - by_U @ U - by_V @ V)
+        np.testing.assert_allclose(S.value, log_z.value + betas * U)
+        wanted = np.hypot((np.diag(betas) - by_U)[:, noisy] * 0.7, by_V[:, noisy] * 40.0)
+        np.testing.assert_allclose(S.error, wanted, rtol=1e-6, atol=1e-9)
+        wanted = np.hypot(by_U[:, noisy] * 0.7, by_V[:, noisy] * 40.0)
+        np.testing.assert_allclose(log_z.error, wanted, rtol=1e-6, atol=1e-9)
