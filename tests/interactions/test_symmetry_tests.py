@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from skhamiltonian import InteractionExpansion, IsingSampler
+from skhamiltonian._interactions.symmetry_tests import Counted, _deviations, magnetization_differs
 
 
 def system(kind, shape=(4, 6), temperature=3.0):
@@ -52,6 +53,26 @@ def test_symmetries_that_hold_are_not_refuted_by_noise(spins):
         expansion = InteractionExpansion(lattice_shape=(4, 6), symmetries=ALL)
         assert told(lambda: expansion.fit(X, ising.energy(X) + rng.normal(size=300))) == []  # noqa: B023
         assert told(lambda: expansion.set_params(method="pseudolikelihood", temperature=1.0).fit(X)) == []  # noqa: B023
+
+
+def test_weighted_rows_refute_what_as_many_rows_refute():
+    """Two rows with large weights and opposite signs: the mean is 0.09 +- 0.03, by the weighted variance."""
+    X = np.random.default_rng(0).permuted(np.tile([-1, 1], (200, 8)), axis=1)
+    X = np.concatenate([np.ones((1, 16), int), -np.ones((1, 16), int), X])
+    for up, refuted in ((500, False), (700, True)):
+        weight = np.append([up, 400], np.ones(200, int))
+        assert magnetization_differs(Counted(X, weight.astype(float))) == refuted
+        assert magnetization_differs(Counted(np.repeat(X, weight, axis=0), np.ones(weight.sum()))) == refuted
+
+
+def test_groups_of_copies_are_as_good_as_their_rows():
+    """Mean, variance and number of products at each place, with four copies of each row in a group."""
+    X, table = np.random.default_rng(0).choice([-1, 1], (60, 9)), np.array([[0, 1], [1, 2], [3, 4]])
+    copies = np.repeat(np.arange(60), 4)
+    once = _deviations(Counted(X, np.ones(60)), table)
+    grouped = _deviations(Counted(X[copies], np.ones(240), copies), table)
+    for a, b in zip(once, grouped, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-12)
 
 
 def test_spin_flip_of_a_lattice_gas_is_refused(spins):
