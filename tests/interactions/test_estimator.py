@@ -8,7 +8,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skhamiltonian import IndependentSites, InteractionExpansion, IsingSampler, MADEHamiltonian
 from skhamiltonian._interactions.operators import Geometry, lattice_operators, operator_sums
-from skhamiltonian._interactions.projection import contrast
+from skhamiltonian._interactions.projection import Projection, contrast, support
 from skhamiltonian._lattice.bonds import nearest_neighbours
 from skhamiltonian._utils.alphabet import enumerate_states
 
@@ -244,6 +244,18 @@ def test_sparse_fits_of_noisy_energies_find_what_is_there():
     fits = [InteractionExpansion(lattice_shape=(4, 4)).fit(*noisy(400, seed)) for seed in range(40)]
     assert all(truth.keys() <= couplings(fit).keys() for fit in fits)
     assert sum(len(couplings(fit)) - 2 for fit in fits) <= 14  # of 280 that are absent
+
+
+@pytest.mark.parametrize(("n_samples", "n_operators", "free"), [(1000, 10, 1e6), (200, 3, 1e6), (200, 3, 20.0)])
+def test_an_operator_is_selected_above_its_price(n_samples, n_operators, free):
+    """One coupling beside zeros, with independent errors: t^2 > x = ln n + 2 ln p, or f (exp(x / f) - 1)."""
+    x = np.log(n_samples) + 2 * np.log(n_operators)
+    price = free * np.expm1(x / free)
+    for factor in (0.98, 1.02):
+        t = np.zeros(n_operators)
+        t[1] = np.sqrt(factor * price)
+        selected = support(Projection(t, 0.0, np.eye(n_operators)), np.zeros(n_operators), n_samples, free)
+        assert np.flatnonzero(selected).tolist() == ([1] if factor > 1 else [])
 
 
 def test_the_score_is_the_explained_part_of_the_variance():
