@@ -186,3 +186,8 @@ def test_angles_are_below_a_full_turn():
     for angles in (wrapped([-1e-17, FULL_TURN, -FULL_TURN, 7.0]), angles_of(np.ones(2), np.array([-1e-17, -0.0]))):
         assert (angles >= 0).all()
         assert (angles < FULL_TURN).all()
+
+
+def test_only_a_lattice_without_any_field_may_be_rotated():
+    for field, is_even in ((0.0, True), (np.zeros(4), True), (0.3, False), (np.array([0.3, -0.3, 0.3, -0.3]), False)):
+        assert angle_system((4,), "periodic", 1.0, field).is_even == is_even

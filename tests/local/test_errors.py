@@ -1,0 +1,158 @@
+"""Errors of local energies against their formulas, written out: groups, shares, parts, weights and temperatures."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+from scipy.stats import t as student
+from sklearn.base import BaseEstimator
+
+from skhamiltonian import IsingSampler, LocalHamiltonian
+from skhamiltonian._local.fitting import _independent_errors
+from skhamiltonian._local.premise import common_hamiltonian_gain
+from skhamiltonian._local.problem import NOTHING, RIDGE, PseudoLikelihood, Summary
+from skhamiltonian._local.quadratic import sandwich
+from skhamiltonian._local.reading import read
+
+CHAIN = LocalHamiltonian(2.0, boundary="periodic", window_shape=2, random_state=0)
+
+
+class Blocks(PseudoLikelihood):
+    """Known gradients of blocks; the Fisher information is a known matrix."""
+
+    def __init__(self, scores, counts, grouped, share=1.0, past=NOTHING):
+        self.scores, self.counts, self.grouped, self.share, self.past = scores, counts, grouped, share, past
+        self.fisher = np.array([[7.0, 1.0], [1.0, 5.0]])
+
+    n_seen = 1.0
+
+    def _loss_and_gradient(self, couplings):
+        return 0.0, np.zeros(2)
+
+    def _information(self, couplings, columns, dtype):
+        return self.fisher.copy()
+
+    def block_scores(self, couplings, columns):
+        return self.scores, self.counts
+
+
+@pytest.mark.parametrize("n", [40, 5])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_variance_of_the_gradient_is_that_of_blocks(n, grouped):
+    """A share of the rows stands for all. Groups are centred in proportion to their sites, with G / (G - 1).
+
+    Of few blocks only groups tell variances; correlations are those of the information, with the ridge.
+    """
+    rng = np.random.default_rng(0)
+    scores, counts = rng.normal(size=(n, 2)) + 1, rng.integers(1, 9, n).astype(float)
+    problem = Blocks(scores, counts, grouped, share=0.25)
+    each = scores - counts[:, None] / counts.sum() * scores.sum(axis=0) if grouped else scores
+    wanted = sum(np.outer(one, one) for one in each) / 0.25 * (n / (n - 1) if grouped else 1)
+    if n == 5:
+        ridged = problem.fisher + RIDGE * np.eye(2)
+        factor = np.sqrt(np.diag(wanted) / np.diag(ridged)) if grouped else np.ones(2)
+        wanted = ridged * np.outer(factor, factor)
+    np.testing.assert_allclose(problem.variance(np.zeros(2), np.arange(2)), wanted)
+    past = Summary(np.arange(2), np.zeros(2), np.eye(2), np.array([[3.0, 1.0], [1.0, 2.0]]))
+    later = Blocks(scores, counts, grouped, share=0.25, past=past)
+    np.testing.assert_allclose(later.variance(np.zeros(2), np.arange(2)), wanted + past.variance)
+
+
+def rows(n, T=2.0, seed=0):
+    return IsingSampler((8,), T, random_state=seed).sample(n_samples=n)
+
+
+def of_sandwich(local, free):
+    summary = local.summary_
+    on = np.flatnonzero(summary["couplings"][summary["columns"]])
+    square = np.ix_(on, on)
+    unit = summary["temperature"] * student.isf(norm.sf(1.0), free)
+    return unit**2 * sandwich(summary["information"][square], summary["variance"][square], RIDGE)
+
+
+def test_errors_from_few_groups_have_students_quantile_of_all_parts():
+    """Six groups, and four more of a second part: 5, then 9 degrees of freedom."""
+    first, second = (np.arange(600) % n for n in (6, 4))
+    local = LocalHamiltonian(2.0, boundary="periodic", window_shape=2, sparsity=0.0).partial_fit(rows(600), groups=first)
+    np.testing.assert_allclose(local.covariance_, of_sandwich(local, 5), rtol=1e-6)
+    local.partial_fit(rows(600, seed=1), groups=second)
+    assert local.summary_["free"] == 9
+    np.testing.assert_allclose(local.covariance_, of_sandwich(local, 9), rtol=1e-6)
+    single = LocalHamiltonian(2.0, boundary="periodic", window_shape=2, sparsity=0.0).fit(rows(600))
+    np.testing.assert_allclose(single.covariance_, of_sandwich(single, np.inf), rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [3, 200])
+def test_tables_of_errors_add_up_to_the_covariance(n):
+    """Exactly for few couplings; of many, 64 random combinations know each variance to a sixth."""
+    A = np.random.default_rng(0).normal(size=(n, 2 * n))
+    fit = SimpleNamespace(covariance=A @ A.T, couplings=np.zeros(n + 2), selected=np.arange(1, n + 1))
+    errors = _independent_errors(fit)
+    assert len(errors) == min(n, 64)
+    assert not errors[:, [0, -1]].any()
+    found = (errors.T @ errors)[1:-1, 1:-1]
+    if n == 3:
+        np.testing.assert_allclose(found, fit.covariance)
+    else:
+        assert np.mean(np.diag(found) / np.diag(fit.covariance)) == pytest.approx(1, abs=0.05)
+
+
+class Scored(BaseEstimator):
+    """Scores each row by its first column, more by what the fit to all temperatures adds."""
+
+    def fit(self, X, T):
+        self.is_common_ = len(set(T)) > 1
+        return self
+
+    def _row_scores(self, X, T):
+        return X[:, 0] + self.is_common_ * X[:, 1], X[:, 2]
+
+
+def test_a_gain_is_a_ratio_with_the_error_of_independent_rows():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=90), rng.normal(5, 1, 90), rng.integers(3, 9, 90)])
+    value, error = common_hamiltonian_gain(Scored(), X, np.repeat([1.0, 2.0, 3.0], 30), cv=3)
+    gain, n = X[:, 1], X[:, 2]
+    assert value == pytest.approx(gain.sum() / n.sum())
+    assert error == pytest.approx(np.sqrt(((gain - value * n) ** 2).sum()) / n.sum())
+
+
+def test_the_mean_temperature_counts_rows_by_weight_and_parts_by_rows():
+    X, T = rows(300), np.repeat([1.0, 4.0], [100, 200])
+    weight = np.repeat([3, 1], [100, 200])
+    weighted = LocalHamiltonian(boundary="periodic", window_shape=2).fit(X, T, sample_weight=weight)
+    assert weighted.temperature_ == pytest.approx((300 + 800) / 500)
+    assert LocalHamiltonian(boundary="periodic", window_shape=2).fit(X, T).temperature_ == pytest.approx(3.0)
+    parts = LocalHamiltonian(boundary="periodic", window_shape=2).partial_fit(X[:100], T[:100])
+    parts.partial_fit(X[100:], T[100:])
+    assert parts.temperature_ == pytest.approx(3.0)
+
+
+def test_rows_without_weight_are_as_if_they_were_not_there():
+    """Weights that are no counts have the mean 1 over the other rows."""
+    X, weight = rows(60), np.random.default_rng(0).uniform(0.1, 2, 60)
+    weight[::3] = 0
+    data = read(CHAIN, X, None, weight, 2.0, reset=True)
+    assert data.weight[weight > 0].mean() == pytest.approx(1)
+    with_zeros, without = (
+        LocalHamiltonian(2.0, boundary="periodic", window_shape=2, sparsity=0.0).fit(X[rows_], sample_weight=weight[rows_])
+        for rows_ in (slice(None), weight > 0)
+    )
+    np.testing.assert_allclose(with_zeros.couplings_, without.couplings_)
+    np.testing.assert_allclose(with_zeros.covariance_, without.covariance_)
+
+
+def test_a_masked_site_and_its_neighbours_are_not_learned_from():
+    """Whatever stands at the masked sites; of 8 sites in a ring, 5 are left beside one that is masked."""
+    X = rows(400)
+    mask = np.zeros(X.shape, bool)
+    mask[:, 2] = True
+    models = []
+    for value in (-1, 1):
+        filled = np.where(mask, value, X)
+        models.append(LocalHamiltonian(2.0, boundary="periodic", window_shape=2).fit(np.ma.array(filled, mask=mask)))
+    np.testing.assert_allclose(models[0].couplings_, models[1].couplings_)
+    scores, n_sites = models[0]._row_scores(np.ma.array(X, mask=mask), None)
+    assert (n_sites == 5).all()
+    assert models[0].score(np.ma.array(X, mask=mask)) == pytest.approx(scores.sum() / 2000)
