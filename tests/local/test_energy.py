@@ -9,7 +9,8 @@ import pytest
 
 from skhamiltonian._local.energy import LocalEnergy, energies, windows_of
 from skhamiltonian._local.kernels import lane_energies, new_lanes
-from skhamiltonian._local.system import LocalSystem, ordered_states
+from skhamiltonian._local.planning import Starts
+from skhamiltonian._local.system import LocalSystem, OrderedStates, ordered_states
 
 
 def random_energy(window_shape, n_states=2, seed=0, scale=1.0):
@@ -105,3 +106,12 @@ def test_the_lowest_ordered_states_are_ground_states(seed, periodic):
     assert len(np.unique(codes, axis=0)) == len(codes)
     if all(periodic):
         assert ordered.energy[0] == pytest.approx(system.energies(every).min(), rel=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 3.0])
+def test_chains_start_from_ordered_states_by_their_boltzmann_weights(temperature):
+    E = np.array([-40.0, -39.0, -36.5, -40.0])
+    starts = Starts(OrderedStates([], E, (4,)))
+    drawn = starts.draw(40_000, temperature, np.random.default_rng(0))
+    weight = np.exp(-(E - E.min()) / temperature)
+    np.testing.assert_allclose(np.bincount(drawn, minlength=4) / 40_000, weight / weight.sum(), atol=0.01)
