@@ -1,6 +1,7 @@
 """Chains on small networks against enumeration: every way to draw, with a field, at several temperatures."""
 
 import contextlib
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -91,6 +92,52 @@ def test_adaptive_burn_in_waits_for_slow_chains(random_network):
     assert burn_in_by_r_hat(quick) <= R_HAT_LIMIT
     slow = SiteChains(random_network(16, 2, scale=0.4), *frozen_start(16, exponent=60.0))
     assert burn_in_by_r_hat(slow) > R_HAT_LIMIT
+
+
+def free_network(random_network, n_sites=6, n_states=2):
+    """Make a network of free sites, whose states are all equally likely."""
+    network = random_network(n_sites, n_states, scale=0.0)
+    return replace(network, ordering=np.arange(n_sites))
+
+
+def test_a_given_burn_in_is_made(random_network):
+    """Three sweeps and five more are seven and one more, for chains that draw from their own streams."""
+    network, law = random_network(6, 3, scale=0.5), Law(1.7)
+    one, other = (
+        chain_draws(network, law, ChainPlan(8, 1, burn_in, n_sweeps, "heat-bath"), np.random.SeedSequence(0)).codes
+        for burn_in, n_sweeps in ((3, 5), (7, 1))
+    )
+    np.testing.assert_array_equal(one, other)
+
+
+def test_chains_of_different_tiles_have_different_streams(random_network):
+    """The changes of free spins between two draws are their random numbers."""
+    network = free_network(random_network, 40)
+    codes = chain_draws(network, Law(2.0), ChainPlan(130, 2, 1, 1, "heat-bath"), np.random.SeedSequence(0)).codes
+    changes = codes[:, 0] ^ codes[:, 1]
+    assert len(np.unique(changes, axis=0)) == 130
+
+
+@pytest.mark.parametrize("n_sweeps", [1, 2, 7])
+def test_all_exchanges_of_equal_energies_are_accepted(random_network, monkeypatch, n_sweeps):
+    """Of three rungs or four, pairs (0, 1), (2, 3) and (1, 2) are offered in turn."""
+    seeds = np.random.SeedSequence(0).spawn(5)
+    for n_rungs in (3, 4):
+        rungs = np.linspace(2.0, 0.5, n_rungs)
+        monkeypatch.setattr("skhamiltonian._made.sampling.moves.exponents", lambda *_, rungs=rungs: rungs)
+        chains = LadderChains(free_network(random_network), np.zeros((4, 6), np.int8), Law(2.0), Seeds(seeds[1:], seeds[0]))
+        chains.sweep(n_sweeps)
+        assert chains.move() == 1.0
+        pairs = [n_rungs // 2, (n_rungs - 1) // 2]
+        assert chains.n_offered == 4 * sum(pairs[t % 2] for t in range(n_sweeps))
+
+
+def test_burn_in_ends_when_energy_and_order_agree(random_network, monkeypatch):
+    """One of the two is enough to go on."""
+    wanted = iter([1.0, 3.0, 3.0, 1.0, 1.01, 1.02])
+    monkeypatch.setattr("skhamiltonian._made.sampling.chains.r_hat", lambda values, weight: next(wanted))
+    assert burn_in_by_r_hat(SiteChains(free_network(random_network, 16), *frozen_start(16))) == 1.02
+    assert next(wanted, None) is None
 
 
 def frozen_start(n_sites, exponent=1.0):

@@ -2,13 +2,15 @@
 
 import pickle
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from skhamiltonian import IsingSampler, MADEHamiltonian, phase_curve
-from skhamiltonian._made.doubts import some_rows
+from skhamiltonian._made.doubts import some_rows, warn_of_unlike_draws
+from skhamiltonian._made.sampling.law import Law
 
 SMALL = {"hidden_layer_sizes": (4,), "max_iter": 1, "random_state": 0}
 UNLIKE = "Draws at the temperature of X do not resemble X"
@@ -42,6 +44,26 @@ def test_states_that_a_site_never_had_stay_away_at_every_temperature(data, metho
 def test_the_entropy_of_a_pinned_site_is_zero_also_at_infinite_temperature():
     curve = phase_curve(MADEHamiltonian(1.0, **SMALL).fit(pinned()), [1e6], n_samples=4000, random_state=0)
     assert curve["entropy"].value[0] == pytest.approx(7 / 8 * np.log(2), abs=1e-4)
+
+
+def test_an_integrated_entropy_starts_from_the_states_that_each_site_had():
+    """Four sites have two states, four have three: at T = infinity the entropy of a site is the mean logarithm."""
+    made = MADEHamiltonian(1.0, **SMALL).fit(diluted())
+    assert made._log_states() == pytest.approx((4 * np.log(2) + 4 * np.log(3)) / 8, abs=1e-12)
+
+
+def test_draws_are_compared_with_rows_by_their_weights(random_network):
+    """Draws with a field count by their weights: unweighted they are those of the network alone."""
+    network = random_network(4, 2, scale=0.0)
+    up = 1 / (1 + np.exp(-2.0))
+    X = np.where(np.random.default_rng(0).random((3000, 4)) < up, 1, -1)
+    model = network, Law(1.0, np.array([-1.0, 1.0]))
+    compare = partial(warn_of_unlike_draws, X, None, 1.0, model, lambda X: X.mean(axis=-1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        compare()
+    with pytest.warns(ConvergenceWarning, match="mean squared magnetization"):
+        warn_of_unlike_draws(-X[:, :1] * np.ones((1, 4), int), None, 1.0, model, lambda X: X.mean(axis=-1))
 
 
 def test_given_states_and_symmetries_are_possible_everywhere():

@@ -215,6 +215,31 @@ def test_a_given_hamiltonian_is_normalised(energy):
         clone(model).fit(X)
 
 
+@pytest.mark.parametrize("energy", ["local"], indirect=True)
+def test_errors_of_a_given_hamiltonian_are_in_units_of_the_temperature(energy):
+    X = IsingSampler((3, 3), 3.0, random_state=1).sample(n_samples=300)
+    model = MADEHamiltonian(3.0, lattice_shape=(3, 3), hidden_layer_sizes=(4,), max_iter=1, calibrate=energy).fit(X)
+    np.testing.assert_allclose(model.calibration_["table"], energy.table_ / 3.0)
+    np.testing.assert_allclose(model.calibration_["errors"], energy.table_errors_ / 3.0)
+    assert len(energy.table_errors_) > 0
+
+
+def test_ln_z_has_no_error_if_the_network_has_the_law_of_the_energy(random_network, monkeypatch):
+    """Else the relative error of the mean weight, by the share (sum w)^2 / (n sum w^2)."""
+    monkeypatch.setattr(calibration_fit, "_MAX_ENUMERATED", 0)
+    network, terms = random_network(6, 2, scale=0.0), random_terms(6, 2)
+    drawn = drawn_sample(network, 0, np.random.SeedSequence(0))
+    flat = replace(terms, table=np.zeros_like(terms.table))
+    found, error, share = local_calibration(network, flat, drawn)
+    assert found.log_normalizer == pytest.approx(6 * np.log(2))
+    assert error == pytest.approx(0, abs=1e-9)
+    assert share == pytest.approx(1)
+    _, error, share = local_calibration(network, terms, drawn)
+    w = np.exp(-terms.energies(drawn.codes))
+    assert share == pytest.approx(w.sum() ** 2 / (w**2).sum() / len(w))
+    assert error == pytest.approx(w.std() / w.mean() / np.sqrt(len(w)))
+
+
 def test_a_hamiltonian_of_other_states_is_refused(energy):
     X = np.random.default_rng(0).integers(0, 2, (50, 9))
     with pytest.raises(ValueError, match=r"the energy is for states \[-1, 1\], got \[0, 1\]"):
