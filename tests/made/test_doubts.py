@@ -2,14 +2,19 @@
 
 import pickle
 import warnings
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
+from laws import all_codes
 from sklearn.exceptions import ConvergenceWarning
 
 from skhamiltonian import IsingSampler, MADEHamiltonian, phase_curve
+from skhamiltonian._lattice.terms import TermSum
+from skhamiltonian._made.calibration_fit import drawn_sample, local_calibration
 from skhamiltonian._made.doubts import some_rows, warn_of_unlike_draws
+from skhamiltonian._made.network import log_prob
 from skhamiltonian._made.sampling.law import Law
 
 SMALL = {"hidden_layer_sizes": (4,), "max_iter": 1, "random_state": 0}
@@ -53,17 +58,19 @@ def test_an_integrated_entropy_starts_from_the_states_that_each_site_had():
 
 
 def test_draws_are_compared_with_rows_by_their_weights(random_network):
-    """Draws with a field count by their weights: unweighted they are those of the network alone."""
-    network = random_network(4, 2, scale=0.0)
-    up = 1 / (1 + np.exp(-2.0))
-    X = np.where(np.random.default_rng(0).random((3000, 4)) < up, 1, -1)
-    model = network, Law(1.0, np.array([-1.0, 1.0]))
-    compare = partial(warn_of_unlike_draws, X, None, 1.0, model, lambda X: X.mean(axis=-1))
+    """A network of free spins proposes, and the energy of a ring decides: unweighted draws are those of free spins."""
+    network, ring = random_network(6, 2, scale=0.0), np.array([[i, (i + 1) % 6] for i in range(6)], np.int32)
+    energy = TermSum(2, (ring,), np.array([-0.6, 0.6, 0.6, -0.6]), np.zeros((0, 4)))
+    drawn = drawn_sample(network, 0, np.random.SeedSequence(0))
+    network = replace(network, calibration=local_calibration(network, energy, drawn)[0])
+    codes = all_codes(network)
+    free, coupled = (np.random.default_rng(0).choice(64, 3000, p=p) for p in (None, np.exp(log_prob(network, codes))))
+    order = partial(np.mean, axis=-1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        compare()
-    with pytest.warns(ConvergenceWarning, match="mean squared magnetization"):
-        warn_of_unlike_draws(-X[:, :1] * np.ones((1, 4), int), None, 1.0, model, lambda X: X.mean(axis=-1))
+        warn_of_unlike_draws(2 * codes[coupled] - 1, None, 1.0, (network, Law(1.0)), order)
+    with pytest.warns(ConvergenceWarning, match=UNLIKE):
+        warn_of_unlike_draws(2 * codes[free] - 1, None, 1.0, (network, Law(1.0)), order)
 
 
 def test_given_states_and_symmetries_are_possible_everywhere():
