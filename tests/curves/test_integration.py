@@ -37,10 +37,12 @@ def test_errors_of_an_integral_are_those_of_its_coefficients():
     U, V = -100 * betas, np.full(3, 100.0)
     for noisy in range(3):
         dU, dV = np.where(np.arange(3) == noisy, 0.7, 0.0), np.where(np.arange(3) == noisy, 40.0, 0.0)
-        known = {b: EnergyPoint(Estimate(*e), Estimate(*v)) for b, e, v in zip(betas, zip(U, dU), zip(V, dV), strict=True)}
+        points = [EnergyPoint(Estimate(U[k], dU[k]), Estimate(V[k], dV[k])) for k in range(3)]
+        known = dict(zip(betas.tolist(), points, strict=True))
         log_z, S = integrate_energy(betas, known, None, 16, 16 * np.log(2))
         by_U = np.array([[0, 0, 0], [h[0], h[0], 0], [h[0], h[0] + h[1], h[1]]]) / 2
-        by_V = np.array([[0, 0, 0], [-(h[0] ** 2), h[0] ** 2, 0], [-(h[0] ** 2), h[0] ** 2 - h[1] ** 2, h[1] ** 2]]) / 12
+        first, second = h**2 / 12
+        by_V = np.array([[0, 0, 0], [-first, first, 0], [-first, first - second, second]])
         np.testing.assert_allclose(log_z.value, 16 * np.log(2) - by_U @ U - by_V @ V)
         np.testing.assert_allclose(S.value, log_z.value + betas * U)
         wanted = np.hypot((np.diag(betas) - by_U)[:, noisy] * 0.7, by_V[:, noisy] * 40.0)

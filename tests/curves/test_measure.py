@@ -10,7 +10,7 @@ from skhamiltonian._curves.measure import Point, estimate, merge
 
 
 def test_an_observable_that_is_slower_than_the_magnetization_has_its_own_error():
-    """One site of 40 flips once in 50 draws: its mean has the error sqrt(tau / n) with tau = 49, also as a component."""
+    """One site of 40 flips once in 50 draws: its mean has the error sqrt(tau / n) with tau = 49, in a vector too."""
     rng, n = np.random.default_rng(0), 40_000
     X = rng.choice(np.array([-1, 1], np.int8), (n, 40))
     X[:, 0] = np.cumprod(rng.choice([-1, 1], n, p=[0.02, 0.98]))
@@ -22,7 +22,8 @@ def test_an_observable_that_is_slower_than_the_magnetization_has_its_own_error()
 
 
 def point(value, error, **diagnostics):
-    return Point({"a": Estimate(value, error), "b": Estimate(np.array([value, 1.0]), np.array([error, 0.3]))}, 9, **diagnostics)
+    a, b = Estimate(value, error), Estimate(np.array([value, 1.0]), np.array([error, 0.3]))
+    return Point({"a": a, "b": b}, 9, **diagnostics)
 
 
 def test_the_error_of_a_mean_over_models_is_the_larger_of_two():

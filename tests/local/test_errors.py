@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 from scipy.stats import t as student
-from sklearn.base import BaseEstimator
+from sklearn.base import clone
 
 from skhamiltonian import IsingSampler, LocalHamiltonian
 from skhamiltonian._local.fitting import _independent_errors
@@ -15,7 +15,7 @@ from skhamiltonian._local.problem import NOTHING, RIDGE, PseudoLikelihood, Summa
 from skhamiltonian._local.quadratic import sandwich
 from skhamiltonian._local.reading import read
 
-CHAIN = LocalHamiltonian(2.0, boundary="periodic", window_shape=2, random_state=0)
+CHAIN = LocalHamiltonian(2.0, boundary="periodic", window_shape=2, sparsity=0.0, random_state=0)
 
 
 class Blocks(PseudoLikelihood):
@@ -74,12 +74,12 @@ def of_sandwich(local, free):
 def test_errors_from_few_groups_have_students_quantile_of_all_parts():
     """Six groups, and four more of a second part: 5, then 9 degrees of freedom."""
     first, second = (np.arange(600) % n for n in (6, 4))
-    local = LocalHamiltonian(2.0, boundary="periodic", window_shape=2, sparsity=0.0).partial_fit(rows(600), groups=first)
+    local = clone(CHAIN).partial_fit(rows(600), groups=first)
     np.testing.assert_allclose(local.covariance_, of_sandwich(local, 5), rtol=1e-6)
     local.partial_fit(rows(600, seed=1), groups=second)
     assert local.summary_["free"] == 9
     np.testing.assert_allclose(local.covariance_, of_sandwich(local, 9), rtol=1e-6)
-    single = LocalHamiltonian(2.0, boundary="periodic", window_shape=2, sparsity=0.0).fit(rows(600))
+    single = clone(CHAIN).fit(rows(600))
     np.testing.assert_allclose(single.covariance_, of_sandwich(single, np.inf), rtol=1e-6)
 
 
@@ -98,8 +98,8 @@ def test_tables_of_errors_add_up_to_the_covariance(n):
         assert np.mean(np.diag(found) / np.diag(fit.covariance)) == pytest.approx(1, abs=0.05)
 
 
-class Scored(BaseEstimator):
-    """Scores each row by its first column, more by what the fit to all temperatures adds."""
+class Scored(LocalHamiltonian):
+    """Each row scores its first column, and its second one more if the fit is to all temperatures."""
 
     def fit(self, X, T):
         self.is_common_ = len(set(T)) > 1
@@ -121,10 +121,10 @@ def test_a_gain_is_a_ratio_with_the_error_of_independent_rows():
 def test_the_mean_temperature_counts_rows_by_weight_and_parts_by_rows():
     X, T = rows(300), np.repeat([1.0, 4.0], [100, 200])
     weight = np.repeat([3, 1], [100, 200])
-    weighted = LocalHamiltonian(boundary="periodic", window_shape=2).fit(X, T, sample_weight=weight)
+    weighted = clone(CHAIN).fit(X, T, sample_weight=weight)
     assert weighted.temperature_ == pytest.approx((300 + 800) / 500)
-    assert LocalHamiltonian(boundary="periodic", window_shape=2).fit(X, T).temperature_ == pytest.approx(3.0)
-    parts = LocalHamiltonian(boundary="periodic", window_shape=2).partial_fit(X[:100], T[:100])
+    assert clone(CHAIN).fit(X, T).temperature_ == pytest.approx(3.0)
+    parts = clone(CHAIN).partial_fit(X[:100], T[:100])
     parts.partial_fit(X[100:], T[100:])
     assert parts.temperature_ == pytest.approx(3.0)
 
@@ -136,8 +136,7 @@ def test_rows_without_weight_are_as_if_they_were_not_there():
     data = read(CHAIN, X, None, weight, 2.0, reset=True)
     assert data.weight[weight > 0].mean() == pytest.approx(1)
     with_zeros, without = (
-        LocalHamiltonian(2.0, boundary="periodic", window_shape=2, sparsity=0.0).fit(X[rows_], sample_weight=weight[rows_])
-        for rows_ in (slice(None), weight > 0)
+        clone(CHAIN).fit(X[rows_], sample_weight=weight[rows_]) for rows_ in (slice(None), weight > 0)
     )
     np.testing.assert_allclose(with_zeros.couplings_, without.couplings_)
     np.testing.assert_allclose(with_zeros.covariance_, without.covariance_)
@@ -151,7 +150,7 @@ def test_a_masked_site_and_its_neighbours_are_not_learned_from():
     models = []
     for value in (-1, 1):
         filled = np.where(mask, value, X)
-        models.append(LocalHamiltonian(2.0, boundary="periodic", window_shape=2).fit(np.ma.array(filled, mask=mask)))
+        models.append(clone(CHAIN).fit(np.ma.array(filled, mask=mask)))
     np.testing.assert_allclose(models[0].couplings_, models[1].couplings_)
     scores, n_sites = models[0]._row_scores(np.ma.array(X, mask=mask), None)
     assert (n_sites == 5).all()

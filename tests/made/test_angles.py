@@ -139,7 +139,9 @@ def test_further_learning_and_pickles_keep_the_law(ring):
 def test_free_angles_have_the_partition_sum_of_the_circle():
     """p is 1 / (2 pi) for each angle, and ln of the integral of p^(T0/T) is N (1 - T0/T) ln(2 pi)."""
     X = np.random.default_rng(0).uniform(0, 2 * np.pi, (60, 3))
-    made = MADEHamiltonian(1.5, states="angle", hidden_layer_sizes=(4,), max_iter=1, calibrate=False, random_state=0).fit(X)
+    made = MADEHamiltonian(
+        1.5, states="angle", hidden_layer_sizes=(4,), max_iter=1, calibrate=False, random_state=0
+    ).fit(X)
     for array in (*made.coefs_, *made.intercepts_, made.skip_coef_):
         array[:] = 0
     for T in (0.5, 1.5, 6.0):

@@ -125,7 +125,9 @@ def test_all_exchanges_of_equal_energies_are_accepted(random_network, monkeypatc
     for n_rungs in (3, 4):
         rungs = np.linspace(2.0, 0.5, n_rungs)
         monkeypatch.setattr("skhamiltonian._made.sampling.moves.exponents", lambda *_, rungs=rungs: rungs)
-        chains = LadderChains(free_network(random_network), np.zeros((4, 6), np.int8), Law(2.0), Seeds(seeds[1:], seeds[0]))
+        chains = LadderChains(
+            free_network(random_network), np.zeros((4, 6), np.int8), Law(2.0), Seeds(seeds[1:], seeds[0])
+        )
         chains.sweep(n_sweeps)
         assert chains.move() == 1.0
         pairs = [n_rungs // 2, (n_rungs - 1) // 2]

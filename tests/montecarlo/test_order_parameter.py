@@ -14,4 +14,6 @@ def test_the_mean_is_over_the_largest_absolute_state():
 
 
 def test_the_mean_vector_has_a_length():
-    np.testing.assert_allclose(mean_vector_length(np.array([[0, np.pi / 2], [1, 1], [0, np.pi]])), [0.5**0.5, 1, 0], atol=1e-15)
+    np.testing.assert_allclose(
+        mean_vector_length(np.array([[0, np.pi / 2], [1, 1], [0, np.pi]])), [0.5**0.5, 1, 0], atol=1e-15
+    )

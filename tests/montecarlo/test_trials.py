@@ -51,7 +51,9 @@ def test_records_are_energy_mean_and_overlaps(angles, is_even):
     np.testing.assert_allclose(seen.energy, (states[1:].sum(axis=2) ** 2.0).T)
     for chain in range(3):
         np.testing.assert_allclose(seen.mean[chain], part(s[:, chain].mean(axis=1)))
-        np.testing.assert_allclose(seen.overlap[chain], part(np.array([np.vdot(low, each) for each in s[:, chain]]) / 5))
+        np.testing.assert_allclose(
+            seen.overlap[chain], part(np.array([np.vdot(low, each) for each in s[:, chain]]) / 5)
+        )
         before = [np.vdot(one[chain - 1], one[chain]) for one in s]
         np.testing.assert_allclose(seen.overlap_of_two[chain], part(np.array(before) / 5))
     assert seen.change_rate == pytest.approx(np.mean(states[1:] != states[:-1]))
