@@ -144,7 +144,7 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
     n_iter_ : int
         Number of iterations.
     n_samples_seen_ : int
-        Number of rows seen.
+        Number of rows seen, each as often as it counts.
 
     Notes
     -----
@@ -490,7 +490,7 @@ def _known_states(local: LocalHamiltonian) -> Any:
 
 def _seen(past: dict[str, Any], data: Data) -> dict[str, Any]:
     """Return the number of rows seen, and their mean temperature."""
-    n, temperature = len(data), data.mean_temperature()
+    n, temperature = round(float(data.weight.sum())), data.mean_temperature()
     before = past.get("n_samples_seen_", 0)
     if before and past["temperature_"] != temperature:
         temperature = (before * past["temperature_"] + n * temperature) / (before + n)

@@ -129,6 +129,15 @@ def test_the_mean_temperature_counts_rows_by_weight_and_parts_by_rows():
     assert parts.temperature_ == pytest.approx(3.0)
 
 
+def test_parts_of_a_histogram_are_parts_of_its_rows():
+    X, T, counts = rows(200), np.repeat([1.0, 4.0], 100), np.repeat([3, 1], 100)
+    parts, whole = clone(CHAIN), clone(CHAIN).fit(np.repeat(X, counts, axis=0), np.repeat(T, counts))
+    for part in (slice(0, 100), slice(100, None)):
+        parts.partial_fit(X[part], T[part], sample_weight=counts[part])
+    assert parts.n_samples_seen_ == whole.n_samples_seen_ == 400
+    assert parts.temperature_ == whole.temperature_ == 1.75
+
+
 def test_rows_without_weight_are_as_if_they_were_not_there():
     """Weights that are no counts have the mean 1 over the other rows."""
     X, weight = rows(60), np.random.default_rng(0).uniform(0.1, 2, 60)
