@@ -8,6 +8,7 @@ from pathlib import Path
 import skhamiltonian
 
 sys.path.insert(0, str(Path(__file__).parent))  # gallery_order, mathml
+from gallery_order import crop_thumbnails  # noqa: E402
 
 project = "skhamiltonian"
 copyright = "skhamiltonian developers"
@@ -45,6 +46,7 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "write_computation_times": False,
     "parallel": os.cpu_count(),
+    "capture_repr": ("_repr_html_",),  # addresses of objects in memory inform nobody
     "within_subsection_order": "gallery_order.position",
 }
 
@@ -56,7 +58,8 @@ html_css_files = ["custom.css"]
 html_favicon = "_static/favicon.svg"
 html_theme_options = {
     "show_toc_level": 2,
-    "secondary_sidebar_items": ["page-toc"],
+    # Code of 88 columns needs the width that a table of contents would take.
+    "secondary_sidebar_items": {"**": ["page-toc"], "auto_examples/*": []},
     "header_links_before_dropdown": 6,
     "navbar_align": "left",
     "navbar_persistent": ["search-button"],
@@ -82,3 +85,4 @@ def without_wrong_roles(app, page, template, context, doctree):
 def setup(app):
     """Connect what needs no extension of its own."""
     app.connect("html-page-context", without_wrong_roles)
+    app.connect("builder-inited", crop_thumbnails, priority=900)  # after sphinx-gallery

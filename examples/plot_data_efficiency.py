@@ -102,4 +102,4 @@ axes[1].set(xscale="log", yscale="log")
 for ax in axes:
     ax.set_xticks([500, 2000, 8000], ["500", "2 000", "8 000"])
     ax.set_xticks([], minor=True)
-    ax.legend(fontsize="small")
+    ax.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1))
