@@ -44,6 +44,7 @@ sphinx_gallery_conf = {
     "reference_url": {"skhamiltonian": None},
     "download_all_examples": False,
     "show_memory": False,
+    "remove_config_comments": True,
     "write_computation_times": False,
     "parallel": os.cpu_count(),
     "capture_repr": ("_repr_html_",),  # addresses of objects in memory inform nobody
@@ -58,8 +59,8 @@ html_css_files = ["custom.css"]
 html_favicon = "_static/favicon.svg"
 html_theme_options = {
     "show_toc_level": 2,
-    # Code of 88 columns needs the width that a table of contents would take.
-    "secondary_sidebar_items": {"**": ["page-toc"], "auto_examples/*": []},
+    # Not on pages of the gallery (auto_examples): code of 88 columns needs the width.
+    "secondary_sidebar_items": {"[!a]*": ["page-toc"], "api*": ["page-toc"], "auto_examples/*": []},
     "header_links_before_dropdown": 6,
     "navbar_align": "left",
     "navbar_persistent": ["search-button"],
@@ -82,7 +83,14 @@ def without_wrong_roles(app, page, template, context, doctree):
             context["body"] = re.sub(rf'(<(?:div|span|a) [^>]*?) ?role="{role}"', r"\1", context["body"])
 
 
+def without_folders(app, docname, source):
+    """Take the folder of the building machine off the warnings that examples print."""
+    if docname.startswith("auto_examples/"):
+        source[0] = source[0].replace(f"{Path(app.srcdir).parent / 'examples'}{os.sep}", "")
+
+
 def setup(app):
     """Connect what needs no extension of its own."""
     app.connect("html-page-context", without_wrong_roles)
+    app.connect("source-read", without_folders)
     app.connect("builder-inited", crop_thumbnails, priority=900)  # after sphinx-gallery
