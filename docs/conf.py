@@ -8,7 +8,7 @@ from pathlib import Path
 import skhamiltonian
 
 sys.path.insert(0, str(Path(__file__).parent))  # gallery_order, mathml
-from gallery_order import crop_thumbnails  # noqa: E402
+from gallery_order import crop_thumbnails
 
 project = "skhamiltonian"
 copyright = "skhamiltonian developers"
@@ -44,7 +44,6 @@ sphinx_gallery_conf = {
     "reference_url": {"skhamiltonian": None},
     "download_all_examples": False,
     "show_memory": False,
-    "remove_config_comments": True,
     "write_computation_times": False,
     "parallel": os.cpu_count(),
     "capture_repr": ("_repr_html_",),  # addresses of objects in memory inform nobody

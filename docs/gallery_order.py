@@ -25,29 +25,30 @@ def position(filename):
     return ORDER.index(filename)
 
 
-# A figure of many panels cannot be read at 200 px: example, number of the figure, and the panel that stands for it
+IMAGES = "auto_examples/images"
+# A figure of many panels cannot be read at 200 px: the figure of an example, and the panel that stands for it
 # (left, top, right, bottom, as fractions of the figure).
 PANELS = {
-    "plot_quickstart": (2, (0, 0, 1, 1)),
-    "plot_data_efficiency": (1, (0, 0, 0.51, 1)),
-    "plot_interactions": (1, (0, 0, 0.245, 0.51)),
-    "plot_many_body": (1, (0, 0, 0.505, 1)),
-    "plot_windows_to_tc": (1, (0, 0, 0.505, 1)),
-    "plot_micrograph": (1, (0, 0, 0.56, 1)),
-    "plot_quantum_chain": (1, (0, 0, 0.5, 0.61)),
+    "plot_quickstart": (f"{IMAGES}/sphx_glr_plot_quickstart_002.png", (0, 0, 1, 1)),
+    "plot_phase_curve": ("_static/phase_curve.png", (0, 0, 1, 1)),
+    "plot_data_efficiency": (f"{IMAGES}/sphx_glr_plot_data_efficiency_001.png", (0, 0, 0.51, 1)),
+    "plot_interactions": (f"{IMAGES}/sphx_glr_plot_interactions_001.png", (0, 0, 0.245, 0.51)),
+    "plot_many_body": (f"{IMAGES}/sphx_glr_plot_many_body_001.png", (0, 0, 0.505, 1)),
+    "plot_windows_to_tc": (f"{IMAGES}/sphx_glr_plot_windows_to_tc_001.png", (0, 0, 0.505, 1)),
+    "plot_micrograph": (f"{IMAGES}/sphx_glr_plot_micrograph_001.png", (0, 0, 0.56, 1)),
+    "plot_quantum_chain": (f"{IMAGES}/sphx_glr_plot_quantum_chain_001.png", (0, 0, 0.5, 0.61)),
 }
 
 
 def crop_thumbnails(app):
     """Replace thumbnails by one panel of their figure; figures that were not drawn are left out."""
-    folder = Path(app.srcdir) / "auto_examples" / "images"
-    for name, (number, panel) in PANELS.items():
-        figure = folder / f"sphx_glr_{name}_{number:03d}.png"
+    for name, (file, panel) in PANELS.items():
+        figure = Path(app.srcdir) / file
         if figure.exists():
             with Image.open(figure) as image:
                 box = [round(part * size) for part, size in zip(panel, image.size * 2, strict=True)]
                 cut = image.convert("RGB").crop(box)
             cut.thumbnail((400, 280))
-            thumb = Image.new("RGB", (400, 280), "white")
-            thumb.paste(cut, ((400 - cut.width) // 2, (280 - cut.height) // 2))
-            thumb.save(folder / "thumb" / f"sphx_glr_{name}_thumb.png")
+            thumbnail = Image.new("RGB", (400, 280), "white")
+            thumbnail.paste(cut, ((400 - cut.width) // 2, (280 - cut.height) // 2))
+            thumbnail.save(Path(app.srcdir) / IMAGES / "thumb" / f"sphx_glr_{name}_thumb.png")

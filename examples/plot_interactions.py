@@ -11,8 +11,8 @@ bars. Four systems on which pair models fail, or have to work hard:
 - competing nearest and next-nearest neighbours (J1 = 1, J2 = -0.3);
 - a spin glass of 64 spins on a random graph.
 
-From the couplings follows a phase curve in seconds, without any network. It takes about
-two minutes on one core.
+From the couplings follows a phase curve in seconds, without any network. The example
+takes a few minutes on one core.
 """
 
 import time
@@ -194,7 +194,8 @@ print(f"{invented} bonds found that do not exist, {missed} bonds missed")
 # The figure
 # ----------
 # Crosses are the true couplings. Absent interactions are exactly zero, with the error
-# of finding them so.
+# of finding them so. If a fit has printed a ``ConvergenceWarning``, its network has not
+# learned the density: then absent interactions are found, and the curve is wrong, too.
 
 figure, axes = plt.subplots(2, 4, figsize=(16, 7.5), layout="constrained")
 truth = {

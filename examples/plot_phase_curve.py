@@ -117,8 +117,6 @@ for temperature in T:
 # them: there, the network generalises. The inset compares the learned energy of new
 # configurations with the true one.
 
-# sphinx_gallery_thumbnail_path = '_static/phase_curve.png'
-
 shown = {"Ising model": curves["Ising model"], "learned": curves["MADEHamiltonian"]}
 display = PhaseCurveDisplay.from_curves(shown)
 display.figure_.set_size_inches(7.5, 5)

@@ -31,7 +31,7 @@ print(X.shape, X.dtype)
 # %%
 # ``fit`` is maximum likelihood. ``score`` is the mean log-likelihood in nats per
 # configuration; what is normalised can be compared: no model of these data can stay
-# above -109.38 on new ones (minus the entropy of the finite lattice).
+# above -109.38 on new ones (minus the entropy of the finite lattice), but for noise.
 
 made = MADEHamiltonian(
     temperature=2.5,
