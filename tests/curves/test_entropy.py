@@ -62,6 +62,16 @@ def test_free_sites_of_several_states_have_the_entropy_of_their_counts():
     assert abs(table.multi_information.value) < 3 * table.multi_information.error < 0.01
 
 
+@pytest.mark.parametrize("cv", [2, 4])
+def test_the_error_of_the_models_entropy_is_that_of_a_mean_over_folds(cv):
+    """Each fold has as many draws of its own, with the standard deviation of -ln p."""
+    p = np.array([0.7, 0.2, 0.1])
+    X = np.random.default_rng(0).choice(3, size=(6000, 4), p=p)
+    error = entropy(IndependentSites(), X, cv, n_samples=1000, random_state=0).model.error
+    variance = 4 * (p @ np.log(p) ** 2 - (p @ np.log(p)) ** 2)
+    assert error == pytest.approx(np.sqrt(variance / 1000 / cv), rel=0.1)
+
+
 def test_a_histogram_gives_what_its_rows_give():
     X = enumerate_states((-1, 1), 4)
     counts = np.random.default_rng(0).poisson(30 * (1 + (X.sum(axis=1) > 0)))

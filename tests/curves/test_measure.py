@@ -7,6 +7,7 @@ from scipy.stats import t as student
 
 from skhamiltonian import Draws, Estimate
 from skhamiltonian._curves.measure import Point, estimate, merge
+from skhamiltonian._montecarlo.statistics import r_hat
 
 
 def test_an_observable_that_is_slower_than_the_magnetization_has_its_own_error():
@@ -48,3 +49,15 @@ def test_diagnostics_of_several_models_are_sums_and_the_worst():
     merged = merge([point(1.0, 0.1, effective_sample_size=100.0 * (1 + k), **one) for k, one in enumerate(each)])
     assert merged.effective_sample_size == 300
     assert (merged.r_hat, merged.support, merged.acceptance) == (1.3, 3.0, pytest.approx(0.4))
+
+
+def test_the_worst_of_all_observables_speaks_for_the_chains():
+    """Energies of two chains disagree, their magnetizations agree: R-hat and effective size are those of the energy."""
+    rng = np.random.default_rng(0)
+    X = rng.choice(np.array([-1, 1], np.int8), (2, 2000, 16))
+    E = rng.normal(size=(2, 2000)) + np.array([[0.0], [2.0]])
+    point = estimate(Draws(X, E), {}, 1.0)
+    assert point.r_hat == pytest.approx(r_hat(E, np.full(E.shape, 1 / E.size)))
+    assert point.r_hat > 1.3
+    assert point.effective_sample_size < 100
+    assert estimate(Draws(X, E - E.mean(axis=1, keepdims=True)), {}, 1.0).r_hat < 1.01

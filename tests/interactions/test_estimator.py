@@ -8,7 +8,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skhamiltonian import IndependentSites, InteractionExpansion, IsingSampler, MADEHamiltonian
 from skhamiltonian._interactions.operators import Geometry, lattice_operators, operator_sums
-from skhamiltonian._interactions.projection import Projection, contrast, support
+from skhamiltonian._interactions.projection import Problem, Projection, contrast, expand, support
 from skhamiltonian._lattice.bonds import nearest_neighbours
 from skhamiltonian._utils.alphabet import enumerate_states
 
@@ -256,6 +256,20 @@ def test_an_operator_is_selected_above_its_price(n_samples, n_operators, free):
         t[1] = np.sqrt(factor * price)
         selected = support(Projection(t, 0.0, np.eye(n_operators)), np.zeros(n_operators), n_samples, free)
         assert np.flatnonzero(selected).tolist() == ([1] if factor > 1 else [])
+
+
+def test_errors_of_a_fit_have_as_many_degrees_of_freedom_as_rows_are_left():
+    """14 rows less six operators and a constant: f = 7, and one coupling has to pay f (exp(x / f) - 1) = 10.0."""
+    values = np.random.default_rng(0).normal(size=(14, 6))
+    for square, n_selected in ((9.8, 0), (10.2, 1)):
+        t = np.array([0, np.sqrt(square), 0, 0, 0, 0])
+
+        def known(columns, t=t):
+            return Projection(t if columns.shape[1] == 6 else np.ones(columns.shape[1]), 0.0, np.eye(columns.shape[1]))
+
+        coupling, _, error = expand(Problem(values, np.ones(14), known, 0.0, 14), sparse=True)
+        assert np.count_nonzero(coupling) == n_selected
+        np.testing.assert_array_equal(error, np.ones(6))
 
 
 def test_the_score_is_the_explained_part_of_the_variance():

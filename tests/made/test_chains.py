@@ -118,6 +118,13 @@ def test_chains_of_different_tiles_have_different_streams(random_network):
     assert len(np.unique(changes, axis=0)) == 130
 
 
+def test_the_worst_tile_speaks_for_all_chains(random_network, monkeypatch):
+    found = iter([1.02, 1.3, np.nan])
+    monkeypatch.setattr("skhamiltonian._made.sampling.chains.burn_in_by_r_hat", lambda chains: next(found))
+    plan = ChainPlan(130, 1, "auto", 1, "heat-bath")
+    assert chain_draws(free_network(random_network), Law(2.0), plan, np.random.SeedSequence(0)).r_hat == 1.3
+
+
 @pytest.mark.parametrize("n_sweeps", [1, 2, 7])
 def test_all_exchanges_of_equal_energies_are_accepted(random_network, monkeypatch, n_sweeps):
     """Of three rungs or four, pairs (0, 1), (2, 3) and (1, 2) are offered in turn."""
