@@ -164,7 +164,7 @@ def test_rounding_of_angles_takes_nothing_off_a_coupling():
     """On a grid of 64 the same rows have a coupling that is smaller by 0.0023, a dozen times the noise left here."""
     local = LocalHamiltonian(0.9, lattice_shape=(8, 8), boundary="periodic", window_shape=2, states="angle")
     local.set_params(symmetries=("point-group", "rotation", "reflection"), sparsity=20.0)
-    X = XYSampler((8, 8), 0.9, random_state=0).sample(n_samples=4000)
+    X = XYSampler((8, 8), 0.9, random_state=0).sample(n_samples=800)
     neighbours = sum(np.exp(1j * np.roll(X.reshape(-1, 8, 8), step, axis)) for step in (1, -1) for axis in (1, 2))
     length, own = np.abs(neighbours).ravel(), (np.exp(-1j * X.reshape(-1, 8, 8)) * neighbours).real.mean()
 

@@ -1,6 +1,7 @@
 """States that a site never had are not drawn, and `fit` warns if its draws differ from the data."""
 
 import pickle
+import re
 import warnings
 from dataclasses import replace
 from functools import partial
@@ -13,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skhamiltonian import IsingSampler, MADEHamiltonian, phase_curve
 from skhamiltonian._lattice.terms import TermSum
 from skhamiltonian._made.calibration_fit import drawn_sample, local_calibration
-from skhamiltonian._made.doubts import some_rows, warn_of_unlike_draws
+from skhamiltonian._made.doubts import _N_COMPARED, some_rows, warn_of_unlike_draws
 from skhamiltonian._made.network import log_prob
 from skhamiltonian._made.sampling.law import Law
 
@@ -71,6 +72,19 @@ def test_draws_are_compared_with_rows_by_their_weights(random_network):
         warn_of_unlike_draws(2 * codes[coupled] - 1, None, 1.0, (network, Law(1.0)), order)
     with pytest.warns(ConvergenceWarning, match=UNLIKE):
         warn_of_unlike_draws(2 * codes[free] - 1, None, 1.0, (network, Law(1.0)), order)
+
+
+def test_the_error_of_unlike_draws_is_that_of_two_means(random_network):
+    """Free spins against rows whose last spins agree: of m^2 the variance is known, and draws are as many as rows."""
+    network = random_network(6, 2, scale=0.0)
+    X = 2 * np.random.default_rng(0).integers(2, size=(_N_COMPARED, 6)) - 1
+    X[:, 5] = X[:, 4]
+    with pytest.warns(ConvergenceWarning, match=UNLIKE) as caught:
+        warn_of_unlike_draws(X, None, 1.0, (network, Law(1.0)), partial(np.mean, axis=-1))
+    stated = float(re.search(r"difference is (\S+)\.", str(caught[0].message))[1])
+    m_squared = (2 * all_codes(network) - 1).mean(axis=1) ** 2
+    variance = m_squared.var() + (X.mean(axis=1) ** 2).var()
+    assert stated == pytest.approx(np.sqrt(variance / _N_COMPARED), rel=0.35)
 
 
 def test_given_states_and_symmetries_are_possible_everywhere():
