@@ -87,9 +87,9 @@ systems = {
 # ---------------
 # First the projection: least squares on the energy of the model, which says what the
 # model believes: on lattices a local energy, which calibrates the network, and for the
-# glass the network alone. Then the rows are asked: ``method="pseudolikelihood"`` fits the
-# law of each site given all others, without the network. Its errors are statistical,
-# and absent interactions come out as zero.
+# glass the network alone. Then the rows are asked: ``method="pseudolikelihood"`` fits
+# the law of each site given all others, without the network. Its errors are
+# statistical, and absent interactions come out as zero.
 
 
 def couplings(expansion):
@@ -194,8 +194,8 @@ print(f"{invented} bonds found that do not exist, {missed} bonds missed")
 # The figure
 # ----------
 # Crosses are the true couplings. Absent interactions are exactly zero, with the error
-# of finding them so. If a fit has printed a ``ConvergenceWarning``, draws of its network
-# are not those of the data; couplings from rows do not need them.
+# of finding them so. If a fit has printed a ``ConvergenceWarning``, draws of its
+# network are not those of the data; couplings from rows do not need them.
 
 figure, axes = plt.subplots(2, 4, figsize=(16, 7.5), layout="constrained")
 truth = {

@@ -420,8 +420,8 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
             T0 = temperature_of(y) if self.temperature is None else float(self.temperature)
             temperatures = np.full(len(X), T0)
         elif y is not None:
-            check_consistent_length(X, y)
             temperatures = check_temperatures(y, "y", ndim=1)
+            check_consistent_length(X, temperatures)
         elif self.temperature is None:
             raise ValueError(
                 "temperature must be given for method='pseudolikelihood', here or for each row as y, got None"

@@ -64,7 +64,8 @@ def check_temperatures(
     if values.dtype == object and values.ndim == 0:
         check_temperature(temperatures, name)
     if ndim is not None and values.ndim != ndim:
-        raise ValueError(f"{name} must be {ndim}-dimensional, got an array of shape {values.shape}: {temperatures!r}")
+        shown = f": {temperatures!r}" if values.size == 1 else ""
+        raise ValueError(f"{name} must be {ndim}-dimensional, got an array of shape {values.shape}{shown}")
     each = [
         check_temperature(value, f"each value in {name}" if values.ndim else name) for value in values.ravel().tolist()
     ]

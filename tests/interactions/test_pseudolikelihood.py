@@ -380,3 +380,14 @@ def test_bad_temperatures_are_refused_by_name(options, y, message, spins):
 def test_bad_groups_are_refused_by_name(options, groups, message, spins):
     with pytest.raises((ValueError, TypeError), match=message):
         from_rows(**{"lattice_shape": (4, 4)} | options).fit(spins(50, 16), groups=groups)
+
+
+def test_a_model_is_no_temperature_of_rows():
+    ising = IsingSampler((4, 4), 2.5, random_state=0)
+    X = ising.sample(n_samples=200)
+    rows = InteractionExpansion(lattice_shape=(4, 4), method="pseudolikelihood", temperature=2.5).fit(X)
+    for call in (rows.fit, rows.score):
+        with pytest.raises(TypeError, match="y must be a positive number, got IsingSampler"):
+            call(X, ising)
+    with pytest.raises(ValueError, match=r"1-dimensional, got an array of shape \(200, 1\)$"):
+        rows.fit(X, np.full((200, 1), 2.5))
