@@ -230,3 +230,13 @@ def test_metropolis_too_short_for_an_error_bar_has_none(made):
         curve = phase_curve(made, [2.0], n_samples=8, method="metropolis", random_state=0)
     assert np.isnan(curve["abs_magnetization"].error[0])
     assert np.isfinite(curve["abs_magnetization"].value[0])
+
+
+@pytest.mark.filterwarnings("ignore")  # the chains do not move
+def test_consecutive_rows_come_from_different_chains():
+    X = np.repeat(np.random.default_rng(0).choice([-1, 1], (400, 1)), 12, axis=1)
+    made = MADEHamiltonian(1.0, hidden_layer_sizes=(8,), max_iter=20, random_state=0).fit(X)
+    rows = made.sample(0.9, n_samples=64, n_chains=8, burn_in=0, n_sweeps=1, random_state=0)
+    signs = np.sign(rows.sum(axis=1)).reshape(8, 8)
+    assert set(signs[0]) == {-1, 1}
+    assert (signs == signs[0]).all()
