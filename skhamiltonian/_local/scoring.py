@@ -54,7 +54,7 @@ def _site_log_likelihoods(
 def _log_densities(
     energy: LocalEnergy, codes: NDArray[np.integer], neighbourhood: list[Offset], ratio: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """Return log p of the angle of each site times the cell of the grid, which its sum over the grid is normalised by.
+    """Return the log of the density of each angle times the width of a cell of the grid.
 
     Codes on the fine grid, (n, n_neighbourhood), are those of sites and their neighbours.
     """
