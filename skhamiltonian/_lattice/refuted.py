@@ -174,6 +174,20 @@ def _harmonic(name: str, wave: Array, k: int) -> Features:
     yield f"the mean {name} of {k} theta at a site", _some_sites(wave)
 
 
+def _permutation(v: Array) -> Features:
+    states, axes = np.unique(v), tuple(range(1, v.ndim))
+    for state in states:
+        here = (v == state).astype(np.float32)
+        yield "the share of a state, minus that of all,", here.mean(axis=axes)[:, None] - 1 / len(states)
+        for axis in axes:
+            alike = here * np.roll(here, -1, axis)
+            everywhere = (v == np.roll(v, -1, axis)).mean(axis=axes) / len(states)
+            yield (
+                "the share of equal neighbours in a state, minus that in all,",
+                (alike.mean(axis=axes) - everywhere)[:, None],
+            )
+
+
 def _translation(v: Array) -> Features:
     for what, x in _densities(v):
         centred = x - x.mean(axis=tuple(range(1, x.ndim)), keepdims=True)
@@ -227,4 +241,5 @@ def _pair(v: Array, r: Collection[int]) -> Array:
 
 
 _FEATURES = {"translation": _translation, "point-group": _point_group, "spin-flip": _spin_flip}
+_FEATURES["permutation"] = _permutation
 _FEATURES |= {"rotation": _rotation, "reflection": _reflection}

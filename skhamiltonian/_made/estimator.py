@@ -64,10 +64,12 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         Order in which the sites are factorised: ``ordering[d]`` is the site drawn d-th.
     lattice_shape : tuple of int, default=None
         Shape of the lattice, sites in C order; needed by `symmetries`.
-    symmetries : tuple of {"translation", "point-group", "spin-flip", "rotation", "reflection"}, default=()
-        Symmetries of the system. Every minibatch is seen through one random element of the group
-        they generate; the lattice is then taken as periodic for "translation". "spin-flip" negates
-        the states. For angles, "rotation" adds the same angle to all sites, and "reflection" negates all angles.
+    symmetries : tuple of str, default=()
+        Symmetries of the system, some of "translation", "point-group", "spin-flip", "permutation", "rotation" and
+        "reflection"; needs `lattice_shape` for the first two. Every minibatch is seen through one random element of the
+        group they generate; the lattice is then taken as periodic for "translation". "spin-flip" negates the states,
+        "permutation" renames them in any way, as a Potts model allows. For angles, "rotation" adds the same angle to
+        all sites, and "reflection" negates all angles.
     states : "auto", "angle" or array-like, default="auto"
         The alphabet: the values a site may take. "auto" learns the integers that occur in X. With "angle", X holds
         angles in radians, any real numbers, which count modulo 2 pi and are rounded to a grid of 64; the conditional

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
+from .._lattice.symmetry import symmetric_copies, symmetry_sampler
 from .._lattice.terms import TermSum
 from .._local.estimator import LocalHamiltonian
 from .._local.fitting import learn
@@ -40,8 +41,14 @@ def fitted_energy(
 ) -> TermSum:
     """Return the local energy of periodic lattices, in units of their temperature, by pseudo-likelihood.
 
-    Codes are those of ``alphabet.fine``.
+    Codes are those of ``alphabet.fine``. A local energy has no symmetry of renamed states but the exchange of opposite
+    ones, so every row is renamed at random instead.
     """
+    if "permutation" in symmetries:
+        renaming = symmetry_sampler(lattice_shape, ("permutation",), alphabet.n_states)
+        codes = symmetric_copies(codes.astype(np.int8), renaming, np.random.default_rng(seed), group=1)
+        opposite = np.array_equal(alphabet.states, -alphabet.states[::-1])
+        symmetries = tuple(set(symmetries) - {"permutation"} | ({"spin-flip"} if opposite else set()))
     width = window_width(alphabet, len(lattice_shape))
     assert width is not None  # checked with the parameters
     local = LocalHamiltonian(

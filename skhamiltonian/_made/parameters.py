@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from .._lattice.symmetry import OF_ANGLES, SYMMETRIES, check_symmetries, group_size
+from .._lattice.symmetry import OF_ANGLES, OF_STATES, SYMMETRIES, check_symmetries, group_size
 from .._lattice.terms import KnownEnergy, TermSum
 from .._local.parameters import MOST_PATTERNS
 from .._utils.alphabet import Alphabet
@@ -107,7 +107,7 @@ def check_parameters(p: dict[str, Any]) -> None:
         check_choice(p["whiten"], "whiten", ("auto", True, False))
     check_number(p["tol"], "tol", low=0, include_high=False)
     check_number(p["validation_fraction"], "validation_fraction", low=0, high=1, include_low=False, include_high=False)
-    names = check_names(p["symmetries"], "symmetries", (*SYMMETRIES, *OF_ANGLES))
+    names = check_names(p["symmetries"], "symmetries", (*SYMMETRIES, *OF_STATES, *OF_ANGLES))
     if p["lattice_shape"] is not None:
         check_lattice_shape(p["lattice_shape"])
     elif {"translation", "point-group"} & set(names):
@@ -119,7 +119,7 @@ def check_parameters(p: dict[str, Any]) -> None:
 def make_plan(p: dict[str, Any], n_samples: int, n_sites: int, alphabet: Alphabet, n_iter: int = 0) -> TrainingPlan:
     """Return the plan of training for so many rows, from checked parameters `p`, after `n_iter` earlier epochs."""
     shape = (n_sites,) if p["lattice_shape"] is None else check_lattice_shape(p["lattice_shape"], n_sites)
-    names = check_names(p["symmetries"], "symmetries", (*SYMMETRIES, *OF_ANGLES))
+    names = check_names(p["symmetries"], "symmetries", (*SYMMETRIES, *OF_STATES, *OF_ANGLES))
     states = alphabet.states
     check_symmetries(names, states, are_angles=alphabet.period > 0)
     hidden = _hidden_layers(p["hidden_layer_sizes"], n_sites)

@@ -117,6 +117,25 @@ def test_slow_chains_are_not_rows(interleaved):
         assert names(X.reshape(-1, 9), (3, 3)) == []
 
 
+def potts(n_rows, bias=(0, 0, 0), own=(1, 1, 1)):
+    """Draw rings of four sites with three states: fields of the states, and the coupling of two neighbours in each."""
+    X = enumerate_states((3, 5, 9), 4)
+    codes = np.searchsorted([3, 5, 9], X)
+    alike = codes == np.roll(codes, 1, axis=1)
+    log_p = np.sum(np.take(bias, codes) + alike * np.take(own, codes), axis=1)
+    return X[np.random.default_rng(0).choice(len(X), n_rows, p=np.exp(log_p) / np.exp(log_p).sum())]
+
+
+def test_a_permutation_of_states_is_refuted_by_a_field_and_by_unequal_couplings():
+    asked = ("translation", "permutation")
+    assert names(potts(4000), (4,), asked) == []
+    assert names(potts(4000, bias=(0.2, 0, 0)), (4,), asked) == ["permutation"]
+    # The field makes all states equally frequent, so only pairs tell.
+    X = potts(4000, bias=(1.49549, 0, 0), own=(-1, 1, 1))
+    assert abs(np.mean(X == 3) - 1 / 3) < 0.01
+    assert names(X, (4,), asked) == ["permutation"]
+
+
 def angles(density, size, rng):
     """Draw angles from a law of the circle, a function at most 2, by rejection."""
     theta = rng.uniform(0, 2 * np.pi, (4 * size,))

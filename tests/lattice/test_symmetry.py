@@ -65,6 +65,16 @@ def test_drawn_turns_of_a_circle_are_the_group_all_equally_often(n_states, names
     assert chisquare(list(counts.values())).pvalue > 1e-4
 
 
+@pytest.mark.parametrize("names", [("permutation",), ("spin-flip", "permutation")])
+def test_drawn_names_of_states_are_all_permutations_equally_often(names):
+    group = dict.fromkeys(itertools.permutations(range(4)), 0)
+    assert group_size((1,), names, 4) == len(group)
+    draw, rng = symmetry_sampler((1,), names, 4), np.random.default_rng(0)
+    for _ in range(40 * len(group)):
+        group[tuple(draw(rng)[1].tolist())] += 1
+    assert chisquare(list(group.values())).pvalue > 1e-4
+
+
 def energy(X, shape):
     """Sum of products over the bonds of a torus, each axis written out; two sites in a row have two bonds."""
     v, H = X.reshape(len(X), *shape).astype(float), np.zeros(len(X))
