@@ -22,6 +22,8 @@ from .sampling.tempered import Population, equal_weight_codes, independent_popul
 _N_DRAWS = 1000
 # Number of draws, and of rows at most, to compare; largest difference of their means in standard errors.
 _N_COMPARED, _N_ERRORS = 2048, 5
+# Weights whose logarithm varies by more than 1.7 (a share of exp(-1.7^2) of the draws) have tails that draws miss.
+_POOR_SHARE = 0.05
 
 IS_WINDOW = (
     "the configurations look like windows of something larger, and the law of windows at another temperature is not "
@@ -108,6 +110,18 @@ def warn_of_unlike_draws(
                 ConvergenceWarning,
             )
             return
+
+
+def warn_of_poor_proposals(calibration: dict[str, Any] | None) -> None:
+    """Warn if few draws of the network count, once a local energy has weighted them."""
+    share = 1.0 if calibration is None or calibration["method"] != "local" else calibration["effective_share"]
+    if share < _POOR_SHARE:
+        warn(
+            f"Draws at the temperature of X are a poor proposal for the local energy: {100 * share:.2g} % of them count "
+            "(calibration_['effective_share']). So curves are noisy, and their errors may be too small. Raise max_iter, "
+            "pass more rows, or use LocalHamiltonian alone, which needs no proposals",
+            ConvergenceWarning,
+        )
 
 
 def _weights(population: Population) -> NDArray[np.float64]:

@@ -124,6 +124,21 @@ def test_a_fit_that_has_converged_says_nothing(calibrate, rows):
     MADEHamiltonian(2.5, calibrate=calibrate, max_iter=30, hidden_layer_sizes=(64,), random_state=0).fit(rows)
 
 
+def test_a_network_that_proposes_badly_says_so(rows):
+    X = IsingSampler((8, 8), 2.5, random_state=0).sample(n_samples=400)
+    made = MADEHamiltonian(
+        2.5, lattice_shape=(8, 8), symmetries=("translation", "spin-flip"), calibrate="local", max_iter=1, random_state=0
+    )
+    with pytest.warns(ConvergenceWarning, match=r"poor proposal for the local energy: .* % of them count") as seen:
+        made.set_params(learning_rate_init=1e-6).fit(X)
+    assert made.calibration_["effective_share"] < 0.05
+    assert seen[-1].filename == __file__
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Draws .* are a poor proposal")
+        made.set_params(lattice_shape=(4, 4), learning_rate_init="auto", max_iter=20).fit(rows)
+    assert made.calibration_["effective_share"] > 0.5
+
+
 def test_one_warning_that_points_to_the_caller(rows):
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
