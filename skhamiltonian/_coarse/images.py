@@ -113,7 +113,8 @@ def grey_images(images: Any, convert: bool = True) -> list[np.ma.MaskedArray]:
         image = np.ma.asarray(unwrap_tensor(image))
         if image.ndim != 2 or image.dtype.kind not in "biuf" or image.size == 0:
             raise ValueError(
-                f"image {index} must be a 2-D array of grey levels, got shape {image.shape} of dtype {image.dtype}"
+                f"image {index} must be a 2-D array of grey levels, got shape {image.shape} of dtype {image.dtype}; "
+                "colours become grey by skimage.color.rgb2gray"
             )
         if np.isinf(image.compressed()).any():
             raise ValueError(f"image {index} must have finite intensities, got infinity: mask these pixels")

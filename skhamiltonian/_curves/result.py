@@ -138,7 +138,7 @@ class PhaseCurve:
         return self.observables[name]
 
     def __repr__(self) -> str:
-        """Return a table with errors in units of the last digit: 0.6713(23) is 0.6713 +- 0.0023."""
+        """Return a table with errors in units of the last digit: 0.6713(23) is 0.6713 +- 0.0023, 0.6713(?) has none."""
         names, arrays = [name for name in _TABLE if name in self.observables], self._arrays()
         header = ["T", *names, "ESS", "r_hat", *(["support"] if np.isfinite(self.support).any() else [])]
         rows = [header] + [
@@ -149,7 +149,8 @@ class PhaseCurve:
         ]
         width = [max(len(row[k]) for row in rows) for k in range(len(header))]
         lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, width, strict=False)) for row in rows]
-        origin = "" if self.data_temperature is None else f", learned at T0 = {self.data_temperature:g}"
+        T0 = self.data_temperature
+        origin = "" if T0 is None else f", learned at T0 = {T0:g}, energies from F(T0)"
         field = f"field {self.field:g}" if np.ndim(self.field) == 0 else "a field on each site"
         return "\n".join([f"PhaseCurve: {self.n_sites} sites, {field}{origin}", *lines])
 

@@ -111,8 +111,10 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         the other.
     clusters_ : ndarray of shape (n_clusters, \*window_shape) or None
         The clusters with a coupling other than zero, each as one of its patterns: the degree of the polynomial on each
-        site of the window, 0 on sites outside the cluster. For two states, the polynomial of degree 1 has the values -1
-        and 1. For angles, the factors of the angles. None for a network.
+        site of the window, 0 on sites outside the cluster. The polynomials are orthonormal in the number of the state,
+        with mean square 1 over the states: for two states :math:`b_1 = -1, 1`, for the states -1, 0, 1
+        :math:`b_1 = \sqrt{3/2}\, s` and :math:`b_2 = (3 s^2 - 2) / \sqrt 2`, so that the term :math:`-J s_i s_j` has
+        the coupling 2 J / 3. For angles, the factors of the angles. None for a network.
     couplings_ : ndarray of shape (n_clusters,) or None
         J in :math:`H = -\sum_c J_c \sum_t \prod_j b_{d_j}(s_j)`, the inner sum being over all distinct placements t
         of the cluster and of its images under the symmetries. For angles, in

@@ -75,8 +75,9 @@ def warn_of_unlike_draws(
     temperature: float,
     model: tuple[Network, Law],
     magnetization: Callable[[NDArray[Any]], NDArray[np.float64]],
+    calibration: dict[str, Any] | None = None,
 ) -> None:
-    """Warn if the model's draws at the temperature of the data have another energy or order parameter than X.
+    """Warn if draws at the temperature of the data have another energy or order parameter than X, or if few count.
 
     Parameters
     ----------
@@ -90,7 +91,10 @@ def warn_of_unlike_draws(
         The model, and the law of its draws at T0.
     magnetization : callable
         The order parameter of configurations.
+    calibration : dict, default=None
+        What corrects the model.
     """
+    _warn_of_poor_proposals(calibration)
     X, (network, law) = X[some_rows(len(X), counts)], model
     draws = independent_populations(network, _N_COMPARED, law, np.random.SeedSequence(0))
     energy = -temperature * score_codes(network, network.alphabet.encode(X))
@@ -112,14 +116,14 @@ def warn_of_unlike_draws(
             return
 
 
-def warn_of_poor_proposals(calibration: dict[str, Any] | None) -> None:
+def _warn_of_poor_proposals(calibration: dict[str, Any] | None) -> None:
     """Warn if few draws of the network count, once a local energy has weighted them."""
     share = 1.0 if calibration is None or calibration["method"] != "local" else calibration["effective_share"]
     if share < _POOR_SHARE:
         warn(
-            f"Draws at the temperature of X are a poor proposal for the local energy: {100 * share:.2g} % of them count "
-            "(calibration_['effective_share']). So curves are noisy, and their errors may be too small. Raise max_iter, "
-            "pass more rows, or use LocalHamiltonian alone, which needs no proposals",
+            f"Draws at the temperature of X are a poor proposal for the local energy: {100 * share:.2g} % of them "
+            "count (calibration_['effective_share']). So curves are noisy, and their errors may be too small. Raise "
+            "max_iter, pass more rows, or use LocalHamiltonian alone, which needs no proposals",
             ConvergenceWarning,
         )
 

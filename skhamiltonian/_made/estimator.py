@@ -23,7 +23,7 @@ from .._utils.configurations import check_counts, validate_configurations
 from .._utils.repeatable import check_parameters_repeatable
 from .._utils.torch_state import plain_torch
 from .calibration import LocalCalibration
-from .doubts import IS_WINDOW, warn_of_chains, warn_of_doubts, warn_of_poor_proposals, warn_of_unlike_draws
+from .doubts import IS_WINDOW, warn_of_chains, warn_of_doubts, warn_of_unlike_draws
 from .fitting import calibrated, joined_scores, learn, score
 from .network import Network, score_codes
 from .parameters import check_parameters, make_plan
@@ -352,8 +352,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             warn_of_doubts(X, counts, plan, trial._network())
         if not changed:
             model = trial._network(), trial._law(trial.temperature_, 0.0)
-            warn_of_unlike_draws(X, counts, trial.temperature_, model, trial._magnetization)
-            warn_of_poor_proposals(trial.calibration_)
+            warn_of_unlike_draws(X, counts, trial.temperature_, model, trial._magnetization, trial.calibration_)
         self.__dict__.pop("feature_names_in_", None)
         self.__dict__.update(vars(trial))
         return self

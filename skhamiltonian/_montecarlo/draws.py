@@ -83,8 +83,10 @@ class Draws:
 
 
 def with_error(value: float, error: float) -> str:
-    """Return `value` with its error in units of the last digit, such as 0.6713(23); without error if it has none."""
-    if not (1e-9 * abs(value) < error < math.inf):  # unknown, or only rounding
+    """Return `value` with its error in units of the last digit, such as 0.6713(23) or, if it is unknown, 0.6713(?)."""
+    if math.isnan(error):
+        return f"{value:.5g}(?)"
+    if not (1e-9 * abs(value) < error < math.inf):  # infinite, or only rounding
         return f"{value:.5g}"
     decimals = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{decimals}f}({error * 10**decimals:.0f})"

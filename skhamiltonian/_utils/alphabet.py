@@ -182,8 +182,9 @@ def learn_states(X: NDArray[Any], states: Any = "auto") -> NDArray[Any]:
         found = _unique(X)
         if np.any(found != np.round(found)):
             raise ValueError(
-                f"X holds {found[found != np.round(found)][0].item()!r}, which is not an integer: pass states=, or bin "
-                "continuous values with sklearn.preprocessing.KBinsDiscretizer, or images with a threshold"
+                f"X holds {found[found != np.round(found)][0].item()!r}, which is not an integer: pass states=, "
+                "for angles in radians states='angle', or bin continuous values with "
+                "sklearn.preprocessing.KBinsDiscretizer, or images with a threshold"
             )
         if len(found) == 1:
             raise ValueError(

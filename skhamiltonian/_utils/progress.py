@@ -17,7 +17,8 @@ class Progress:
 
     With `verbose` 1 there is a line after the first step, about every five seconds, and after the last step; with 2
     after every step; with 0 none. If the task `is_often_short`, a run of less than five seconds prints nothing with 1.
-    Without a number of steps, the time that has passed stands in place of the time left.
+    The time left follows from the rate after the first step, which may include a start that takes long. Without a
+    number of steps, the time that has passed stands in its place.
     """
 
     def __init__(
@@ -25,6 +26,7 @@ class Progress:
     ) -> None:
         self.verbose, self.task, self.step, self.n_steps = int(verbose), task, step, n_steps
         self._lock, self._done, self._start = Lock(), 0, time.monotonic()
+        self._first: tuple[int, float] | None = None  # the steps and the time after the first report
         self._last_line = self._start if is_often_short else -math.inf
         self._is_silent = is_often_short
 
@@ -43,17 +45,23 @@ class Progress:
         with self._lock:
             self._done += n
             now = time.monotonic()
+            self._first = self._first or (self._done, now)
             is_last = self._done == self.n_steps and not self._is_silent
             if self.verbose > 1 or is_last or now - self._last_line >= _SECONDS_BETWEEN_LINES:
                 self._last_line, self._is_silent = now, False
-                self.say(self._line(now - self._start, note))
+                self.say(self._line(now, note))
 
-    def _line(self, seconds: float, note: str) -> str:
+    def _line(self, now: float, note: str) -> str:
         total = "" if self.n_steps is None else f"/{self.n_steps}"
         words = [f"{self.step} {self._done}{total}"] + [note] * bool(note)
         if self.n_steps is None or self._done >= self.n_steps:
-            return ", ".join([*words, _duration(seconds)])
-        return ", ".join([*words, f"about {_duration(seconds * (self.n_steps / self._done - 1))} left"])
+            return ", ".join([*words, _duration(now - self._start)])
+        assert self._first is not None  # set before the first line
+        n_first, first = self._first
+        if self._done > n_first:
+            seconds = (now - first) / (self._done - n_first) * (self.n_steps - self._done)
+            words.append(f"about {_duration(seconds)} left")
+        return ", ".join(words)
 
 
 class ReportingParallel(Parallel):

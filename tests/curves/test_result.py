@@ -137,7 +137,7 @@ def test_frame_without_pandas_says_what_to_install(curve, monkeypatch):
 
 def test_table_fits_a_terminal_and_shows_errors(curve):
     head, columns, *rows = repr(curve).splitlines()
-    assert head == "PhaseCurve: 9 sites, field 0.1, learned at T0 = 2.5"
+    assert head == "PhaseCurve: 9 sites, field 0.1, learned at T0 = 2.5, energies from F(T0)"
     assert columns.split()[:2] == ["T", "abs_magnetization"]
     assert len(rows) == 3
     assert rows[0].split()[1] == with_error(curve["abs_magnetization"].value[0], curve["abs_magnetization"].error[0])
@@ -152,7 +152,7 @@ def test_table_fits_a_terminal_and_shows_errors(curve):
         (0.67128, 0.00231, "0.6713(23)"),
         (-1.4, 0.25, "-1.40(25)"),
         (1234.5, 23.0, "1234(23)"),
-        (0.5, np.nan, "0.5"),
+        (0.5, np.nan, "0.5(?)"),
         (1, 0, "1"),
         (2, 1e-15, "2"),
         (0, 0.02, "0.000(20)"),

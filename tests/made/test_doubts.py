@@ -127,7 +127,12 @@ def test_a_fit_that_has_converged_says_nothing(calibrate, rows):
 def test_a_network_that_proposes_badly_says_so(rows):
     X = IsingSampler((8, 8), 2.5, random_state=0).sample(n_samples=400)
     made = MADEHamiltonian(
-        2.5, lattice_shape=(8, 8), symmetries=("translation", "spin-flip"), calibrate="local", max_iter=1, random_state=0
+        2.5,
+        lattice_shape=(8, 8),
+        symmetries=("translation", "spin-flip"),
+        calibrate="local",
+        max_iter=1,
+        random_state=0,
     )
     with pytest.warns(ConvergenceWarning, match=r"poor proposal for the local energy: .* % of them count") as seen:
         made.set_params(learning_rate_init=1e-6).fit(X)
