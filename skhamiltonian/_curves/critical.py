@@ -73,10 +73,11 @@ def peak_temperature(curve: PhaseCurve, observable: str = "heat_capacity") -> Es
             start -= 1
         else:
             stop += 1
-    x, y, sigma = T[start:stop] - T[top], y[start:stop], sigma[start:stop]
+    unit = _unit(T[start:stop])
+    x, y, sigma = (T[start:stop] - T[top]) / unit, y[start:stop], sigma[start:stop]
     quartic, cubic = (_maximum(x, y, sigma, degree) for degree in (4, 3))
-    error = math.hypot(quartic.error, (quartic.value - cubic.value) / 2, spacing / 10)
-    return Estimate(float(T[top] + quartic.value), error)
+    error = math.hypot(unit * quartic.error, unit * (quartic.value - cubic.value) / 2, spacing / 10)
+    return Estimate(float(T[top] + unit * quartic.value), error)
 
 
 def crossing_temperature(curve: PhaseCurve, other: PhaseCurve, observable: str = "binder_cumulant") -> Estimate:
@@ -139,16 +140,26 @@ def crossing_temperature(curve: PhaseCurve, other: PhaseCurve, observable: str =
         )
     center = T[common][k : k + 2].mean()
     near = [_nearest(center, *one) for one in points]
-    cubic, parabola = (_crossing(near[0], near[1], degree) for degree in (3, 2))
-    return Estimate(float(center + cubic.value), math.hypot(cubic.error, (cubic.value - parabola.value) / 2))
+    unit = max(_unit(x) for x, _, _ in near)
+    first, second = ((x / unit, y, sigma) for x, y, sigma in near)
+    cubic, parabola = (_crossing(first, second, degree) for degree in (3, 2))
+    error = unit * math.hypot(cubic.error, (cubic.value - parabola.value) / 2)
+    return Estimate(float(center + unit * cubic.value), error)
 
 
 def _points(curve: PhaseCurve, observable: str) -> tuple[Floats, Floats, Floats]:
-    """Return ascending temperatures, values and errors of the points that have an error."""
+    """Return ascending temperatures, values and errors of the points at finite temperatures that have an error."""
     value, error = map(np.asarray, curve[observable])
+    if value.ndim > 1:
+        raise ValueError(f"{observable} must be one number at each temperature, got arrays of shape {value.shape[1:]}")
     order = np.argsort(curve.temperatures)
-    order = order[np.isfinite(value[order]) & np.isfinite(error[order])]
+    order = order[np.isfinite(curve.temperatures[order]) & np.isfinite(value[order]) & np.isfinite(error[order])]
     return curve.temperatures[order], value[order], error[order]
+
+
+def _unit(T: Floats) -> float:
+    """Return the range of temperatures. In this unit no power of them is lost in the least squares by rounding."""
+    return float(np.ptp(T)) or 1.0
 
 
 def _nearest(center: float, T: Floats, y: Floats, sigma: Floats) -> tuple[Floats, Floats, Floats]:
@@ -211,7 +222,7 @@ def _maximum(x: Floats, y: Floats, sigma: Floats, degree: int) -> Estimate:
     """Return the maximum of p inside the points, p'(x) = 0, with the error of p' / p''."""
     G = _fit(x, y, sigma, degree)
     slope = polynomial.polyder(G)
-    x_top = _root(slope @ y, x, f"a polynomial of degree {degree} has no maximum there", downward=True)
+    x_top = _root(slope @ y, x, f"a polynomial of degree {degree} has no maximum among them", downward=True)
     curvature = polynomial.polyval(x_top, polynomial.polyder(slope) @ y)
     return Estimate(x_top, float(np.linalg.norm(polynomial.polyval(x_top, slope) * sigma) / abs(curvature)))
 
@@ -220,7 +231,7 @@ def _crossing(first: tuple[Floats, Floats, Floats], second: tuple[Floats, Floats
     """Return the crossing of the polynomials of both curves, d(x) = 0, with the error of d / d'."""
     G, H = _fit(*first, degree), _fit(*second, degree)
     d = G @ first[1] - H @ second[1]
-    x_cross = _root(d, first[0], "the fitted polynomials do not meet there")
+    x_cross = _root(d, first[0], "the fitted polynomials do not meet among them")
     sigma = math.hypot(
         *(np.linalg.norm(polynomial.polyval(x_cross, map_) * s) for map_, s in ((G, first[2]), (H, second[2])))
     )
@@ -235,7 +246,7 @@ def _root(c: Floats, x: Floats, problem: str, downward: bool = False) -> float:
     if downward:
         roots = roots[polynomial.polyval(roots, dc) < 0]
     if not len(roots):
-        raise ValueError(f"the points are too noisy or too far apart between x = {x[0]:g} and {x[-1]:g}: {problem}")
+        raise ValueError(f"the points are too noisy or too far apart: {problem}")
     root = roots[np.argmin(np.abs(roots))]
     for _ in range(3):  # Newton: eigenvalues lose digits if the leading coefficient is nearly zero
         root -= polynomial.polyval(root, c) / polynomial.polyval(root, dc)

@@ -1,5 +1,7 @@
 """Peaks and crossings against curves that are known exactly."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.isotonic import isotonic_regression
@@ -208,3 +210,31 @@ def test_rare_events_are_no_crossing(seed):
         curves.append(curve(T, 2 / 3 - deficit, np.sqrt(flips) / n / N, "binder_cumulant"))
     with pytest.raises(ValueError, match=r"must cross inside|no significant crossing"):
         crossing_temperature(*curves)
+
+
+@pytest.mark.parametrize("unit", [1e-90, 1e-21, 1e-8, 1e-4, 1e5, 1e21, 1e90])
+def test_the_unit_of_temperatures_has_no_effect(unit):
+    """Temperatures may be in joules: powers of small or large ones must not vanish in the least squares."""
+    T = np.linspace(2, 3, 11)
+    peak = 1 / (1 + 20 * (T - 2.47) ** 2) * (1 + 0.3 * (T - 2.47))
+    lines = [0.6 - 0.3 * (T - 2.43) + 0.2 * (T - 2.43) ** 2, 0.6 - 0.6 * (T - 2.43)]
+
+    def both(T):
+        first, second = (curve(T, line, 0.001, "binder_cumulant") for line in lines)
+        return [*peak_temperature(curve(T, peak, 0.01)), *crossing_temperature(first, second)]
+
+    np.testing.assert_allclose(np.divide(both(unit * T), unit), both(T), rtol=1e-7)
+
+
+def test_an_observable_that_is_an_array_has_no_peak():
+    T = np.linspace(2, 3, 11)
+    one = curve(T, 3 - (T - 2.5) ** 2, 0.01)
+    both = Estimate(*(np.stack([part, part], axis=1) for part in one["heat_capacity"]))
+    with pytest.raises(ValueError, match=r"heat_capacity must be one number at each .* arrays of shape \(2,\)"):
+        peak_temperature(replace(one, observables={"heat_capacity": both}))
+
+
+def test_a_point_at_infinite_temperature_does_not_count():
+    T, y = np.append(np.linspace(2, 3, 11), np.inf), np.append(np.linspace(1, 2, 11), 0)
+    with pytest.raises(ValueError, match="must have a peak inside at least 6 temperatures, got 11 from T = 2 to 3"):
+        peak_temperature(curve(T, y, 0.01))
