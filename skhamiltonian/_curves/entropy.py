@@ -19,6 +19,7 @@ from .._montecarlo.sampler import ThermalSampler
 from .._utils.alphabet import enumerate_states
 from .._utils.checks import check_integer, seed_sequence
 from .._utils.configurations import check_counts, validate_configurations
+from .._utils.folds import check_fold
 from .phase_curve import phase_curve
 
 _MOST_ENUMERATED = 2**16  # configurations whose sum is ln Z; beyond, the energy is integrated
@@ -135,7 +136,7 @@ def entropy(
     cv : int, cross-validation generator or iterable, default=2
         Folds. A number shuffles rows before it splits them, the copies of one row too. Two folds are disjoint, so
         J/2 is all of the noise; it is 1/(cv - 1) of it with more. For rows that belong together, such as windows of
-        one image, pass ``GroupKFold(2).split(X, groups=groups)``.
+        one image, pass ``GroupKFold(2).split(X, groups=groups)``. Folds may be pairs of indices or of masks.
     sample_weight : array-like of shape (n_samples,), default=None
         How often each row counts, integers >= 0: a histogram gives the same result as its rows.
     n_samples : int, default=10_000
@@ -159,8 +160,8 @@ def entropy(
     TypeError
         If the estimator has neither a density nor an energy.
     ValueError
-        If X does not hold configurations, a fold holds states that the others do not, or the estimator takes the rows
-        for windows of something larger, whose law no local energy gives.
+        If X does not hold configurations, a fold holds out rows that it trains on or states that the others do not
+        have, or the estimator takes the rows for windows of something larger, whose law no local energy gives.
 
     Examples
     --------
@@ -195,9 +196,9 @@ def _splits(
         for train, test in folds.split(copies):
             yield np.bincount(copies[train], minlength=len(X)), np.bincount(copies[test], minlength=len(X))
     else:
-        for train, test in check_cv(cv).split(X):
-            rows = np.arange(len(X))
-            yield np.where(np.isin(rows, train), counts, 0), np.where(np.isin(rows, test), counts, 0)
+        for fold in check_cv(cv).split(X):
+            train, test = (np.bincount(rows, minlength=len(X)) for rows in check_fold(fold, len(X)))
+            yield train * counts, test * counts
 
 
 def _fold(

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from .._montecarlo.draws import Estimate
 from .._utils.checks import check_integer, check_temperatures
+from .._utils.folds import check_fold
 from .estimator import LocalHamiltonian
 
 
@@ -68,7 +69,8 @@ def common_hamiltonian_gain(estimator: Any, X: Any, temperatures: Any, *, cv: An
         cv = KFold(check_integer(cv, "cv", minimum=2), shuffle=True, random_state=0)
     cv = check_cv(cv)
     gain, n_sites = np.zeros(len(X)), np.zeros(len(X))
-    folds = [list(cv.split(np.flatnonzero(temperatures == level))) for level in levels]
+    n_rows = [int((temperatures == level).sum()) for level in levels]
+    folds = [[check_fold(fold, n) for fold in cv.split(np.arange(n))] for n in n_rows]
     for of_levels in zip(*folds, strict=True):
         parts = [
             tuple(np.flatnonzero(temperatures == level)[rows] for rows in fold)

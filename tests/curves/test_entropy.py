@@ -194,11 +194,36 @@ def test_rows_of_a_group_stay_together_and_the_table_is_printed(pairs_table):
 
 
 X0 = rows(n=40)
+FIRST = np.arange(40) < 20
+
+
+def test_folds_may_be_masks_negative_indices_or_copies():
+    """As index, True would be row 1, so all but two rows would be left out."""
+    below, above = np.flatnonzero(FIRST), np.flatnonzero(~FIRST)
+    wanted = entropy(IndependentSites(), X0, [(below, above), (above, below)], random_state=0)
+    for folds in ([(FIRST, ~FIRST), (~FIRST, FIRST)], [(below - 40, above - 40), (above - 40, below - 40)]):
+        np.testing.assert_equal(vars(entropy(IndependentSites(), X0, folds, random_state=0)), vars(wanted))
+    once_more = [(np.append(below, below[:5]), above), (above, below)]
+    weighted = IndependentSites().fit(X0[below], sample_weight=np.repeat([2, 1], [5, 15]))
+    table = entropy(IndependentSites(), X0, once_more, random_state=0)
+    np.testing.assert_allclose(table.log_likelihood[above], weighted.score_samples(X0[above]))
+
+
 REFUSED = {
     "one fold": (lambda: entropy(IndependentSites(), X0, 1), "cv must be an integer >= 2, got 1"),
     "one split": (lambda: entropy(IndependentSites(), X0, [(range(20), range(20, 40))]), "at least two folds.*got 1"),
     "one row": (lambda: entropy(IndependentSites(), X0[:1]), "n_splits=2.*samples: n_samples=1|n_splits=2 greater"),
     "no draws": (lambda: entropy(IndependentSites(), X0, n_samples=0), "n_samples must be an integer >= 2, got 0"),
+    "rows in both parts": (
+        lambda: entropy(IndependentSites(), X0, [(range(40), range(20, 40)), (range(20), range(20, 40))]),
+        "rows that are not trained on, got row 20 in both",
+    ),
+    "rows that do not exist": (
+        lambda: entropy(IndependentSites(), X0, [(range(20), range(20, 41))] * 2),
+        "cv must yield pairs .* of the 40 rows: index 40",
+    ),
+    "a short mask": (lambda: entropy(IndependentSites(), X0, [(FIRST[1:], ~FIRST)] * 2), "masks of the 40 rows"),
+    "an empty fold": (lambda: entropy(IndependentSites(), X0, [(range(40), np.zeros(0, int))] * 2), "rows to hold out, got 40 and 0"),
     "a number of folds as text": (lambda: entropy(IndependentSites(), X0, "two"), "two"),
     "weights": (lambda: entropy(IndependentSites(), X0, sample_weight=np.full(40, 0.5)), "counts of rows.*0.5"),
     "no density": (lambda: entropy(BlockSpinTransformer(lattice_shape=(3, 3)), X0), "density .*or an energy, got Bl"),

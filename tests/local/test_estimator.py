@@ -399,6 +399,8 @@ def test_one_energy_for_all_rows_is_tested_on_rows_held_out():
     assert wrong.value < -4 * wrong.error
     with pytest.raises(ValueError, match="two different"):
         common_hamiltonian_gain(model, rows[0], T[:300])
+    with pytest.raises(ValueError, match="cv must hold out rows that are not trained on, got row 0 in both"):
+        common_hamiltonian_gain(model, np.concatenate(rows), T, cv=[(range(300), range(9))])
 
 
 @pytest.mark.parametrize(
