@@ -13,9 +13,12 @@ from skhamiltonian import (
     LocalHamiltonian,
     MADEHamiltonian,
     PhaseCurve,
+    Worldlines,
     XYSampler,
     common_hamiltonian_gain,
     phase_curve,
+    quantum_couplings,
+    trotter_extrapolate,
 )
 
 SHAPE = (2, 3)
@@ -56,11 +59,36 @@ def test_counts_in_narrow_integers_do_not_overflow(entry, narrow):
     np.testing.assert_array_equal(COUNTED[entry](as_narrow), COUNTED[entry](dict))
 
 
+FIELDS, LINES = np.array([1000.0, -250.0]), {"time_step": 0.1875, "field": 1.1875, "coupling": 0.7109375}
+ROUNDED = {
+    "a field and one more": lambda n: clone(ISING).set_params(field=n(1000.0)).draws(field=0.3).energy,
+    "fields and one more": lambda n: clone(ISING).set_params(field=n(np.tile(FIELDS, 3))).draws(field=0.3).energy,
+    "a field of angles": lambda n: XYSampler(SHAPE, 2.0, field=n(1000.0), random_state=0).draws(field=0.3).energy,
+    "Worldlines.temperature": lambda n: Worldlines((70_000, 2), **{k: n(v) for k, v in LINES.items()}).temperature,
+    "Worldlines.action_couplings": lambda n: Worldlines((3, 2), **{k: n(v) for k, v in LINES.items()}).action_couplings,
+    "quantum_couplings": lambda n: quantum_couplings(
+        (n(1.0625), n(0.0625)), (n(0.7109375), n(0.03125)), time_step=n(0.1875)
+    ),
+    "trotter_extrapolate": lambda n: trotter_extrapolate((n(1.0625), n(0.0625)), (n(0.7109375), n(0.03125)), n(3.0)),
+}
+
+
+@pytest.mark.parametrize("narrow", [np.float16, np.float32, np.longdouble])
+@pytest.mark.parametrize("entry", ROUNDED)
+def test_numbers_in_half_precision_round_no_result(entry, narrow):
+    """Each of these numbers is exact in half precision; what is computed from them is not."""
+    found, wanted = (np.asarray(ROUNDED[entry](kind)) for kind in (narrow, np.float64))
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, wanted)
+
+
 VALUES = np.resize([2.0, 3.0], 60)
 MISREAD = {
     "masked": np.ma.masked_array(VALUES, np.arange(60) < 5),
     "dates": np.full(60, np.datetime64("2026-11-26")),
     "durations": VALUES.astype("m8[s]"),
+    "nanoseconds": VALUES.astype("m8[ns]"),  # numpy lists them as integers
+    "dates to the nanosecond": VALUES.astype("M8[ns]"),
     "complex": VALUES + 1j,
     "text": VALUES.astype(str),
 }

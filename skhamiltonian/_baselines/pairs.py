@@ -21,7 +21,7 @@ from .._lattice.symmetry import SYMMETRIES
 from .._montecarlo.draws import Draws
 from .._montecarlo.sampler import ThermalSampler
 from .._utils.checks import check_lattice_shape, check_names, check_number, check_temperature
-from .._utils.configurations import first_stray, validate_configurations
+from .._utils.configurations import refuse_other_spins, validate_configurations
 from .._utils.memory import check_memory
 from .._utils.names import without_names
 from .._utils.repeatable import check_parameters_repeatable
@@ -360,9 +360,7 @@ def _of_pairs(expansion: InteractionExpansion, n_sites: int) -> tuple[Floats, ..
 
 def _spins(estimator: BaseEstimator, X: ArrayLike, reset: bool) -> NDArray:
     X = validate_configurations(estimator, X, reset=reset)
-    if (stray := first_stray(X)) is not None:
-        row, column = stray
-        raise ValueError(f"X must hold spins -1 and 1, got {X[row, column]} in row {row}, column {column}")
+    refuse_other_spins(X)
     return X
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .._montecarlo.draws import Estimate
 from .._utils.checks import check_integer, check_lattice_shape, check_number
+from .._utils.configurations import refuse_other_spins, validate_configurations
 from .._utils.warn import warn
 
 _MOST = 350.0  # of time_step * field: beyond, the coupling along time is 0
@@ -74,9 +76,9 @@ class Worldlines:
         if len(shape) < 2:
             raise ValueError(f"lattice_shape must be (n_slices, n_sites, ...), got {self.lattice_shape!r}")
         object.__setattr__(self, "lattice_shape", shape)
-        for name in ("time_step", "field"):
-            check_number(getattr(self, name), name, low=0.0, include_low=False, include_high=False)
-        check_number(self.coupling, "coupling", include_low=False, include_high=False)
+        for name, low in (("time_step", 0.0), ("field", 0.0), ("coupling", -math.inf)):
+            number = check_number(getattr(self, name), name, low=low, include_low=False, include_high=False)
+            object.__setattr__(self, name, number)
 
     @property
     def temperature(self) -> float:
@@ -192,12 +194,13 @@ class Worldlines:
         return -self.coupling * n_bonds * self.bond_correlation(X) - self.field * self.transverse_magnetization(X)
 
     def _trajectories(self, X: NDArray) -> NDArray:
-        X = np.asarray(X)
+        X = validate_configurations(BaseEstimator(), X, reset=True)
         n = math.prod(self.lattice_shape)
-        if X.ndim != 2 or X.shape[1] != n:
+        if X.shape[1] != n:
             raise ValueError(
                 f"X must have shape (n_samples, {n}) for lattice_shape={self.lattice_shape}, got {X.shape}"
             )
+        refuse_other_spins(X)
         return X.reshape(-1, *self.lattice_shape)
 
     def _bonds(self, X: NDArray, axis: int) -> NDArray[np.float64]:
@@ -301,10 +304,10 @@ def quantum_couplings(along_time: Estimate, in_space: Estimate, time_step: float
     >>> print(f"{field.value:.3f} +- {field.error:.3f}")
     1.000 +- 0.004
     """
-    check_number(time_step, "time_step", low=0.0, include_low=False, include_high=False)
-    (K_t, error_t), (K_x, error_x) = along_time, in_space
-    check_number(K_t, "the coupling along time", low=0.0, include_low=False, include_high=False)
-    check_number(K_x, "the coupling in space", include_low=False, include_high=False)
+    time_step = check_number(time_step, "time_step", low=0.0, include_low=False, include_high=False)
+    error_t, error_x = float(along_time[1]), float(in_space[1])
+    K_t = check_number(along_time[0], "the coupling along time", low=0.0, include_low=False, include_high=False)
+    K_x = check_number(in_space[0], "the coupling in space", include_low=False, include_high=False)
     field = math.atanh(math.exp(-2 * K_t)) / time_step
     return Estimate(K_x / time_step, error_x / time_step), Estimate(field, error_t / (time_step * math.sinh(2 * K_t)))
 
@@ -332,7 +335,7 @@ def trotter_extrapolate(coarse: Estimate, fine: Estimate, ratio: float = 2.0) ->
     0.6190 +- 0.0014
     """
     weight = 1 / (check_number(ratio, "ratio", low=1.0, include_low=False, include_high=False) ** 2 - 1)
-    (value_c, error_c), (value_f, error_f) = coarse, fine
-    value = np.add(value_f, weight * np.subtract(value_f, value_c))
-    error = np.hypot((1 + weight) * np.asarray(error_f), weight * np.asarray(error_c))
+    value_c, error_c, value_f, error_f = (np.asarray(x, dtype=np.float64) for x in (*coarse, *fine))
+    value = value_f + weight * (value_f - value_c)
+    error = np.hypot((1 + weight) * error_f, weight * error_c)
     return Estimate(value, error) if np.ndim(value) else Estimate(float(value), float(error))

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from .._montecarlo.lattice_sampler import LatticeSampler
 from .._montecarlo.parallel import Threads
 from .._montecarlo.planning import Plan, Request
-from .._utils.configurations import first_stray
+from .._utils.checks import check_field
+from .._utils.configurations import first_stray, refuse_other_spins
 from .._utils.warn import warn
 from .chain_groups import SpinGroup
 from .chains import start_chains
@@ -164,7 +165,7 @@ class IsingSampler(LatticeSampler):
     def _system(self, external_field: float = 0.0) -> SpinSystem:
         """Check all parameters, and return the terms of H with an external field added."""
         self._check_parameters()
-        field = self.field + external_field if np.ndim(self.field) == 0 else np.add(self.field, external_field)
+        field = np.add(check_field(self.field), external_field)
         strengths = (self.coupling, self.next_nearest_coupling, self.plaquette_coupling)
         return lattice_system(self._lattice(), self.boundary, *strengths, field, self.couplings)
 
@@ -184,10 +185,10 @@ class IsingSampler(LatticeSampler):
         return energies(states, system)
 
     def _states_of(self, X: NDArray[Any], strict: bool) -> NDArray[np.int8]:
-        if (stray := first_stray(X)) is not None:
+        if strict:
+            refuse_other_spins(X)
+        elif (stray := first_stray(X)) is not None:
             row, column = stray
-            if strict:
-                raise ValueError(f"X must hold spins -1 and 1, got {X[row, column]} in row {row}, column {column}")
             warn(
                 f"X holds {X[row, column]} in row {row}, column {column}, which is neither -1 nor 1: "
                 "positive values are read as spin up, all others as spin down",

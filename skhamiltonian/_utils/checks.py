@@ -58,9 +58,9 @@ def check_temperatures(
     temperatures: Any, name: str = "temperatures", *, ndim: int | None = None
 ) -> NDArray[np.float64]:
     """Return temperatures as a float array of the given shape, each value > 0 (``inf`` included)."""
-    if isinstance(temperatures, np.ma.MaskedArray):
-        refuse_misread(temperatures, name)
     values = as_array(temperatures)
+    if isinstance(temperatures, np.ma.MaskedArray) or values.dtype.kind in "mM":
+        refuse_misread(temperatures, name)
     if values.dtype == object and values.ndim == 0:
         check_temperature(temperatures, name)
     if ndim is not None and values.ndim != ndim:

@@ -110,6 +110,13 @@ def first_stray(X: NDArray[Any]) -> tuple[int, int] | None:
     return None
 
 
+def refuse_other_spins(X: NDArray[Any]) -> None:
+    """Raise ValueError with the first value that is neither -1 nor 1."""
+    if (stray := first_stray(X)) is not None:
+        row, column = stray
+        raise ValueError(f"X must hold spins -1 and 1, got {X[row, column]} in row {row}, column {column}")
+
+
 def check_counts(sample_weight: Any, n_samples: int) -> NDArray[np.intp] | None:
     """Return the number of times that each row counts, as integers; None if each counts once."""
     if sample_weight is None:

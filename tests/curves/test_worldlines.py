@@ -211,6 +211,22 @@ def test_trajectories_of_another_length_are_refused():
         Worldlines((8, 8), 0.1, 1.0).quantum_energy(np.ones((3, 8)))
 
 
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ([[1, -1, np.nan, 1]], "Input X contains NaN"),
+        (np.ma.masked_equal([[1, -1, 0, 1]], 0), "masked array"),
+        ([[1, 1, 0, 1]], "X must hold spins -1 and 1, got 0 in row 0, column 2"),
+        ([["1", "1", "1", "1"]], "X must hold numbers"),
+    ],
+)
+def test_what_is_no_trajectory_is_refused(X, message):
+    """NaN differs from its neighbours, so it would count as kinks."""
+    for observable in Worldlines((2, 2), 0.1, 1.0).observables.values():
+        with pytest.raises((ValueError, TypeError), match=message):
+            observable(X)
+
+
 @pytest.mark.parametrize("field", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("temperature", [0.25, 2.0])
 def test_free_fermions_of_the_example_are_the_chain(field, temperature):
