@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import re
 import sys
 import time
 from importlib.metadata import packages_distributions
@@ -100,20 +101,21 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--temperature", type=float, default=1.0, help="of the configurations (default: 1, the unit)")
     parser.add_argument("--output", type=Path, default=Path("first_curve"), help="name of picture and script")
     given = parser.parse_args(arguments)
-    if given.output.stem in {"skhamiltonian", *sys.stdlib_module_names, *packages_distributions()}:
+    name = re.sub(r"\.(png|py)$", "", given.output.name)  # T2.5 and T2.6 are two names
+    if name in {"skhamiltonian", *sys.stdlib_module_names, *packages_distributions()}:
         parser.error(f"--output {given.output} would be imported in place of a package: choose another name")
     if find_spec("matplotlib") is None:
         parser.error('the picture needs matplotlib: pip install "skhamiltonian[plot]"')
     if not 0 < given.temperature < np.inf:
         parser.error(f"--temperature must be a positive number, got {given.temperature}")
-    if not given.output.name:
+    if not name:
         parser.error(f"--output must be the name of a file, got '{given.output}'")
     try:
-        source = _lines(given.data, given.temperature)
+        template, words = _lines(given.data, given.temperature)
     except ValueError as error:
         parser.error(str(error))
-    picture, script = given.output.with_suffix(".png"), given.output.with_suffix(".py")
-    source = source.replace("PICTURE", repr(str(picture)))
+    picture, script = (given.output.with_name(name + suffix) for suffix in (".png", ".py"))
+    source = _filled(template, words | {"PICTURE": repr(str(picture))})
     try:
         script.write_text(source, encoding="utf-8")
     except OSError as error:
@@ -122,10 +124,15 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"The picture is {picture}. These lines are in {script}: go on from there.")
 
 
-def _lines(data: Path | None, temperature: float) -> str:
-    """Return the lines of Python for what was given."""
+def _filled(template: str, words: dict[str, str]) -> str:
+    """Return a template with its words replaced; what replaces one, such as a path, may hold another."""
+    return re.sub("|".join(words), lambda found: words[found[0]], template.lstrip())
+
+
+def _lines(data: Path | None, temperature: float) -> tuple[str, dict[str, str]]:
+    """Return the lines of Python for what was given, and what replaces the words in capitals."""
     if data is None:
-        return _DEMO.lstrip()
+        return _DEMO, {}
     if not data.exists():
         raise ValueError(f"there is no {data}")
     if data.is_dir() or data.suffix.lower() in _IMAGES:
@@ -146,8 +153,7 @@ def _lines(data: Path | None, temperature: float) -> str:
     if len(X) < 2:
         raise ValueError(f"{data} must hold at least two configurations, got {X.shape}")
     shape = repr(tuple(map(int, X.shape[1:]))) if X.ndim == 3 else "None"
-    source = _ROWS.lstrip().replace("DATA", repr(str(data)))
-    return source.replace("LATTICE", shape).replace("TEMPERATURE", repr(temperature))
+    return _ROWS, {"DATA": repr(str(data)), "LATTICE": shape, "TEMPERATURE": repr(temperature)}
 
 
 def _image_files(data: Path) -> tuple[str, str, int]:
@@ -191,12 +197,11 @@ def _shape(path: Path) -> tuple[int, ...]:
     return tuple(lengths)
 
 
-def _picture_lines(reader: str, images: str, edge: int) -> str:
-    """Return the lines for images whose smallest edge has so many pixels."""
+def _picture_lines(reader: str, images: str, edge: int) -> tuple[str, dict[str, str]]:
+    """Return the lines for images whose smallest edge has so many pixels, and what replaces their words."""
     if edge < _SMALLEST_EDGE:
         raise ValueError(f"images must have edges of at least {_SMALLEST_EDGE} pixels, got {edge}")
-    source = _PICTURES.lstrip().replace("READ\n", f"{reader}\n" if reader else "")
-    return source.replace("IMAGES", images).replace("WINDOW", str(min(16, edge)))
+    return _PICTURES, {"READ\n": f"{reader}\n" if reader else "", "IMAGES": images, "WINDOW": str(min(16, edge))}
 
 
 def run(source: str) -> None:

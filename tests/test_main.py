@@ -143,6 +143,28 @@ def test_lines_for_every_kind_of_data(kind, wanted, tmp_path, monkeypatch):
     assert re.search(r"\b[A-Z]{4,}\b", script) is None, "a word of the template is left"
 
 
+@pytest.mark.parametrize("kind", ["rows", "stack", "folder"])
+def test_a_path_may_hold_words_of_the_template(kind, tmp_path, monkeypatch):
+    """Paths such as TEMPERATURE_2.5/X.npy or IMAGES/ stay as they are."""
+    folder, lines = tmp_path / "PICTURES_OF_DATA_TEMPERATURE_LATTICE_WINDOW_IMAGES_READ", []
+    folder.mkdir()
+    path = write(kind, folder)
+    monkeypatch.setattr("skhamiltonian.__main__.run", lines.append)
+    main([str(path), "--output", str(folder / "first")])
+    assert lines[0].count(str(folder)) == 2
+    assert f"savefig({str(folder / 'first.png')!r})" in lines[0]
+    compile(lines[0], "", "exec")
+
+
+def test_a_name_with_a_point_is_kept(tmp_path, monkeypatch, capsys):
+    """The curve at 2.6 must not replace that at 2.5."""
+    monkeypatch.setattr("skhamiltonian.__main__.run", lambda source: None)
+    for name in ("T2.5", "T2.6", "T2.7.png", "T2.8.py"):
+        main(["--output", str(tmp_path / name)])
+        assert f"{name[:4]}.png" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["T2.5.py", "T2.6.py", "T2.7.py", "T2.8.py"]
+
+
 @pytest.mark.parametrize("n_pages", [1, 4])
 def test_pages_of_a_file_are_images_and_no_colours(n_pages, tmp_path, monkeypatch):
     """scikit-image takes three or four pages for the colours of one image, and mixes them."""
