@@ -23,7 +23,7 @@ from .._montecarlo.sampler import ThermalSampler
 from .._utils.checks import check_lattice_shape, check_names, check_number, check_temperature
 from .._utils.configurations import refuse_other_spins, validate_configurations
 from .._utils.memory import check_memory
-from .._utils.names import without_names
+from .._utils.names import rows_for, without_names
 from .._utils.repeatable import check_parameters_repeatable
 from .._utils.warn import warn
 from .logistic import Floats, Rows, logistic_couplings
@@ -408,14 +408,15 @@ def pseudo_log_likelihood(estimator: Any, X: ArrayLike, y: Any = None) -> float:
     if hasattr(estimator, "feature_names_in_"):
         validate_data(estimator, named, reset=False, dtype=None, ensure_all_finite=False)
         estimator = without_names(estimator)
-    log_weight = -np.asarray(estimator.energy(X)) / T0
-    changed = X.astype(np.result_type(X, np.asarray(estimator.states_)))
-    total = np.zeros(len(X))
-    for site in range(X.shape[1]):
+    rows: NDArray[Any] = rows_for(estimator, X, X)
+    log_weight = -np.asarray(estimator.energy(rows)) / T0
+    changed = rows.astype(np.result_type(rows, np.asarray(estimator.states_)))
+    total = np.zeros(len(rows))
+    for site in range(rows.shape[1]):
         each = []
         for state in estimator.states_:
             changed[:, site] = state
             each.append(-estimator.energy(changed) / T0)
-        changed[:, site] = X[:, site]
+        changed[:, site] = rows[:, site]
         total += log_weight - np.logaddexp.reduce(each, axis=0)
     return float(total.mean())

@@ -24,7 +24,7 @@ from .._montecarlo.statistics import (
     unit_starts,
 )
 from .._utils.checks import refuse_misread
-from .._utils.memory import check_memory
+from .._utils.configurations import wide
 
 _TOO_FEW_DRAWS = 10  # fewer have no error bar
 ROUNDING = 1e-14  # relative error of sums over many sites
@@ -222,13 +222,6 @@ def _values(name: str, function: Callable, draws: Draws) -> np.ndarray:
             f"shape ({len(X)}, ...), got {values.shape}"
         )
     return _finite(name, values.reshape(n_chains, n_draws, *values.shape[1:]))
-
-
-def wide(X: NDArray[Any]) -> NDArray[Any]:
-    """Return configurations as 64-bit numbers, for functions of the user: products of narrow ones would overflow."""
-    dtype = np.float64 if X.dtype.kind == "f" else np.int64
-    check_memory(X.shape, dtype, "the configurations of an observable")
-    return X.astype(dtype, copy=False)
 
 
 def _finite(name: str, values: Any) -> Floats:

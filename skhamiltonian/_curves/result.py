@@ -17,8 +17,8 @@ from .._montecarlo.draws import Draws, Estimate, with_error
 from .._montecarlo.order_parameter import mean_state, mean_vector_length
 from .._utils.alphabet import refuse_what_is_no_angle
 from .._utils.checks import check_choice, check_temperature, check_temperatures, refuse_misread
-from .._utils.configurations import validate_configurations
-from .measure import DIAGNOSTICS, assemble, check_observables, estimate, wide
+from .._utils.configurations import validate_configurations, wide
+from .measure import DIAGNOSTICS, assemble, check_observables, estimate
 
 _TABLE = ("abs_magnetization", "energy", "susceptibility", "heat_capacity")
 

@@ -102,5 +102,5 @@ def _temperatures(y: Any, n_samples: int) -> NDArray[np.float64]:
     wrong = ~(np.isfinite(values) & (values > 0))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        raise ValueError(f"y must hold positive finite temperatures, got {values[row]!r} in row {row}")
+        raise ValueError(f"y must hold positive finite temperatures, got {values[row].item()!r} in row {row}")
     return values

@@ -318,7 +318,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
     def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None, added: tuple[str, ...], **changed: Any) -> Self:
         """Fit with some parameters changed. `added` names the attributes that a continued training extends."""
         check_parameters_repeatable(self)
-        p = self.get_params(deep=False) | changed
+        # A subclass may have other parameters.
+        p = {name: getattr(self, name) for name in MADEHamiltonian._get_param_names()} | changed
         check_parameters(p)
         trial = _callbacks.twin(self)  # so that a failure, Ctrl-C too, leaves this object as it was
         X = validate_configurations(trial, X, reset=not added)

@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator
 from .._utils.checks import check_choice, check_field, check_integer, check_temperature, seed_sequence
 from .._utils.configurations import validate_configurations
 from .._utils.memory import check_memory
-from .._utils.names import without_names
+from .._utils.names import rows_for, without_names
 from .._utils.warn import warn
 from .draws import Draws
 from .order_parameter import mean_state
@@ -253,7 +253,8 @@ class ForeignSampler(ThermalSampler):
             raise type(error)(f"{name}.sample must return configurations (n_samples, n_sites): {error}") from None
         energy = None
         if hasattr(self.sampler, "energy"):
-            energy = np.reshape(without_names(self.sampler).energy(X), (1, -1))
+            model = without_names(self.sampler)
+            energy = np.reshape(model.energy(rows_for(model, X, X)), (1, -1))
             if np.any(field):
                 energy = energy - (X * np.float64(field)).sum(axis=1)
         return Draws(X[None], energy)

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from .checks import as_array, refuse_misread
+from .memory import check_memory
 
 _MOST_ROWS = 2**53  # so many are counted exactly
 
@@ -41,6 +42,18 @@ def validate_configurations(estimator: Any, X: Any, *, reset: bool) -> NDArray[A
 def unwrap_tensor(X: Any) -> Any:
     """Return a CPU tensor of torch (or another array with ``detach``) as a numpy array."""
     return np.asarray(X.detach()) if hasattr(X, "detach") else X
+
+
+def wide(X: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy of configurations in 64-bit numbers, for a function of the user.
+
+    Products of narrow numbers would overflow, and the function may write into its argument.
+    """
+    if X.dtype.kind not in "biuf":
+        return X
+    dtype = np.float64 if X.dtype.kind == "f" else np.int64
+    check_memory(X.shape, dtype, "the configurations of a function")
+    return X.astype(dtype)
 
 
 def _refuse_what_would_be_misread(X: Any) -> None:

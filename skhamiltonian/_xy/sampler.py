@@ -147,7 +147,9 @@ class XYSampler(LatticeSampler):
 
     def _system(self, external_field: Any = 0.0) -> AngleSystem:
         self._check_parameters()
-        return angle_system(self._lattice(), self.boundary, self.coupling, np.add(check_field(self.field), external_field))
+        return angle_system(
+            self._lattice(), self.boundary, self.coupling, np.add(check_field(self.field), external_field)
+        )
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

@@ -223,7 +223,10 @@ REFUSED = {
         "cv must yield pairs .* of the 40 rows: index 40",
     ),
     "a short mask": (lambda: entropy(IndependentSites(), X0, [(FIRST[1:], ~FIRST)] * 2), "masks of the 40 rows"),
-    "an empty fold": (lambda: entropy(IndependentSites(), X0, [(range(40), np.zeros(0, int))] * 2), "rows to hold out, got 40 and 0"),
+    "an empty fold": (
+        lambda: entropy(IndependentSites(), X0, [(range(40), np.zeros(0, int))] * 2),
+        "rows to hold out, got 40 and 0",
+    ),
     "a number of folds as text": (lambda: entropy(IndependentSites(), X0, "two"), "two"),
     "weights": (lambda: entropy(IndependentSites(), X0, sample_weight=np.full(40, 0.5)), "counts of rows.*0.5"),
     "no density": (lambda: entropy(BlockSpinTransformer(lattice_shape=(3, 3)), X0), "density .*or an energy, got Bl"),

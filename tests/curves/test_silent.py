@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from skhamiltonian import (
+    EnergyDisplay,
     IndependentSites,
+    InteractionExpansion,
     IsingSampler,
     MADEHamiltonian,
     PhaseCurve,
     PseudolikelihoodIsing,
     phase_curve,
+    pseudo_log_likelihood,
 )
 
 ALIGNED = np.ones((300, 256), np.int8)
@@ -41,6 +44,57 @@ def test_functions_of_the_user_receive_wide_numbers(dtype):
         assert curve["norm"].value[0] == pytest.approx(256)
         assert "energy" not in curve.observables or curve["energy"].value[0] == pytest.approx(1)
         assert curve["magnetization"].value[0] == pytest.approx(1)
+
+
+WIDE_STATES = np.random.default_rng(0).choice([0, 20, 40], (300, 4))
+
+
+def product(X):
+    """Return numbers up to 1600, beyond int8, and write into the argument."""
+    found = X[:, 0] * X[:, 1] / 100
+    X[:] = 0
+    return found
+
+
+class Owner(Foreign):
+    temperature, states_ = 1.0, np.array([0, 20, 40], np.int8)
+
+    def energy_of(self, X):
+        return product(X)
+
+
+ENERGIES = {
+    "InteractionExpansion": lambda X: InteractionExpansion(lattice_shape=(4,), temperature=1.0).fit(X, product).coef_,
+    "InteractionExpansion, method": lambda X: (
+        InteractionExpansion(lattice_shape=(4,), temperature=1.0).fit(X, Owner(X).energy_of).coef_
+    ),
+    "EnergyDisplay": lambda X: EnergyDisplay.from_estimator(IndependentSites().fit(X), X, product).energy_true,
+    "phase_curve": lambda X: phase_curve(Owner(X, product), [1.0])["energy"].value,
+    "from_samples": lambda X: PhaseCurve.from_samples({1.0: X}, energy=product)["energy"].value,
+    "pseudo_log_likelihood": lambda X: pseudo_log_likelihood(Owner(X, lambda s: s[:, 0] * s[:, 1] / 100), X),
+}
+
+
+@pytest.mark.filterwarnings("ignore:the rows refute")
+@pytest.mark.parametrize("entry", ENERGIES)
+@pytest.mark.parametrize("dtype", [np.int8, np.float16, np.int64, np.float64])
+def test_an_energy_of_the_user_gets_a_wide_copy(entry, dtype):
+    X = WIDE_STATES.astype(dtype)
+    found = ENERGIES[entry](X)
+    np.testing.assert_array_equal(X, WIDE_STATES)
+    np.testing.assert_allclose(found, ENERGIES[entry](WIDE_STATES.astype(float)), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.float64])
+def test_an_observable_that_writes_changes_no_other(dtype):
+    X = ALIGNED.astype(dtype)
+    both = {"written": lambda X: np.multiply(X, 0, out=X)[:, 0], **NORM}
+    for curve in (
+        PhaseCurve.from_samples({2.0: X}, observables=both),
+        phase_curve(Foreign(X), [2.0], observables=both),
+    ):
+        assert curve["norm"].value[0] == pytest.approx(256)
+        assert (X == ALIGNED).all()
 
 
 def test_the_smallest_byte_is_a_state():

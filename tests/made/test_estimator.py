@@ -425,3 +425,22 @@ def test_windows_are_named_at_another_temperature():
         assert [w.filename for w in record if "windows of something" in str(w.message)] == [__file__]
     torus = MADEHamiltonian(2.5, lattice_shape=(8, 8), hidden_layer_sizes=(8,), max_iter=1, random_state=0)
     torus.fit(IsingSampler((8, 8), 2.5, random_state=0).sample(n_samples=8000)).sample(2.0)
+
+
+class Small(MADEHamiltonian):
+    """A subclass with other parameters than its base."""
+
+    def __init__(self, temperature=1.0, *, label="", random_state=None):
+        super().__init__(temperature, hidden_layer_sizes=(8,), max_iter=1, calibrate=False, random_state=random_state)
+        self.label = label
+
+
+@pytest.mark.filterwarnings("ignore:Draws at the temperature of X")
+def test_a_subclass_may_have_its_own_parameters(X):
+    wanted = MADEHamiltonian(2.5, hidden_layer_sizes=(8,), max_iter=1, calibrate=False, random_state=0).fit(X[:500])
+    found = clone(Small(2.5, label="a", random_state=0)).fit(X[:500])
+    np.testing.assert_array_equal(found.score_samples(X[:9]), wanted.score_samples(X[:9]))
+    np.testing.assert_array_equal(
+        found.partial_fit(X[:500]).score_samples(X[:9]), wanted.partial_fit(X[:500]).score_samples(X[:9])
+    )
+    assert pickle.loads(pickle.dumps(found)).score(X[:9]) == found.score(X[:9])

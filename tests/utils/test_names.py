@@ -93,3 +93,13 @@ def test_names_change_no_number():
     plain = MADEHamiltonian(2.5, hidden_layer_sizes=(4,), max_iter=1, random_state=0).fit(X.to_numpy())
     expected = InteractionExpansion(lattice_shape=(4, 4)).fit(X.to_numpy(), plain).coef_
     np.testing.assert_array_equal(EXPANSION.fit(X, MADE).coef_, expected)
+
+
+class Doubled(IndependentSites):
+    doubled = lambda self, X: 2 * self.energy(X)  # noqa: E731 - whose __name__ is not its name
+
+
+def test_a_method_is_called_whatever_its_name():
+    free = Doubled(2.5).fit(X)
+    curve = phase_curve(free, [2.5], observables={"E": free.doubled}, n_samples=200, random_state=0)
+    assert curve["E"].value[0] == pytest.approx(2 * 16 * curve["energy"].value[0])
