@@ -24,6 +24,7 @@ _COMB = 0.6
 # Distance of two classes in standard deviations of their normal noise: 2.3 % of both are misread at 4, 0.6 % at 5.
 _SEPARATE, _WELL_SEPARATE = 4.0, 5.0
 _MOST_PIXELS = 16
+_MOST_BEYOND = 0.9  # share of pixels on one side of the intensities of fit
 _SMALLEST = 1e-100  # squares of smaller intensities vanish, and those of their inverses overflow
 
 
@@ -222,9 +223,21 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
         -------
         spins : ndarray of int8 or list of them
             +1 and -1, in the form of X; a masked array if X has masked pixels.
+
+        Warns
+        -----
+        UserWarning
+            If nearly all pixels are on one side of `intensity_range_`.
         """
         check_is_fitted(self)
-        levels = self._levels(grey_images(X), self.pixels_per_site_, self.intensity_range_)
+        images, (low, high) = grey_images(X), self.intensity_range_
+        pixels = np.concatenate([image.compressed() for image in images])
+        if max(_share(pixels < low), _share(pixels > high)) > _MOST_BEYOND:
+            warn(
+                f"nearly all pixels are on one side of [{low:g}, {high:g}], the intensities that fit saw, so the "
+                "threshold does not fit them: give all images in one unit, such as bytes or 0 to 1"
+            )
+        levels = self._levels(images, self.pixels_per_site_, self.intensity_range_)
         spins = [_spins(self._margin(level.values, self.threshold_) > 0) for level in levels]
         if is_series(X):
             return spins

@@ -210,16 +210,14 @@ def _fold(
     seed: np.random.SeedSequence,
 ) -> _Fold:
     """Fit to the rows of training, and evaluate those held out."""
-    given = {} if np.all(train[train > 0] == 1) else {"sample_weight": train[train > 0]}
-    steps = None
-    if isinstance(estimator, Pipeline):
-        given = {f"{estimator.steps[-1][0]}__{name}": value for name, value in given.items()}
-    estimator.fit(X[train > 0], **given)
-    rows = np.flatnonzero(test)
-    held_out, model = X[rows], estimator
+    rows, known = np.flatnonzero(test), np.flatnonzero(train)
+    given = {} if np.all(train[known] == 1) else {"sample_weight": train[known]}
+    learned_from, held_out, model = X[known], X[rows], estimator
     if isinstance(estimator, Pipeline):
         steps, model = estimator[:-1], estimator[-1]
-        held_out = steps.transform(held_out) if len(steps) else held_out
+        if len(steps):
+            learned_from, held_out = steps.fit_transform(learned_from), steps.transform(held_out)
+    model.fit(learned_from, **given)
     density = _density(model, n_samples, seed)
     return _Fold(rows, test[rows], density.log_prob(held_out), np.asarray(held_out), density)
 

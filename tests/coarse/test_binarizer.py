@@ -342,3 +342,13 @@ def test_a_third_mode_is_said(spins):
     images[:, :16] = np.random.default_rng(1).normal(1600, 15, (4, 16, 64))
     with pytest.warns(UserWarning, match="has 3 modes instead of two, up and down: mask pixels"):
         DomainBinarizer().fit(images)
+
+
+def test_images_in_another_unit_than_those_of_fit_are_said(spins):
+    """Readers give bytes or numbers from 0 to 1; the threshold of one lies beyond all pixels of the other."""
+    grey = (128 + 80.0 * spins).astype(np.uint8)
+    binarizer = DomainBinarizer().fit(grey)
+    for bright in (grey, grey + np.uint8(40)):
+        np.testing.assert_array_equal(binarizer.transform(bright), binarizer.transform(grey))
+    with pytest.warns(UserWarning, match=r"nearly all pixels are on one side of \[48, 208\].* such as bytes or 0 to 1"):
+        binarizer.transform(grey / 255)

@@ -3,6 +3,7 @@
 import numba
 import numpy as np
 import pytest
+from sklearn import config_context
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 
@@ -191,6 +192,18 @@ def test_rows_of_a_group_stay_together_and_the_table_is_printed(pairs_table):
         "multi-information",
     ]  # fmt: skip
     assert all(line.endswith(" nats") for line in lines)
+
+
+@pytest.mark.parametrize("routed", [False, True])
+def test_weights_reach_the_last_step_of_a_pipeline(routed):
+    """scikit-learn has two ways to hand weights to a step."""
+    X, counts = rows(n=60), np.resize([1, 2, 3], 60)
+    pipeline = make_pipeline(BlockSpinTransformer(3, lattice_shape=(3, 3)), IndependentSites(states=range(-9, 10, 2)))
+    blocks = pipeline[0].fit_transform(X)
+    with config_context(enable_metadata_routing=routed):
+        table = entropy(pipeline, X, 2, counts, random_state=0)
+    wanted = entropy(pipeline[-1], blocks, 2, counts, random_state=0)
+    np.testing.assert_allclose(table.log_likelihood, wanted.log_likelihood)
 
 
 X0 = rows(n=40)
