@@ -196,8 +196,6 @@ def _built_in_series(draws: Draws, weight: Floats, m: Floats) -> dict[str, Float
     if draws.energy is not None:
         refuse_misread(draws.energy, "energy")
         E = _finite("energy", draws.energy)
-        if E.shape != m.shape:
-            raise ValueError(f"there must be one energy per configuration, {m.shape} of them, got {E.shape}")
         series |= {"E": E, "dE2": _squared_deviations(E, weight)}
     return series
 
@@ -251,7 +249,9 @@ def _observables(mean: Mapping[Any, Floats], T: float, N: int) -> dict[str, Floa
         values |= {"energy": E / N, "heat_capacity": variance / N / T / T}  # T^2 may overflow
     if "log_z" in mean:
         log_z = mean["log_z"]
-        values |= {"free_energy": -T * log_z / N, "entropy": (log_z + E / T) / N}
+        values["free_energy"] = -T * log_z / N
+        if "E" in mean:
+            values["entropy"] = (log_z + E / T) / N
     return values
 
 

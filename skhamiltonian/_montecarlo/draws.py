@@ -62,6 +62,11 @@ class Draws:
         the energy, such as learned couplings. `phase_curve` adds what follows from it to its errors. None if the
         energy is exact or its error is unknown.
 
+    Raises
+    ------
+    ValueError
+        If the arrays have other shapes, a weight is not a number or infinite, or all weights of a chain vanish.
+
     Examples
     --------
     >>> from skhamiltonian import IsingSampler
@@ -80,6 +85,20 @@ class Draws:
     autocorrelation_time: float = math.nan
     effective_sample_size: float = math.nan
     energy_errors: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.configurations)
+        if len(shape) != 3 or not isinstance(self.configurations, np.ndarray):
+            raise ValueError(f"configurations must be an array (n_chains, n_draws, n_sites), got shape {shape}")
+        for name, each in (("energy", "configuration"), ("log_weight", "configuration"), ("log_partition", "chain")):
+            wanted, value = shape[:1] if each == "chain" else shape[:2], getattr(self, name)
+            if value is not None and np.shape(value) != wanted:
+                raise ValueError(f"there must be one {name} per {each}, {wanted} of them, got {np.shape(value)}")
+            if name == "energy" or value is None:
+                continue
+            largest = np.max(value, axis=-1, initial=-math.inf)  # of the draws of each chain, or of all chains
+            if 0 not in wanted and not np.all(np.isfinite(largest)):
+                raise ValueError(f"{name} must have a finite largest value, got {largest[~np.isfinite(largest)][0]}")
 
 
 def with_error(value: float, error: float) -> str:

@@ -61,3 +61,10 @@ def test_the_worst_of_all_observables_speaks_for_the_chains():
     assert point.r_hat > 1.3
     assert point.effective_sample_size < 100
     assert estimate(Draws(X, E - E.mean(axis=1, keepdims=True)), {}, 1.0).r_hat < 1.01
+
+
+def test_a_partition_sum_without_energies_has_a_free_energy():
+    X = np.random.default_rng(0).choice([-1, 1], (20, 50, 4))
+    point = estimate(Draws(X, log_partition=np.full(20, 4 * np.log(2))), {}, 2.0)
+    assert point.observables["free_energy"].value == pytest.approx(-2 * np.log(2))
+    assert not {"energy", "entropy"} & set(point.observables)

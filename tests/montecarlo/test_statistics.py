@@ -223,3 +223,35 @@ def test_r_hat_is_not_upset_by_many_short_chains_that_agree():
     assert r_hat(stuck[:64], equal_weights(stuck[:64])) > 1.05
     drifting = x + np.linspace(0, 2, 40)
     assert r_hat(drifting, equal_weights(x)) > 1.1
+
+
+X = np.ones((2, 3, 4))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            {"configurations": X[0]},
+            r"configurations must be an array \(n_chains, n_draws, n_sites\), got shape \(3, 4\)",
+        ),
+        ({"configurations": X.tolist()}, "configurations must be an array"),
+        ({"energy": X[0, :, 0]}, r"one energy per configuration, \(2, 3\) of them, got \(3,\)"),
+        ({"energy": X[..., 0].T}, r"one energy per configuration, \(2, 3\) of them, got \(3, 2\)"),
+        ({"log_weight": np.zeros(3)}, r"one log_weight per configuration, \(2, 3\) of them, got \(3,\)"),
+        ({"log_weight": np.full((2, 3), np.nan)}, "log_weight must have a finite largest value, got nan"),
+        ({"log_weight": np.array([[0, 0, 0], [0, np.inf, 0]])}, "log_weight must have a finite largest value, got inf"),
+        ({"log_weight": np.array([[0, 0, 0], [-np.inf] * 3])}, "log_weight must have a finite largest value, got -inf"),
+        ({"log_partition": np.zeros(3)}, r"one log_partition per chain, \(2,\) of them, got \(3,\)"),
+        ({"log_partition": np.array([0, np.nan])}, "log_partition must have a finite largest value, got nan"),
+    ],
+)
+def test_draws_that_have_no_averages_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Draws(**{"configurations": X, **wrong})
+
+
+def test_a_draw_and_a_chain_may_have_no_weight():
+    log_weight = np.array([[0.0, -np.inf, 0.0], [0.0, 0.0, 0.0]])
+    weight = normalised_weights(Draws(X, log_weight=log_weight, log_partition=np.array([0.0, -np.inf])))
+    np.testing.assert_allclose(weight, [[0.5, 0, 0.5], [0, 0, 0]])
