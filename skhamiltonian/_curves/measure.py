@@ -214,7 +214,7 @@ def _values(name: str, function: Callable, draws: Draws) -> np.ndarray:
     values = function(wide(X))
     refuse_misread(values, f"observable {name!r}")
     values = np.asarray(values)
-    if values.ndim == 0 or len(values) != len(X):
+    if values.ndim == 0 or len(values) != len(X) or not values.size:
         raise ValueError(
             f"observable {name!r} must return one number or array per configuration, "
             f"shape ({len(X)}, ...), got {values.shape}"
@@ -276,8 +276,8 @@ def merge(points: list[Point]) -> Point:
         observables,
         n_sites.pop(),
         effective_sample_size=sum(point.effective_sample_size for point in points),
-        r_hat=max(point.r_hat for point in points),
-        support=min(point.support for point in points),
+        r_hat=float(np.fmax.reduce([point.r_hat for point in points])),  # nan is unknown
+        support=float(np.fmin.reduce([point.support for point in points])),
         acceptance=float(np.mean([point.acceptance for point in points])),
         frozen=any(point.frozen for point in points),
         spread=spread,

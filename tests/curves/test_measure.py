@@ -1,5 +1,7 @@
 """Errors of a point: slow observables of the user, and means over models, against their formulas."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -68,3 +70,19 @@ def test_a_partition_sum_without_energies_has_a_free_energy():
     point = estimate(Draws(X, log_partition=np.full(20, 4 * np.log(2))), {}, 2.0)
     assert point.observables["free_energy"].value == pytest.approx(-2 * np.log(2))
     assert not {"energy", "entropy"} & set(point.observables)
+
+
+def test_the_order_of_models_has_no_effect():
+    """Python's max(nan, 2) is nan, and max(2, nan) is 2."""
+    X = np.random.default_rng(0).choice([-1, 1], (2, 20, 50, 4))
+    known, unknown = (estimate(Draws(one), {}, 2.0) for one in X)
+    known, unknown = replace(known, r_hat=2.0, support=5.0), replace(unknown, r_hat=np.nan, support=np.nan)
+    for points in ([known, unknown], [unknown, known]):
+        both = merge(points)
+        assert (both.r_hat, both.support) == (2.0, 5.0)
+
+
+def test_an_observable_has_a_component():
+    X = np.ones((1, 50, 4))
+    with pytest.raises(ValueError, match=r"observable 'none' must return .* shape \(50, \.\.\.\), got \(50, 0\)"):
+        estimate(Draws(X), {"none": lambda X: X[:, :0]}, 2.0)
