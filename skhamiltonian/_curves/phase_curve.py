@@ -10,6 +10,7 @@ import numpy as np
 from joblib import delayed
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from .._montecarlo.sampler import ForeignSampler, ThermalSampler
@@ -162,8 +163,10 @@ def phase_curve(
 
 
 def as_sampler(sampler: Any) -> ThermalSampler:
-    """Return a ThermalSampler: the object itself, the last step of a Pipeline, or an adapter of a foreign object."""
-    last = sampler.steps[-1][1] if isinstance(sampler, Pipeline) else sampler
+    """Return a ThermalSampler: the object itself, what a Pipeline ends in, or an adapter of a foreign object."""
+    last = sampler
+    while isinstance(last, (Pipeline, FrozenEstimator)):
+        last = last.steps[-1][1] if isinstance(last, Pipeline) else last.estimator
     if isinstance(last, ThermalSampler):
         return last
     if isinstance(last, type) or not callable(getattr(last, "sample", None)):

@@ -5,6 +5,7 @@ import pytest
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -167,14 +168,26 @@ def test_seeds_differ_between_temperatures_and_calls():
     assert len({*values, *again}) == 4
 
 
-def test_a_pipeline_is_its_last_step():
-    class Last(LearnedIsing, BaseEstimator):
-        pass
+class Last(LearnedIsing, BaseEstimator):
+    def fit(self, X):
+        return self
 
-    pipeline = make_pipeline(FunctionTransformer(), Last())
-    by_pipeline, direct = (phase_curve(s, [2.0, 3.0], n_samples=2000, random_state=0) for s in (pipeline, Last()))
-    np.testing.assert_array_equal(by_pipeline["energy"], direct["energy"])
-    assert by_pipeline.data_temperature == 2.5
+
+WRAPPED = {
+    "a pipeline": make_pipeline(FunctionTransformer(), Last()),
+    "a pipeline of a pipeline": make_pipeline(make_pipeline(FunctionTransformer(), Last())),
+    "a frozen model": FrozenEstimator(Last()),
+    "a frozen pipeline": FrozenEstimator(make_pipeline(Last())),
+}
+
+
+@pytest.mark.parametrize("kind", WRAPPED)
+def test_a_model_is_found_in_what_ends_in_it(kind):
+    """A frozen model has the methods of its model, but as a foreign sampler it has no temperature of its data."""
+    wrapped, direct = (phase_curve(one, [2.0, 3.0], n_samples=2000, random_state=0) for one in (WRAPPED[kind], Last()))
+    np.testing.assert_array_equal(wrapped["energy"], direct["energy"])
+    np.testing.assert_array_equal(wrapped.support, direct.support)
+    assert wrapped.data_temperature == 2.5
 
 
 def test_support_and_data_temperature_belong_to_learned_models():
