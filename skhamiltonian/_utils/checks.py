@@ -59,10 +59,10 @@ def check_temperatures(
 ) -> NDArray[np.float64]:
     """Return temperatures as a float array of the given shape, each value > 0 (``inf`` included)."""
     values = as_array(temperatures)
-    if isinstance(temperatures, np.ma.MaskedArray) or values.dtype.kind in "mM":
-        refuse_misread(temperatures, name)
-    if values.dtype == object and values.ndim == 0:
+    if values.ndim == 0 and values.dtype.kind in "OM":
         check_temperature(temperatures, name)
+    if isinstance(temperatures, np.ma.MaskedArray) or (values.ndim and values.dtype.kind in "mM"):
+        refuse_misread(temperatures, name)
     if ndim is not None and values.ndim != ndim:
         shown = f": {temperatures!r}" if values.size == 1 else ""
         raise ValueError(f"{name} must be {ndim}-dimensional, got an array of shape {values.shape}{shown}")

@@ -2,6 +2,7 @@
 
 import math
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -56,6 +57,11 @@ def product(X):
     return found
 
 
+def shown(display):
+    plt.close(display.figure_)  # more than twenty open figures are a warning
+    return display
+
+
 class Owner(Foreign):
     temperature, states_ = 1.0, np.array([0, 20, 40], np.int8)
 
@@ -68,7 +74,7 @@ ENERGIES = {
     "InteractionExpansion, method": lambda X: (
         InteractionExpansion(lattice_shape=(4,), temperature=1.0).fit(X, Owner(X).energy_of).coef_
     ),
-    "EnergyDisplay": lambda X: EnergyDisplay.from_estimator(IndependentSites().fit(X), X, product).energy_true,
+    "EnergyDisplay": lambda X: shown(EnergyDisplay.from_estimator(IndependentSites().fit(X), X, product)).energy_true,
     "phase_curve": lambda X: phase_curve(Owner(X, product), [1.0])["energy"].value,
     "from_samples": lambda X: PhaseCurve.from_samples({1.0: X}, energy=product)["energy"].value,
     "pseudo_log_likelihood": lambda X: pseudo_log_likelihood(Owner(X, lambda s: s[:, 0] * s[:, 1] / 100), X),
