@@ -78,6 +78,8 @@ def test_an_archive_is_no_array_and_one_bad_image_is_named(tmp_path, capsys):
         ("one.npy", np.ones((1, 4)), "at least two configurations"),
         ("small.npy", np.arange(18).reshape(2, 3, 3), "edges of at least 5 pixels, got 3"),
         ("broken.tif", b"x", "cannot be read"),
+        ("cut.tif", b"II*\x00\x08\x00\x00\x00\x01\x00", "cut.tif cannot be read"),
+        ("cut.png", b"\x89PNG\r\n\x1a\n\x00", "cut.png cannot be read"),
         ("folder", "folder", "holds no images"),
     ],
 )
@@ -207,6 +209,31 @@ def test_errors_that_are_printed_are_standard_errors(tmp_path, monkeypatch, caps
     for (J, error), wanted, variance in zip(printed, local.couplings_, local.covariance_.diagonal(), strict=True):
         assert float(J) == pytest.approx(wanted, abs=1e-4)
         assert float(error) ** 2 == pytest.approx(variance, rel=0.1)
+
+
+@pytest.mark.parametrize(("option", "sites", "verdict"), [([], 1, True), (["--pixels-per-site", "4"], 4, False)])
+def test_spins_larger_than_sites_are_said(option, sites, verdict, tmp_path, monkeypatch, capsys):
+    """The lines before the curve are run."""
+    spins = IsingSampler((32, 32), 2.5, random_state=0).sample(n_samples=6).reshape(-1, 32, 32)
+    np.save(
+        tmp_path / "images.npy",
+        np.kron(spins, np.ones((4, 4))) + np.random.default_rng(0).normal(0, 0.1, (6, 128, 128)),
+    )
+    monkeypatch.setattr("skhamiltonian.__main__.run", lambda source: None)
+    main([str(tmp_path / "images.npy"), *option, "--output", str(tmp_path / "first")])
+    lines = (tmp_path / "first.py").read_text(encoding="utf-8").partition("# A lattice of 64")[0]
+    exec(lines, {})
+    shown = capsys.readouterr().out
+    assert f"{sites} pixels a site" in shown
+    assert ("NOT like these" in shown) == verdict
+
+
+def test_data_that_do_not_fit_end_with_their_message(tmp_path, capsys):
+    np.save(tmp_path / "angles.npy", np.random.default_rng(0).uniform(0, 6, (50, 4)))
+    with pytest.raises(SystemExit) as stopped:
+        main([str(tmp_path / "angles.npy"), "--output", str(tmp_path / "first")])
+    assert stopped.value.code == 1
+    assert "states='angle'" in capsys.readouterr().err
 
 
 @pytest.mark.slow
