@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils.checks import check_choice, check_integer, check_number
 from .._utils.warn import warn
-from .images import grey_images, is_series
+from .images import intensities, is_series
 from .levels import Array, Level, domain_range, site_levels
 
 _THRESHOLDS = ("otsu", "li", "local", "quantile")
@@ -128,7 +128,8 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            If a parameter is out of range, or X does not hold grey images with at least two intensities.
+            If a parameter is out of range, X does not hold grey images with at least two intensities, or the images
+            have different types, such as uint8 and float, whose ranges differ.
         ImportError
             If scikit-image is needed and not installed.
 
@@ -139,7 +140,7 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
             the histogram has more than two modes.
         """
         self._check_parameters()
-        images = grey_images(X)
+        images = intensities(X)
         pixels = np.concatenate([image.compressed() for image in images])
         if len(pixels) == 0 or _is_flat(pixels, pixels):
             only = "one intensity" if len(pixels) else "masked pixels"
@@ -230,7 +231,7 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
             If nearly all pixels are on one side of `intensity_range_`.
         """
         check_is_fitted(self)
-        images, (low, high) = grey_images(X), self.intensity_range_
+        images, (low, high) = intensities(X), self.intensity_range_
         pixels = np.concatenate([image.compressed() for image in images])
         if max(_share(pixels < low), _share(pixels > high)) > _MOST_BEYOND:
             warn(

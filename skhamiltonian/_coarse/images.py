@@ -12,6 +12,8 @@ from .._utils.checks import check_choice, check_lengths
 from .._utils.configurations import unwrap_tensor
 from .._utils.warn import warn
 
+_NARROW = 2  # bytes
+
 
 def extract_windows(
     images: Any,
@@ -69,7 +71,7 @@ def extract_windows(
     steps = shape if stride is None else check_lengths(stride, "stride", 2)
     check_choice(masked, "masked", ("raise", "skip"))
     windows, gaps, groups = [], [], []
-    for index, image in enumerate(grey_images(images, convert=False)):
+    for index, image in enumerate(grey_images(images)):
         if any(length < side for length, side in zip(image.shape, shape, strict=True)):
             raise ValueError(f"window_shape must fit into image {index} of shape {image.shape}, got {shape}")
         cut = (np.ma.getdata(image), np.ma.getmaskarray(image))
@@ -96,15 +98,35 @@ def is_series(images: Any) -> bool:
     return isinstance(images, (list, tuple)) and (len(images) == 0 or np.ndim(images[0]) > 1)
 
 
-def grey_images(images: Any, convert: bool = True) -> list[np.ma.MaskedArray]:
-    """Return a list of 2-D masked arrays; NaN is masked. `convert` makes them float64."""
+def intensities(images: Any) -> list[np.ma.MaskedArray]:
+    """Return grey images as float64; raise ValueError if they have intensities of different types.
+
+    Narrow integers have a range of their own, 0 to 255 for example, so images of several types have no common
+    threshold. All other numbers count as one type, "float".
+    """
+    found = grey_images(images)
+    types = {
+        image.dtype.name if image.dtype.kind in "iub" and image.dtype.itemsize <= _NARROW else "float"
+        for image in found
+    }
+    if len(types) > 1:
+        raise ValueError(
+            f"images must have intensities of one type, got {' and '.join(sorted(types))}, whose ranges differ: "
+            "convert them, for instance with skimage.util.img_as_float"
+        )
+    return [np.ma.asarray(image, np.float64) for image in found]
+
+
+def grey_images(images: Any) -> list[np.ma.MaskedArray]:
+    """Return a list of 2-D masked arrays; NaN is masked."""
     if not is_series(images):
         images = unwrap_tensor(images)
         images = np.ma.asarray(images) if np.ma.isMA(images) else np.asarray(images)
-        if images.ndim == 3 and images.shape[-1] in (3, 4) and images.shape[-2] > 4:
-            raise ValueError(
-                f"images must be grey, got shape {images.shape}, which has colours: use skimage.color.rgb2gray"
-            )
+        if images.ndim == 3 and images.shape[-1] in (1, 3, 4) and images.shape[-2] > 4:
+            remedy = "one channel: pass images[..., 0]"
+            if images.shape[-1] > 1:
+                remedy = "colours: use skimage.color.rgb2gray"
+            raise ValueError(f"images must be grey, got shape {images.shape}, which has {remedy}")
         images = [images] if images.ndim == 2 else list(images) if images.ndim == 3 else [images]
     if not len(images):
         raise ValueError("images must hold at least one image, got none")
@@ -120,5 +142,5 @@ def grey_images(images: Any, convert: bool = True) -> list[np.ma.MaskedArray]:
             raise ValueError(f"image {index} must have finite intensities, got infinity: mask these pixels")
         if image.dtype.kind == "f":
             image = np.ma.masked_invalid(image)
-        found.append(image.astype(np.float64) if convert else image)
+        found.append(image)
     return found

@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from .._montecarlo.draws import Estimate, with_error
 from .._montecarlo.sampler import ThermalSampler
-from .._utils.alphabet import enumerate_states
+from .._utils.alphabet import ANGLES, enumerate_states
 from .._utils.checks import check_integer, seed_sequence
 from .._utils.configurations import check_counts, validate_configurations
 from .._utils.folds import check_fold
@@ -249,8 +249,8 @@ def _density(model: Any, n_samples: int, seed: np.random.SeedSequence) -> _Densi
 
 def _log_partition(sampler: Any, T: float, n_samples: int, n_sites: int, rng: np.random.Generator) -> Estimate:
     """Return ln sum_s exp(-H / T) by enumeration if that is possible, else by integration."""
-    states = np.asarray(sampler.states_)
-    if n_sites * math.log(len(states)) <= math.log(_MOST_ENUMERATED):
+    states = None if sampler._are_angles else np.asarray(sampler.states_)
+    if states is not None and n_sites * math.log(len(states)) <= math.log(_MOST_ENUMERATED):
         log_weight = -np.asarray(sampler.energy(enumerate_states(states, n_sites))) / T
         return Estimate(float(np.logaddexp.reduce(log_weight)), 0.0)
     curve = phase_curve(sampler, [T], n_samples=n_samples, entropy=True, random_state=rng)
@@ -264,7 +264,8 @@ def _table(folds: list[_Fold], n_rows: int) -> EntropyTable:
     log_prob = np.concatenate([fold.log_prob for fold in folds])
     n = weight.sum()
     of_normalisers = math.hypot(*(fold.density.log_partition.error * fold.counts.sum() / n for fold in folds))
-    sites = _site_log_prob(np.concatenate([fold.transformed for fold in folds]), weight)
+    transformed, are_angles = np.concatenate([fold.transformed for fold in folds]), folds[0].density.model._are_angles
+    sites = _site_log_prob(transformed, weight, are_angles)
     rows, total = np.concatenate([fold.rows for fold in folds]), np.zeros(n_rows)
     np.add.at(total, rows, weight * log_prob)
     counts = np.bincount(rows, weight, minlength=n_rows)
@@ -313,8 +314,10 @@ class _Sites(NamedTuple):
     correction: float
 
 
-def _site_log_prob(X: NDArray[Any], weight: Floats) -> _Sites:
+def _site_log_prob(X: NDArray[Any], weight: Floats, are_angles: bool) -> _Sites:
     log_prob, correction = np.zeros(len(X)), 0.0
+    if are_angles:  # a density is a share over the width of its cell
+        X, log_prob = ANGLES.encode(X), log_prob - X.shape[1] * ANGLES.log_cell
     for column in X.T:
         states, codes = np.unique(column, return_inverse=True)
         share = np.bincount(codes, weight) / weight.sum()

@@ -64,6 +64,7 @@ class Point:
     support: float = math.nan
     acceptance: float = math.nan
     frozen: bool = False
+    largest_state: float = math.nan  # the unit of the magnetization of integers, without `states_`
     spread: dict[str, Any] | None = None
     parameter_errors: dict[str, float] = field(default_factory=dict)  # without the error of draws
 
@@ -89,7 +90,11 @@ def measure(sampler: ThermalSampler, T: float, request: Request, seed: np.random
     """Return averages and diagnostics of a sampler at one temperature."""
     draws = sampler.draws(T, n_samples=request.n_samples, field=request.field, method=request.method, random_state=seed)
     support = sampler._support(T, request.field, seed.spawn(1)[0])
-    return replace(estimate(draws, request.functions, T, sampler._magnetization), support=support)
+    point = estimate(draws, request.functions, T, sampler._magnetization)
+    X = draws.configurations
+    if X.dtype.kind == "f" or getattr(sampler, "states_", None) is not None:
+        return replace(point, support=support)
+    return replace(point, support=support, largest_state=max(abs(float(X.min())), abs(float(X.max()))))
 
 
 def estimate(draws: Draws, functions: Mapping[str, Callable], T: float, magnetization: Callable = mean_state) -> Point:

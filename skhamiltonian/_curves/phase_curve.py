@@ -27,7 +27,7 @@ from .._utils.names import method_without_names
 from .._utils.progress import Progress, ReportingParallel
 from .._utils.warn import warn
 from .integration import with_entropy
-from .measure import Request, assemble, check_observables, measure, merge
+from .measure import Point, Request, assemble, check_observables, measure, merge
 from .result import PhaseCurve
 
 _ENOUGH_DRAWS = 50  # fewer make the error of the error bar larger than about 10 %
@@ -113,6 +113,8 @@ def phase_curve(
     ConvergenceWarning
         If there are too few draws at some temperatures, or chains disagree or are frozen. With fewer than 10
         independent draws the error bars are nan.
+    UserWarning
+        If a sampler of integers has no `states_`, and its largest state differs between the temperatures.
 
     Examples
     --------
@@ -154,6 +156,7 @@ def phase_curve(
         integrate = one._integrates_entropy if isinstance(entropy, str) else entropy
         if integrate and "entropy" not in each[i][0].observables:
             each[i] = with_entropy(one, temperatures, each[i], request, child)
+        _warn_if_units_differ(each[i])
     points = [merge(list(point)) for point in zip(*each, strict=True)]
     curve = PhaseCurve(**assemble(points, temperatures, external, data_temperature))
     frozen = np.array([point.frozen for point in points])
@@ -180,6 +183,16 @@ def _data_temperature(samplers: Sequence[ThermalSampler]) -> float | None:
     if len(T0) > 1:
         raise ValueError(f"models of one curve must be learned at the same temperature, got {T0}")
     return T0.pop()
+
+
+def _warn_if_units_differ(points: list[Point]) -> None:
+    largest = [point.largest_state for point in points]
+    if min(largest) < max(largest):  # false for nan
+        warn(
+            "the magnetization is in units of the largest state that was drawn, which differs between the "
+            f"temperatures, from {min(largest):g} to {max(largest):g}: give the sampler an attribute states_, the "
+            "values of a site"
+        )
 
 
 def _warn_if_frozen(curve: PhaseCurve, frozen: NDArray[np.bool_], method: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._utils.alphabet import learn_states
+from .._utils.alphabet import encode_states, learn_states
 from .._utils.memory import check_memory
 
 
@@ -36,7 +36,7 @@ def potts_order_parameter(states: ArrayLike) -> Callable[[NDArray[Any]], NDArray
     Raises
     ------
     ValueError
-        If there are fewer than two states, or more than 64.
+        If there are fewer than two states, or more than 64; and by the observable, if X holds another value.
 
     Examples
     --------
@@ -57,5 +57,6 @@ class _PottsOrderParameter:
     def __call__(self, X: NDArray[Any]) -> NDArray[np.float64]:
         K = len(self.states)
         check_memory(X.shape, bool, "the sites in a state")
-        largest = np.max([(state == X).mean(axis=1) for state in self.states], axis=0)
+        codes = encode_states(np.asarray(X), self.states)
+        largest = np.max([(codes == code).mean(axis=1) for code in range(K)], axis=0)
         return (K * largest - 1) / (K - 1)

@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any, Self
 
 import numpy as np
@@ -125,10 +126,11 @@ class PhaseCurve:
         temperatures = check_temperatures(sorted(samples), "samples", ndim=1)
         functions = check_observables(observables)
         angles = check_choice(states, "states", ("auto", "angle")) == "angle"
-        m = mean_vector_length if angles else mean_state
+        each = [(float(T), X, _rows(X, energy, angles)) for T, X in sorted(samples.items(), key=lambda item: item[0])]
+        extremes = np.array([[draws.configurations.min(), draws.configurations.max()] for *_, draws in each])
+        m = mean_vector_length if angles else partial(mean_state, states=extremes)  # a state may be absent at one T
         points = [
-            estimate(_rows(X, energy, angles), {name: _of_rows(f, X) for name, f in functions.items()}, float(T), m)
-            for T, X in sorted(samples.items(), key=lambda item: item[0])
+            estimate(draws, {name: _of_rows(f, X) for name, f in functions.items()}, T, m) for T, X, draws in each
         ]
         return cls(**assemble(points, temperatures, 0.0, None))
 

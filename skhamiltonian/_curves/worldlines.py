@@ -97,10 +97,12 @@ class Worldlines:
 
         .. math:: \ln\operatorname{tr} e^{-H/T} = \ln Z + \tfrac12 P N \ln\tfrac12\sinh(2 \Delta\tau\,\Gamma)
 
-        for P slices of N sites, up to the error of the time step.
+        for P slices of N sites, up to the error of the time step. A single slice has no bond along time, whose
+        coupling is added here.
         """
         x = 2 * self.time_step * self.field
-        return math.prod(self.lattice_shape) * (x + math.log(-math.expm1(-2 * x) / 4)) / 2
+        of_the_bond = self.action_couplings[0] if self.lattice_shape[0] == 1 else 0.0
+        return math.prod(self.lattice_shape) * ((x + math.log(-math.expm1(-2 * x) / 4)) / 2 + of_the_bond)
 
     @property
     def observables(self) -> dict[str, Callable[[NDArray], NDArray[np.float64]]]:

@@ -21,7 +21,7 @@ class Chosen(NamedTuple):
 
     rows: NDArray[np.intp] | None  # None: all
     some: NDArray[np.intp]
-    share: float  # of the rows, or of the groups, that `some` are
+    share: float  # of the variance of all rows, or of the number of groups, that `some` have
     tile: NDArray[np.int64] | None  # of each inner site; tiles count as rows
     group: NDArray[np.intp] | None  # of each row of `some`, ascending; groups count as rows
 
@@ -38,7 +38,9 @@ def choose_rows(plan: Plan, data: Data, most_sites: int, rng: np.random.Generato
     some = np.linspace(0, n_used - 1, n_some).astype(int)
     least = tuple(2 * width for width in geometry.window_shape)
     tile = tiles(inner, math.ceil(_ENOUGH_BLOCKS / n_some), least)
-    return Chosen(rows, some if rows is None else rows[some], n_some / n_used, tile, None)
+    squares = data.for_variance().weight[slice(None) if rows is None else rows] ** 2
+    share = float(squares[some].sum() / squares.sum()) or 1.0
+    return Chosen(rows, some if rows is None else rows[some], share, tile, None)
 
 
 def _groups(group: NDArray[np.intp], rows: NDArray[np.intp] | None) -> Chosen:

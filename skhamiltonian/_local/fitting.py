@@ -165,7 +165,7 @@ def _cluster_problem(
     chosen = choose_rows(plan, data, _MOST_SITES if small else _MOST_DISTINCT_SITES, rng)
     blocks = data.blocks(alphabet, plan.lattice_shape, unit, chosen.rows)
     seen = counted((block for _, block in blocks), geometry, ratios)
-    sites: Iterable[Observations] = _SitesOfBlocks(plan, data, unit, chosen)
+    sites: Iterable[Observations] = _SitesOfBlocks(plan, data.for_variance(), unit, chosen)
     if chosen.group is None:  # few enough to be kept
         sites = list(sites)
     return Problem(clusters, seen, geometry.powers, sites, chosen.share, data.group is not None, past, rng)
@@ -193,7 +193,7 @@ def _wave_problem(
     """Return the problem of the inner sites of all rows."""
     chosen = choose_rows(plan, data, _MOST_SITES_OF_ANGLES, rng)
     sites = all_sites(plan, data, unit, chosen.rows)
-    of_blocks = all_sites(plan, data, unit, chosen.some, chosen.tile)
+    of_blocks = all_sites(plan, data.for_variance(), unit, chosen.some, chosen.tile)
     if chosen.group is not None:
         of_blocks = replace(of_blocks, row=chosen.group[of_blocks.row])
     grouped = data.group is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,16 @@ class Data:
         if (self.temperature == self.temperature[0]).all():
             return float(self.temperature[0])
         return float(np.average(self.temperature, weights=self.weight))
+
+    def for_variance(self) -> Data:
+        """Return the data with weights whose squares are to be added.
+
+        A row that counts n times stands for n independent rows, whose variances add up. Weights that are no counts
+        multiply one row each, and the rows of a group are not independent.
+        """
+        if self.group is not None or (self.weight != np.round(self.weight)).any():
+            return self
+        return replace(self, weight=np.sqrt(self.weight))
 
     def part(self, rows: NDArray[np.intp]) -> Data:
         """Return some of the rows; their groups are numbered anew."""

@@ -18,6 +18,7 @@ _MAX_FREE, _MAX_NEW = 320, 64
 # A coupling of this many thresholds, or of so many standard errors, is not pulled towards zero. With few groups the
 # threshold is far above the errors, and pulled couplings would be biased.
 _FREE_FROM, _FREE_FROM_ERRORS = 2.0, 10.0
+_SINGLE = 1e-6  # share of the information that is rounding, in single precision
 _SMALL_MOVE, _LARGE_MOVE = 1e-3, 3.0  # standard errors
 _SAME_WEIGHT, _REWEIGHTINGS = 1e-5, 100
 # Steps in which the penalty follows the errors, which depend on the couplings; then it is fixed, or steps might cycle.
@@ -229,8 +230,10 @@ def _penalty(x: Floats, information: Floats, sd: Floats, threshold: float) -> _P
         return _Penalty(np.zeros(len(x)), np.full(len(x), np.inf))
     own, on = np.diag(information), np.flatnonzero(x)
     error = sd / own
-    covariance = np.linalg.inv(information[np.ix_(on, on)])
-    error[on] = np.sqrt(np.diag(covariance)) * sd[on] / np.sqrt(own[on])
+    scale = 1 / np.sqrt(own[on])
+    values, vectors = np.linalg.eigh(information[np.ix_(on, on)] * np.outer(scale, scale))
+    # Clusters that coincide on short axes have eigenvalues of rounding, which may be negative.
+    error[on] *= np.sqrt((vectors**2 / np.maximum(values, _SINGLE)).sum(axis=1))
     return _Penalty(threshold * sd, min(_FREE_FROM * threshold, _FREE_FROM_ERRORS) * error)
 
 

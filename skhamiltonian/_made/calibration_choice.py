@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .._lattice.symmetry import symmetric_copies
 from .._lattice.terms import TermSum
+from .._utils.warn import warn
 from .calibration_fit import Sample, drawn_sample, local_calibration, max_rows, mean_and_error, smooth_calibration
 from .local_energy import fitted_energy, rows_read
 from .network import Array, Network, score_codes
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 MIN_ROWS, _MIN_HELD_OUT = 200, 100
 # A local energy is refused if its held-out likelihood is lower by so many standard errors.
 _DECISIVE = 2.0
+# A local energy that the user asks for is used, with a warning if the likelihood is lower by so many.
+_CERTAIN = 5.0
 
 
 def chosen_calibration(
@@ -56,12 +59,21 @@ def chosen_calibration(
     energy = wanted if isinstance(wanted, TermSum) else _local_energy(plan, rows, take_fine, rng, local_seed)
     local, local_gains = _local(network, energy, drawn, unseen)
     if wanted != "auto":
+        _warn_of_harm(local["gain"], local["gain_error"])
         return local
     # A tie goes to the local energy, because its errors are known.
     margin, error = mean_and_error(local_gains - gains)
     keeps = margin > -_DECISIVE * error
     kept = local if keeps else smooth
     return None if kept is None else kept | {"margin": margin if keeps else -margin, "margin_error": error}
+
+
+def _warn_of_harm(gain: float, error: float) -> None:
+    if gain < -_CERTAIN * error:
+        warn(
+            f"the local energy of `calibrate` lowers the log-likelihood of held-out rows by {-gain:.3g} +- {error:.2g} "
+            "nats a row: its interactions, its unit or its lattice are not those of X. calibrate='auto' would drop it"
+        )
 
 
 def _local_energy(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import Any, Self
 
@@ -14,7 +13,6 @@ from sklearn.utils.validation import check_is_fitted
 from .._lattice.looks_like_window import looks_like_window
 from .._lattice.unseen import unseen_states
 from .._montecarlo.draws import Draws
-from .._montecarlo.order_parameter import mean_vector_length
 from .._montecarlo.sampler import ThermalSampler
 from .._utils import sklearn_compat as _callbacks
 from .._utils.alphabet import Alphabet, learn_alphabet
@@ -569,12 +567,13 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
     def _data_temperature(self) -> float:
         return float(self.temperature_)
 
-    def _magnetization(self, configurations: NDArray[Any]) -> NDArray[np.float64]:
-        return mean_vector_length(configurations) if self.is_angle_ else super()._magnetization(configurations)
+    @property
+    def _are_angles(self) -> bool:
+        return bool(self.is_angle_)
 
     def _log_states(self) -> float | None:
         allowed = np.sum(~self.unseen_states_, axis=1)
-        return math.log(2 * math.pi) if self.is_angle_ else float(np.log(allowed).mean())
+        return super()._log_states() if self._are_angles else float(np.log(allowed).mean())
 
     def _alphabet(self) -> Alphabet:
         return Alphabet.of_angles() if self.is_angle_ else Alphabet.of_numbers(self.states_)

@@ -18,7 +18,7 @@ from .._utils.memory import check_memory
 from .._utils.names import rows_for, without_names
 from .._utils.warn import warn
 from .draws import Draws
-from .order_parameter import mean_state
+from .order_parameter import mean_state, mean_vector_length
 from .statistics import normalised_weights
 
 _FAR_ABOVE = 20  # in units of the sampler's own temperature; the argument is then probably n_samples
@@ -177,12 +177,21 @@ class ThermalSampler(ABC):
         """Return the support: the number of configurations of the data behind a prediction; nan without data."""
         return math.nan
 
+    @property
+    def _are_angles(self) -> bool:
+        """Whether configurations hold angles."""
+        return False
+
     def _magnetization(self, configurations: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the magnetization of every configuration (..., n_sites); samplers of angles define their own."""
+        """Return the magnetization of every configuration (..., n_sites)."""
+        if self._are_angles:
+            return mean_vector_length(configurations)
         return mean_state(configurations, getattr(self, "states_", None))
 
     def _log_states(self) -> float | None:
         """Return the logarithm of the number of states of a site, or of their volume; None if it is unknown."""
+        if self._are_angles:
+            return math.log(2 * math.pi)
         states = getattr(self, "states_", None)
         return None if states is None else math.log(len(states))
 

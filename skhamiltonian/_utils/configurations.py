@@ -163,6 +163,8 @@ def check_groups(groups: Any, n_samples: int) -> NDArray[np.intp] | None:
     labels = as_array(groups)
     if labels.shape != (n_samples,):
         raise ValueError(f"groups must hold one label for each of the {n_samples} rows, got shape {labels.shape}")
+    if labels.dtype.kind in "US" and not all(isinstance(label, (str, bytes)) for label in groups):
+        labels = np.array(groups, dtype=object)  # numpy made text of other labels, such as NaN
     try:
         names, number = np.unique(labels, return_inverse=True)
         missing = np.flatnonzero(labels != labels)  # NaN and NaT

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,11 @@ from numpy.typing import NDArray
 
 from .._lattice.checks import axis_couplings
 from .._montecarlo.lattice_sampler import LatticeSampler
-from .._montecarlo.order_parameter import mean_vector_length
 from .._montecarlo.parallel import Threads
 from .._montecarlo.planning import Plan, Request
 from .._utils.alphabet import refuse_degrees
 from .._utils.checks import check_field
-from .chain_groups import FULL_TURN, AngleGroup, wrapped
+from .chain_groups import AngleGroup, wrapped
 from .kernels import energies
 from .planning import METHODS, plan, start_chains
 from .system import AngleSystem, angle_system
@@ -139,11 +137,9 @@ class XYSampler(LatticeSampler):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _magnetization(self, configurations: NDArray[Any]) -> NDArray[np.float64]:
-        return mean_vector_length(configurations)
-
-    def _log_states(self) -> float:
-        return math.log(FULL_TURN)
+    @property
+    def _are_angles(self) -> bool:
+        return True
 
     def _system(self, external_field: Any = 0.0) -> AngleSystem:
         self._check_parameters()

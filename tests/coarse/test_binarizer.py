@@ -213,6 +213,7 @@ def test_windows_are_those_of_a_loop(stride):
         ({}, np.eye(8) * 1e200, "intensities must be of order 1e-100 to 1e100, got up to 1e.200"),
         ({"pixels_per_site": "big"}, np.eye(4), "pixels_per_site must be 'auto' or an integer >= 1, got 'big'"),
         ({}, np.ones((9, 9, 3)), "which has colours: use skimage.color.rgb2gray"),
+        ({}, np.ones((9, 9, 1)), r"which has one channel: pass images\[..., 0\]"),
         ({}, [], "at least one image"),
         ({}, np.ones(4), r"image 0 must be a 2-D array of grey levels, got shape \(4,\)"),
         ({}, np.full((3, 3), np.nan), "masked pixels only"),
@@ -352,3 +353,18 @@ def test_images_in_another_unit_than_those_of_fit_are_said(spins):
         np.testing.assert_array_equal(binarizer.transform(bright), binarizer.transform(grey))
     with pytest.warns(UserWarning, match=r"nearly all pixels are on one side of \[48, 208\].* such as bytes or 0 to 1"):
         binarizer.transform(grey / 255)
+
+
+def test_images_whose_types_have_different_ranges_are_not_mixed(spins):
+    """A colour image that is read as grey is between 0 and 1, a grey one between 0 and 255."""
+    images = (micrograph(spins, 5, 0) - 80).astype(np.uint8)
+    for others, name in ((images / 255, "float and uint8"), (images.astype(np.uint16) * 16, "uint16 and uint8")):
+        with pytest.raises(ValueError, match=f"images must have intensities of one type, got {name}"):
+            DomainBinarizer().fit([images[0], others[1]])
+
+
+def test_wide_and_narrow_floats_and_integers_are_numbers_of_one_kind(spins):
+    images = micrograph(spins, 5, 0)
+    mixed = [images[0].astype(np.float32), images[1].astype(np.float64), *np.round(images[2:]).astype(np.int64)]
+    binarizer = DomainBinarizer(pixels_per_site=3).fit(mixed)
+    assert (binarizer.transform(images) == spins).all()

@@ -3,6 +3,7 @@
 import numba
 import numpy as np
 import pytest
+from scipy.special import i0, i1
 from sklearn import config_context
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
@@ -15,6 +16,7 @@ from skhamiltonian import (
     LocalHamiltonian,
     MADEHamiltonian,
     PseudolikelihoodIsing,
+    XYSampler,
     entropy,
     ising_exact,
     phase_curve,
@@ -71,6 +73,28 @@ def test_the_error_of_the_models_entropy_is_that_of_a_mean_over_folds(cv):
     error = entropy(IndependentSites(), X, cv, n_samples=1000, random_state=0).model.error
     variance = 4 * (p @ np.log(p) ** 2 - (p @ np.log(p)) ** 2)
     assert error == pytest.approx(np.sqrt(variance / 1000 / cv), rel=0.1)
+
+
+def test_a_row_that_is_drawn_twice_counts_twice():
+    X, half = rows(n=40), np.arange(20)
+    twice = np.append(half, half[:5])
+    table = entropy(IndependentSites(), X, [(twice, half + 20), (half + 20, half)], random_state=0)
+    expected = IndependentSites().fit(X[twice]).score_samples(X[20:])
+    np.testing.assert_allclose(table.log_likelihood[20:], expected, rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:Draws at the temperature")
+def test_free_angles_have_the_entropy_of_the_circle():
+    """Two sites with two bonds: each angle is uniform, and their difference d follows exp(2 cos d)."""
+    X = XYSampler((2,), 1.0, random_state=0).sample(n_samples=2000)
+    table = entropy(XYSampler((2,), 1.0), X, n_samples=2000, random_state=0)
+    value, error = table.independent
+    assert abs(value - 2 * np.log(2 * np.pi)) < 4 * error < 0.05
+    value, error = table.multi_information
+    assert abs(value - 2 * i1(2.0) / i0(2.0) + np.log(i0(2.0))) < 4 * error < 0.2
+    model = MADEHamiltonian(states="angle", hidden_layer_sizes=(4,), max_iter=1, calibrate=False)
+    learned = entropy(model, X, n_samples=100, random_state=0)
+    assert learned.independent == pytest.approx(table.independent)
 
 
 def test_a_histogram_gives_what_its_rows_give():

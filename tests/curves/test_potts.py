@@ -30,3 +30,9 @@ def test_two_states_have_the_absolute_magnetization():
 def test_what_is_no_alphabet_is_refused(states):
     with pytest.raises(ValueError, match="states"):
         potts_order_parameter(states)
+
+
+def test_a_value_that_is_no_state_is_refused():
+    """Shares of the states that are named would not add up to 1, and m could be negative."""
+    with pytest.raises(ValueError, match=r"X holds 0 \(row 0, column 1\), which is not one of the states \[1, 2, 3\]"):
+        potts_order_parameter([1, 2, 3])(np.array([[1, 0, 0]]))

@@ -109,6 +109,23 @@ def test_the_smallest_byte_is_a_state():
     assert PhaseCurve.from_samples({2.0: X})["magnetization"].value[0] == pytest.approx(-0.5)
 
 
+def test_a_state_that_is_absent_at_one_temperature_changes_no_unit():
+    """Of the states 0, 1 and 2, the cold rows have two: their magnetization is in units of 2 as well."""
+    cold, hot = np.eye(4, dtype=int).repeat(5, axis=0), np.arange(80).reshape(20, 4) % 3
+    curve = PhaseCurve.from_samples({1.0: cold, 2.0: hot})
+    np.testing.assert_allclose(curve["magnetization"].value, [0.125, hot.mean() / 2])
+
+
+def test_units_of_magnetization_that_differ_are_said():
+    """A sampler of somebody else that does not tell its states: 0 and 1 at T = 1, 0 to 2 at T = 2."""
+    foreign = Foreign(None)
+    foreign.sample = lambda temperature, n_samples: np.arange(4000).reshape(1000, 4) % (1 + int(temperature))
+    with pytest.warns(UserWarning, match="differs between the temperatures, from 1 to 2: give the sampler .* states_"):
+        phase_curve(foreign, [1.0, 2.0])
+    foreign.states_ = np.arange(3)
+    np.testing.assert_allclose(phase_curve(foreign, [1.0, 2.0])["magnetization"].value, [0.25, 0.5], rtol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("X", "message"),
     [

@@ -59,12 +59,7 @@ def test_estimators_are_those_of_the_trotter_product(shape, coupling):
     inserted = np.linalg.inv(time) @ flips @ time  # s^x commutes with its own slice
     sx = np.trace(space @ inserted @ np.linalg.inv(space) @ power) / np.trace(power) / shape[1]
     X = enumerate_states((-1, 1), math.prod(shape))
-    s = X.reshape(-1, *shape)
-    action = sum(
-        -K * (s * np.roll(s, 1, axis=axis + 1)).sum(axis=(1, 2))
-        for axis, K in enumerate(lines.action_couplings)
-        if shape[axis] > 1 or axis == 0
-    )
+    action = IsingSampler(shape, 1.0, coupling=lines.action_couplings).energy(X)
     w = np.exp(action.min() - action)
     mean = {name: w @ function(X) / w.sum() for name, function in lines.observables.items()}
     log_z = np.log(w.sum()) - action.min() + lines.log_constant

@@ -374,6 +374,8 @@ def test_bad_temperatures_are_refused_by_name(options, y, message, spins):
         ({}, np.where(np.arange(50) % 7, 1.0, np.nan), "groups must hold one label for each row, got nan in row 0"),
         ({}, np.array([1, None, np.nan] + 47 * [2], object), "groups must hold labels of one type"),
         ({}, np.array(["2026-01-01", "NaT"] * 25, "M8[D]"), "groups must hold one label .*, got NaT in row 1"),
+        ({}, ["a", float("nan")] * 25, "groups must hold labels of one type"),  # a list: numpy makes "nan" of it
+        ({}, [1, "1"] * 25, "groups must hold labels of one type"),
         ({"method": "projection"}, np.arange(50), "groups have no effect with method='projection'"),
     ],
 )

@@ -8,7 +8,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 from sklearn.base import clone
 
-from skhamiltonian import IsingSampler, LocalHamiltonian
+from skhamiltonian import IsingSampler, LocalHamiltonian, XYSampler
 from skhamiltonian._local.fitting import _independent_errors
 from skhamiltonian._local.premise import common_hamiltonian_gain
 from skhamiltonian._local.problem import NOTHING, RIDGE, PseudoLikelihood, Summary
@@ -136,6 +136,26 @@ def test_parts_of_a_histogram_are_parts_of_its_rows():
         parts.partial_fit(X[part], T[part], sample_weight=counts[part])
     assert parts.n_samples_seen_ == whole.n_samples_seen_ == 400
     assert parts.temperature_ == whole.temperature_ == 1.75
+
+
+@pytest.mark.parametrize("n_rows", [400, 2600])
+def test_a_histogram_has_the_errors_of_its_rows(n_rows):
+    """A row that counts n times is n independent rows; 2000 rows, a part of the most, measure the variance."""
+    rng = np.random.default_rng(0)
+    X, counts = rows(n_rows), rng.integers(1, 30, n_rows)
+    models = clone(CHAIN).fit(np.repeat(X, counts, axis=0)), clone(CHAIN).fit(X, sample_weight=counts)
+    np.testing.assert_allclose(models[1].couplings_, models[0].couplings_, rtol=1e-5)
+    np.testing.assert_allclose(models[1].covariance_, models[0].covariance_, rtol=0.15)
+    if n_rows == 400:
+        weighted = clone(CHAIN).fit(X, sample_weight=counts / 7)
+        assert np.sqrt(weighted.covariance_ / models[0].covariance_) == pytest.approx(np.sqrt(counts.mean()), rel=0.3)
+
+
+def test_a_histogram_of_angles_has_the_errors_of_its_rows():
+    X, counts = XYSampler((6,), 1.0, random_state=0).sample(n_samples=250), np.arange(250) % 5 + 1
+    model = LocalHamiltonian(lattice_shape=(6,), boundary="periodic", states="angle", symmetries="rotation")
+    whole, weighted = clone(model).fit(np.repeat(X, counts, axis=0)), clone(model).fit(X, sample_weight=counts)
+    np.testing.assert_allclose(weighted.covariance_, whole.covariance_, rtol=1e-3)
 
 
 def test_rows_without_weight_are_as_if_they_were_not_there():

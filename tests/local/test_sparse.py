@@ -7,6 +7,7 @@ from skhamiltonian._local.clusters import clusters_of, window_group
 from skhamiltonian._local.observations import Rows, WindowGeometry, counted, each_site, neighbourhoods
 from skhamiltonian._local.problem import NOTHING, Problem
 from skhamiltonian._local.quadratic import exchanges, sandwich
+from skhamiltonian._local.sparse import _penalty
 
 RNG = np.random.default_rng(0)
 GEOMETRY = WindowGeometry((2, 3), 3, (False, True))
@@ -93,6 +94,23 @@ def test_the_covariance_of_equal_columns_is_that_of_the_pseudo_inverse():
     bread = np.linalg.pinv(information, rcond=1e-9)
     found = sandwich(information + 1e-3 * np.eye(5), variance, 1e-3)
     np.testing.assert_allclose(found, bread @ variance @ bread, rtol=1e-6, atol=1e-9)
+
+
+def test_the_penalty_reaches_two_thresholds_of_the_error_beside_the_others():
+    A = np.random.default_rng(0).normal(size=(5, 9))
+    information, sd, x = A @ A.T, np.arange(1.0, 6.0), np.array([0.3, 0.0, 0.2, 0.0, -1.0])
+    on, own = [0, 2, 4], np.diag(information)
+    error = sd / own
+    error[on] = sd[on] * np.sqrt(np.diag(np.linalg.inv(information[np.ix_(on, on)])) / own[on])
+    np.testing.assert_allclose(_penalty(x, information, sd, 3.0).reach, 6 * error)
+
+
+def test_the_penalty_of_clusters_that_coincide_reaches_far():
+    """Two columns are equal up to rounding; their information has a negative eigenvalue."""
+    information = 1e4 * np.array([[1, 1 + 1e-7, 0.2], [1 + 1e-7, 1, 0.2], [0.2, 0.2, 1]])
+    reach = _penalty(np.array([0.1, 0.1, 0.3]), information, np.full(3, 100.0), 3.0).reach
+    assert np.isfinite(reach).all()
+    assert reach.min() == reach[2] < 0.01 * reach[0]
 
 
 def test_an_exchange_lowers_the_minimum_of_a_quadratic():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from laws import all_codes, enumerated_law, g_test
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.frozen import FrozenEstimator
 
 from skhamiltonian import InteractionExpansion, IsingSampler, LocalHamiltonian, MADEHamiltonian, phase_curve
@@ -222,6 +222,20 @@ def test_errors_of_a_given_hamiltonian_are_in_units_of_the_temperature(energy):
     np.testing.assert_allclose(model.calibration_["table"], energy.table_ / 3.0)
     np.testing.assert_allclose(model.calibration_["errors"], energy.table_errors_ / 3.0)
     assert len(energy.table_errors_) > 0
+
+
+@pytest.mark.parametrize("energy", ["local"], indirect=True)
+def test_an_energy_that_contradicts_the_rows_is_noticed(energy):
+    """The couplings of a system at temperature 3 are given in another unit, ten times too small."""
+    X = IsingSampler((3, 3), 3.0, random_state=1).sample(n_samples=2000)
+    wrong = clone(energy).set_params(temperature=0.25).fit(X)
+    model = MADEHamiltonian(3.0, lattice_shape=(3, 3), hidden_layer_sizes=(4,), max_iter=20, calibrate=wrong)
+    with (
+        pytest.warns(UserWarning, match="lowers the log-likelihood of held-out rows by"),
+        pytest.warns(ConvergenceWarning, match="do not resemble X"),
+    ):
+        model.fit(X)
+    assert model.calibration_["gain"] < -5 * model.calibration_["gain_error"]
 
 
 def test_ln_z_has_no_error_if_the_network_has_the_law_of_the_energy(random_network, monkeypatch):
