@@ -173,7 +173,7 @@ class PhaseCurveDisplay:
         for label, curve in self.curves.items():
             handles += _draw_star(ax, curve, estimates[label], self.errorbars_[label].lines[0].get_color())
         if any(np.any(curve.support < _SUPPORTED) for curve in self.curves.values()):
-            label = f"generalisation (fewer than {_SUPPORTED} data)"
+            label = f"generalisation (support below {_SUPPORTED})"
             handles += ax.plot([], [], "o", color="0.6", markerfacecolor="none", markersize=4, label=label)
         ax.set(xlabel="temperature $T$", ylabel=_LABELS.get(observable, observable))
         distinct = {handle.get_label(): handle for handle in reversed(handles)}  # only the first star of each T0

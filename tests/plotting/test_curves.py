@@ -79,7 +79,7 @@ def test_points_without_data_behind_them_are_pale_and_open_and_the_legend_says_s
     assert pale.lines[0].get_markerfacecolor() == "white"
     assert pale.lines[0].get_alpha() < 0.5
     assert pale.lines[0].get_color() == full.lines[0].get_color()
-    assert legend_texts(ax) == ["MADE", "data, $T_0$ = 2.2", "generalisation (fewer than 50 data)"]
+    assert legend_texts(ax) == ["MADE", "data, $T_0$ = 2.2", "generalisation (support below 50)"]
 
 
 def test_a_true_system_has_neither_star_nor_pale_points():
@@ -109,7 +109,7 @@ def test_a_star_marks_the_data_temperature_on_the_curve():
 
 def test_curves_of_the_same_data_share_one_legend_entry():
     ax = PhaseCurveDisplay.from_curves({"MADE": LEARNED, "Metropolis": LEARNED}).ax_
-    assert legend_texts(ax) == ["MADE", "Metropolis", "data, $T_0$ = 2.2", "generalisation (fewer than 50 data)"]
+    assert legend_texts(ax) == ["MADE", "Metropolis", "data, $T_0$ = 2.2", "generalisation (support below 50)"]
 
 
 def test_colors_and_keywords_of_errorbar_are_the_users():
