@@ -136,6 +136,29 @@ def test_curves_that_do_not_cross_are_refused(shift):
         crossing_temperature(curve(T, T, 0.1), curve(T, T, np.nan), "heat_capacity")
 
 
+@pytest.mark.parametrize("z", [2.9, 3.1])
+def test_curves_cross_by_errors_in_quadrature(z):
+    """The largest sum of the differences 1, 3, 5 over its error is 9 / sqrt(3), in units of both errors."""
+    T = np.arange(1.0, 7.0)
+    difference = z / 9 * np.sqrt(3) * 5 * np.array([5, 3, 1, -1, -3, -5])
+    pair = curve(T, difference, 3.0), curve(T, 0.0, 4.0)
+    if z > 3:
+        assert crossing_temperature(*pair, "heat_capacity").value == pytest.approx(3.5)
+        return
+    with pytest.raises(ValueError, match=r"differ by 2\.9 standard errors only"):
+        crossing_temperature(*pair, "heat_capacity")
+
+
+def test_a_mirrored_peak_has_the_same_error():
+    """At unequal distances, with fewer than 6 points above 80 % of the peak."""
+    T = np.array([1.0, 1.4, 1.5, 2.1, 2.25, 2.7, 3.3])
+    y = 1 / (1 + 4 * (T - 2.05) ** 2)
+    value, error = peak_temperature(curve(T, y, 0.01))
+    mirrored = peak_temperature(curve(5 - T, y, 0.01))
+    assert mirrored == (pytest.approx(5 - value), pytest.approx(error))
+    assert peak_temperature(curve(2 * T, 3 * y, 0.03)) == (pytest.approx(2 * value), pytest.approx(2 * error))
+
+
 def test_noise_that_hides_a_peak_is_said():
     T = np.linspace(1, 2, 7)
     with pytest.raises(ValueError, match="has no significant peak"):

@@ -21,7 +21,7 @@ from skhamiltonian import (
     ising_exact,
     phase_curve,
 )
-from skhamiltonian._curves.entropy import _Density, _density, _disagreement, _log_partition
+from skhamiltonian._curves.entropy import _Density, _density, _disagreement, _Fold, _log_partition, _table
 from skhamiltonian._utils.alphabet import enumerate_states
 
 if numba.config.DISABLE_JIT:
@@ -164,6 +164,16 @@ def test_the_error_of_an_integrated_normaliser_is_that_of_its_free_energy():
     curve = phase_curve(ising, [T], n_samples=200, entropy=True, random_state=np.random.default_rng(0))
     assert value == pytest.approx(-17 * curve["free_energy"].value[0] / T)
     assert error == pytest.approx(17 * curve["free_energy"].error[0] / T)
+
+
+def test_a_normaliser_counts_by_the_rows_of_its_fold():
+    """No row differs from another, so only ln Z of both fits is uncertain: by 0.3 for one row, by 0.1 for three."""
+    X, log_p = np.array([[-1], [1], [-1], [1]]), np.full(4, -np.log(2))
+    folds = []
+    for part, error in ((slice(0, 1), 0.3), (slice(1, 4), 0.1)):
+        density = _Density(IsingSampler((1,), 1.0), 1.0, Estimate(np.log(2), error), X, log_p)
+        folds.append(_Fold(np.arange(4)[part], np.ones(4, int)[part], log_p[part], X[part], density))
+    assert _table(folds, 4).upper_bound.error == pytest.approx(np.hypot(0.3 * 1 / 4, 0.1 * 3 / 4))
 
 
 def test_noise_of_the_fits_is_taken_off_and_errors_cover():

@@ -23,6 +23,14 @@ def test_entropy_by_integration_is_kaufmans():
     assert 0.3 < np.std(z) < 1.3
 
 
+def test_free_spins_in_a_field_have_their_entropy_by_integration():
+    """S / N = ln(2 cosh x) - x tanh x with x = h / T; the temperatures that are added feel the field, too."""
+    spins, x = IsingSampler((64,), 1.0, coupling=0.0, burn_in=0, n_sweeps=1, method="heat-bath"), 1.5 / np.array([1, 3])
+    curve = phase_curve(spins, [1.0, 3.0], field=1.5, n_samples=500, entropy=True, random_state=0)
+    exact = np.log(2 * np.cosh(x)) - x * np.tanh(x)
+    np.testing.assert_allclose(curve["entropy"].value, exact, atol=0.01)
+
+
 def test_entropy_is_integrated_on_demand():
     ising = IsingSampler((4, 4), 2.5, random_state=0)
     assert "entropy" not in phase_curve(ising, [2.5], n_samples=500, random_state=0).observables

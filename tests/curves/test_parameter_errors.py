@@ -1,5 +1,7 @@
 """Errors of the parameters of an energy in the errors of a curve: by enumeration, and by independent fits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -65,6 +67,20 @@ def test_an_exact_energy_adds_nothing():
     curve = phase_curve(Exact(), [2.0], random_state=0)
     assert curve["abs_magnetization"].error[0] < 1e-12
     assert curve["free_energy"].error[0] < 1e-12
+
+
+def test_an_integrated_entropy_has_the_parameter_errors_of_an_enumerated_one():
+    """The couplings are wrong by the same at all temperatures, so their errors do not add up along the integral."""
+
+    class Unnormalised(Enumerated):
+        def _draw(self, *arguments):
+            return replace(super()._draw(*arguments), log_partition=None)
+
+    T = [2.0, 4.0]
+    exact, integrated = (phase_curve(one(), T, entropy=True, random_state=0) for one in (Enumerated, Unnormalised))
+    for name in ("entropy", "free_energy"):
+        np.testing.assert_allclose(integrated[name].value, exact[name].value, atol=1e-3)
+        np.testing.assert_allclose(integrated[name].error, exact[name].error, rtol=0.1)
 
 
 @pytest.mark.slow
