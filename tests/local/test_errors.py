@@ -9,6 +9,7 @@ from scipy.stats import t as student
 from sklearn.base import clone
 
 from skhamiltonian import IsingSampler, LocalHamiltonian, XYSampler
+from skhamiltonian._local.choice_of_rows import _groups
 from skhamiltonian._local.fitting import _independent_errors
 from skhamiltonian._local.premise import common_hamiltonian_gain
 from skhamiltonian._local.problem import NOTHING, RIDGE, PseudoLikelihood, Summary
@@ -57,6 +58,24 @@ def test_the_variance_of_the_gradient_is_that_of_blocks(n, grouped):
     past = Summary(np.arange(2), np.zeros(2), np.eye(2), np.array([[3.0, 1.0], [1.0, 2.0]]))
     later = Blocks(scores, counts, grouped, share=0.25, past=past)
     np.testing.assert_allclose(later.variance(np.zeros(2), np.arange(2)), wanted + past.variance)
+
+
+def test_groups_raise_the_errors_of_all_gradients():
+    """By their median effect on a variance, or by more where a coupling shows it; without groups only by what shows."""
+    fisher, variance = np.ones(3), np.array([0.1, 4.0, 9.0])
+    assert Blocks(None, None, True).scatter(fisher, variance).tolist() == [2, 2, 3]
+    assert Blocks(None, None, False).scatter(fisher, variance).tolist() == [1, 2, 3]
+
+
+def test_groups_that_measure_the_variance_are_whole_and_counted_as_groups():
+    """Groups of 1 and of 19 rows in turn, of which some are enough."""
+    sizes = np.where(np.arange(400) % 2, 19, 1)
+    group = np.repeat(np.arange(400), sizes)
+    chosen = _groups(group, None)
+    used = np.unique(chosen.group)
+    assert 200 <= len(used) < 400
+    assert chosen.share == len(used) / 400
+    np.testing.assert_array_equal(np.bincount(chosen.group, minlength=400)[used], sizes[used])
 
 
 def rows(n, T=2.0, seed=0):

@@ -4,6 +4,7 @@ import itertools
 import math
 import pickle
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from skhamiltonian._local.energy import LocalEnergy
 from skhamiltonian._local.network_moves import NetworkMoves, colours
 from skhamiltonian._local.sampler import LocalSampler
 from skhamiltonian._local.system import LocalSystem
+from skhamiltonian._local.tempering import TemperedGroup
 from skhamiltonian._montecarlo.draws import Draws, Estimate
 
 
@@ -229,6 +231,36 @@ def test_competing_couplings_are_tempered_if_single_sites_do_not_forget():
     assert abs(z_score(draws.energy, E)) < 4.5
     X = draws.configurations.astype(float)  # as many stripes along one axis as along the other
     assert abs(z_score(X[:, :, 0] * X[:, :, 1] - X[:, :, 0] * X[:, :, 4], 0.0)) < 4.5
+
+
+def test_replicas_travel_along_the_whole_ladder():
+    """If all rungs are equal, every exchange is made: the coldest and the hottest replica meet and pass."""
+
+    class Equal(TemperedGroup):
+        ladder = np.full(4, 0.3)
+
+    system = LocalSystem(ising_energy(), (3, 3), (True, True))
+    group = Equal(np.zeros((2, 9), np.int8), system, np.random.SeedSequence(0))
+    before = group.column.copy()
+    for n_sweeps in (1, 2, 1):
+        group.advance(n_sweeps, 1.0)
+    np.testing.assert_array_equal(group.column, before[:, ::-1])
+
+
+@pytest.mark.parametrize("boundary", ["open", ("periodic", "open"), "periodic"])
+def test_energy_errors_are_the_changes_of_the_energy(boundary):
+    """On a lattice with any ends, by one standard error of each parameter."""
+    energy = ising_energy(0.7, 0.2)
+    errors = np.stack([ising_energy(0.1).table, ising_energy(0, 0, 0.3).table])
+
+    def sampler(table):
+        local = replace(energy, table=table, errors=errors)
+        return LocalSampler(local, (3, 4), 2.0, boundary=boundary, burn_in=1, n_sweeps=1, random_state=0)
+
+    draws = sampler(energy.table).draws(n_samples=10, method="heat-bath")
+    X = draws.configurations.reshape(-1, 12)
+    changes = [sampler(energy.table + error).energy(X) - sampler(energy.table).energy(X) for error in errors]
+    np.testing.assert_allclose(draws.energy_errors.reshape(-1, 2), np.transpose(changes), atol=1e-12)
 
 
 # ------------------------------------------------------------------ networks
