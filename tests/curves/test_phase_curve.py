@@ -200,6 +200,15 @@ def test_support_and_data_temperature_belong_to_learned_models():
     assert plain.data_temperature is None
 
 
+def test_a_field_costs_support():
+    """Free spins: a configuration in a field is worth (cosh^2 x / cosh 2x)^N of those without, with x = h / T."""
+    X = np.random.default_rng(0).choice([-1, 1], (400, 6))
+    made = MADEHamiltonian(2.0, hidden_layer_sizes=(4,), max_iter=1, calibrate=False, random_state=0).fit(X)
+    curve = phase_curve(made, [2.0], field=1.0, n_samples=2000, random_state=0)
+    assert curve.support[0] / 400 == pytest.approx((np.cosh(0.5) ** 2 / np.cosh(1)) ** 6, rel=0.2)
+    assert phase_curve(made, [2.0], n_samples=200, random_state=0).support[0] == 400
+
+
 def test_a_foreign_sampler_is_one_markov_chain():
     """tau = 7 of the redrawing chain with probability 3/4 to stay; the error bars know it."""
     curve = phase_curve(ForeignChain(), np.repeat(2.5, 60), n_samples=4000, random_state=0)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from skhamiltonian import LocalHamiltonian
 from skhamiltonian._local.clusters import clusters_of, window_group
 from skhamiltonian._local.observations import Rows, WindowGeometry, counted, each_site, neighbourhoods
 from skhamiltonian._local.problem import NOTHING, Problem
@@ -84,6 +85,31 @@ def test_clusters_of_a_square_window():
     assert sorted(names.sum(axis=1)) == [2, 2, 4]  # nearest, diagonal, plaquette
     unequal = clusters_of((2, 2), 2, window_group((2, 2), (8, 9), (True, True)), even=True)
     assert unequal.n_clusters == 4  # nearest neighbours along each axis
+
+
+@pytest.mark.parametrize(
+    ("window", "lattice", "periodic", "size"),
+    [
+        ((2, 2), (8, 8), (True, True), 8),
+        ((2, 2), (8, 9), (True, True), 4),
+        ((2, 2), (8, 8), (True, False), 4),
+        ((2, 3), (8, 8), (True, True), 4),
+    ],
+)
+def test_axes_are_exchanged_if_nothing_tells_them_apart(window, lattice, periodic, size):
+    """Neither the window, nor the length, nor the ends."""
+    assert len({tuple(element) for element in window_group(window, lattice, periodic)}) == size
+
+
+@pytest.mark.parametrize(("errors", "kept"), [(2.1, False), (2.4, True)])
+def test_a_coupling_is_kept_if_noise_rarely_yields_it(errors, kept):
+    """A field of so many errors, and a pair without: noise yields one of both, of any sign, in 5 % if above 2.24."""
+    n, length = 100, 100
+    n_up = n * length // 2 + round(errors * np.sqrt(n * length) / 2)
+    share = np.diff(np.linspace(0, n_up, n + 1).round().astype(int))  # rows differ by one spin at most
+    X = np.stack([np.random.default_rng(k).permutation(2 * (np.arange(length) < up) - 1) for k, up in enumerate(share)])
+    found = LocalHamiltonian(1.0, boundary="periodic", window_shape=2).fit(X)
+    assert found.clusters_.tolist() == ([[1, 0]] if kept else [])
 
 
 def test_the_covariance_of_equal_columns_is_that_of_the_pseudo_inverse():

@@ -74,6 +74,17 @@ def test_draws_are_compared_with_rows_by_their_weights(random_network):
         warn_of_unlike_draws(2 * codes[free] - 1, None, 1.0, (network, Law(1.0)), order)
 
 
+def test_rows_are_compared_with_draws_by_their_counts(random_network):
+    """A network of free spins, and all of its states; half of the rows do not count."""
+    free, order = random_network(6, 2, scale=0.0), partial(np.mean, axis=-1)
+    X = np.concatenate([2 * np.tile(all_codes(free), (10, 1)) - 1, np.ones((640, 6), int)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_unlike_draws(X, np.repeat([2, 0], 640), 1.0, (free, Law(1.0)), order)
+    with pytest.warns(ConvergenceWarning, match=UNLIKE):
+        warn_of_unlike_draws(X, None, 1.0, (free, Law(1.0)), order)
+
+
 def test_the_error_of_unlike_draws_is_that_of_two_means(random_network):
     """Free spins against rows whose last spins agree: of m^2 the variance is known, and draws are as many as rows."""
     network = random_network(6, 2, scale=0.0)
