@@ -239,6 +239,17 @@ def test_intervals_cover_the_truth_when_models_differ(n_models, spins):
     assert 0.55 < held < 0.80
 
 
+@pytest.mark.parametrize("J", [[0.9, 1.2], [0.9, 1.0, 1.4]])
+def test_the_error_of_a_mean_over_exact_models_is_students(J, spins):
+    """The standard error of the mean of so few couplings, times Student's quantile of M - 1."""
+    models = [IsingSampler((4, 4), coupling=one) for one in J]
+    fit = InteractionExpansion(["pairs"], lattice_shape=(4, 4), max_distance=1, sparse=False)
+    fit.fit(spins(300, 16), models)
+    assert fit.coef_ == pytest.approx(np.mean(J))
+    wanted = stdtrit(len(J) - 1, ndtr(1.0)) * np.std(J, ddof=1) / np.sqrt(len(J))
+    assert fit.coef_std_ == pytest.approx(wanted)
+
+
 def test_sparse_fits_of_noisy_energies_find_what_is_there():
     truth = {"pair (0, 1)": 1.0, "plaquette": 0.5}
     fits = [InteractionExpansion(lattice_shape=(4, 4)).fit(*noisy(400, seed)) for seed in range(40)]
@@ -398,3 +409,19 @@ def test_weights_are_counts_of_rows():
     repeated = InteractionExpansion(lattice_shape=(4, 4)).fit(np.repeat(X, counts, axis=0), np.repeat(E, counts))
     np.testing.assert_allclose(weighted.coef_, repeated.coef_, atol=1e-10)
     np.testing.assert_allclose(weighted.coef_std_, repeated.coef_std_, rtol=1e-8)
+    score = weighted.score(X, E, sample_weight=counts)
+    assert score == pytest.approx(repeated.score(np.repeat(X, counts, axis=0), np.repeat(E, counts)))
+    assert score != pytest.approx(weighted.score(X, E), rel=1e-3)
+
+
+def test_counted_rows_are_repeated_rows_beside_draws():
+    """Couplings, their errors and the constant, which is ln Z."""
+    rng = np.random.default_rng(0)
+    values, log_q, from_data = rng.normal(size=(90, 2)), rng.normal(size=90), np.arange(90) < 40
+    counts = np.where(from_data, rng.integers(1, 5, 90), 1)
+    counted = contrast(values, log_q, from_data, 2.0, counts.astype(float))
+    each = (np.repeat(one, counts, axis=0) for one in (values, log_q, from_data))
+    repeated = contrast(*each, 2.0, np.ones(counts.sum()))
+    np.testing.assert_allclose(counted.coupling, repeated.coupling, atol=1e-4)
+    np.testing.assert_allclose(counted.covariance, repeated.covariance, rtol=1e-3)
+    assert counted.constant == pytest.approx(repeated.constant, abs=1e-4)
