@@ -186,9 +186,6 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
         log_z = np.full(_N_BLOCKS, logsumexp(log_weight, axis=1).sum())
         return Draws(X, energy - (X * np.float64(field)).sum(axis=2), log_partition=log_z)
 
-    def _log_states(self) -> float:
-        return float(np.log(np.sum(~self.unseen_states_, axis=1)).mean())
-
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "temperature_")
 
