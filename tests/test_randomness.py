@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skhamiltonian import IndependentSites, IsingSampler, MADEHamiltonian, PseudolikelihoodIsing, XYSampler, phase_curve
+from skhamiltonian._utils.checks import seed_sequence
 
 SPINS = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (60, 4))
 
@@ -37,3 +38,13 @@ def test_a_shared_generator_advances(call, generator):
     one, two, again = CALLS[call](shared), CALLS[call](shared), CALLS[call](generator(0))
     np.testing.assert_array_equal(one, again)
     assert np.array_equal(one, two) == isinstance(shared, int)
+
+
+@pytest.mark.parametrize("generator", [np.random.default_rng, np.random.RandomState, lambda seed: seed])
+def test_every_purpose_has_its_own_stream(generator):
+    """A fit and the draws of its model do not share random numbers although their seed is one integer."""
+    fit, sample, again = (
+        np.random.default_rng(seed_sequence(generator(0), purpose)).random(4) for purpose in ("fit", "sample", "fit")
+    )
+    np.testing.assert_array_equal(fit, again)
+    assert not np.isin(sample, fit).any()
