@@ -69,7 +69,7 @@ def test_an_exact_energy_adds_nothing():
     assert curve["free_energy"].error[0] < 1e-12
 
 
-def test_an_integrated_entropy_has_the_parameter_errors_of_an_enumerated_one():
+def test_an_integrated_entropy_has_the_errors_of_an_enumerated_one():
     """The couplings are wrong by the same at all temperatures, so their errors do not add up along the integral."""
 
     class Unnormalised(Enumerated):

@@ -67,7 +67,7 @@ def test_groups_raise_the_errors_of_all_gradients():
     assert Blocks(None, None, False).scatter(fisher, variance).tolist() == [1, 2, 3]
 
 
-def test_groups_that_measure_the_variance_are_whole_and_counted_as_groups():
+def test_whole_groups_measure_the_variance_and_count_as_groups():
     """Groups of 1 and of 19 rows in turn, of which some are enough."""
     sizes = np.where(np.arange(400) % 2, 19, 1)
     group = np.repeat(np.arange(400), sizes)

@@ -50,7 +50,7 @@ def test_a_field_adds_to_the_energy_of_draws(name):
 
 
 @pytest.mark.parametrize("name", ["free sites", "network"])
-def test_states_at_unequal_distances_feel_the_field_by_their_values(name):
+def test_states_at_unequal_distances_feel_the_field(name):
     model = OTHERS[name]()
     states = enumerate_states([0, 1, 5], 3)
     weight = np.exp(-(model.energy(states) - 0.7 * states.sum(axis=1)) / 3)
