@@ -82,33 +82,6 @@ def test_numbers_in_half_precision_round_no_result(entry, narrow):
     np.testing.assert_array_equal(found, wanted)
 
 
-GROUPED = {
-    "LocalHamiltonian": (clone(LOCAL).set_params(sparsity=0.0), ("couplings_", "covariance_")),
-    "InteractionExpansion": (
-        InteractionExpansion(["pairs"], lattice_shape=SHAPE, method="pseudolikelihood", temperature=2.0, sparse=False),
-        ("coef_", "coef_std_"),
-    ),
-    "PseudolikelihoodIsing": (PseudolikelihoodIsing(2.0), ("coupling_", "coupling_std_", "field_", "field_std_")),
-    "PseudolikelihoodIsing, shared": (
-        PseudolikelihoodIsing(2.0, lattice_shape=SHAPE, symmetries="translation"),
-        ("coupling_", "coupling_std_", "field_", "field_std_"),
-    ),
-}
-
-
-@pytest.mark.parametrize("entry", GROUPED)
-def test_counted_rows_of_a_group_are_repeated_rows(entry):
-    """400 rows in 20 groups; counts differ inside of groups and between them."""
-    rng = np.random.default_rng(4)
-    rows, groups = rng.choice([-1, 1], (400, 6)), np.arange(400) % 20
-    counts = rng.integers(0, 4, 400) + (groups < 5)
-    model, names = GROUPED[entry]
-    counted = clone(model).fit(rows, sample_weight=counts, groups=groups)
-    repeated = clone(model).fit(np.repeat(rows, counts, axis=0), groups=np.repeat(groups, counts))
-    for name in names:
-        np.testing.assert_allclose(getattr(counted, name), getattr(repeated, name), rtol=1e-3, atol=1e-5, err_msg=name)
-
-
 VALUES = np.resize([2.0, 3.0], 60)
 MISREAD = {
     "masked": np.ma.masked_array(VALUES, np.arange(60) < 5),
