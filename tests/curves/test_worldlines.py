@@ -272,3 +272,12 @@ def test_integrated_energy_gives_the_partition_sum(n_slices, log_z):
     curve = phase_curve(ising, [1.0], n_samples=40_000, entropy=True, random_state=0)
     found = lines.log_constant - curve["free_energy"].value[0] * 8 * n_slices
     assert found == pytest.approx(log_z, abs=0.05)
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 1), (4, 1, 3), (4, 1, 3, 1)])
+def test_axes_of_one_site_change_no_observable(shape):
+    X = np.random.default_rng(0).choice([-1, 1], (20, 12))
+    chain, same = (Worldlines(one, time_step=0.25, field=0.8, coupling=1.3) for one in ((4, 3), shape))
+    for name, observable in chain.observables.items():
+        np.testing.assert_allclose(observable(X), same.observables[name](X), err_msg=name)
+    assert same.log_constant == chain.log_constant

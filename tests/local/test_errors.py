@@ -148,6 +148,17 @@ def test_the_mean_temperature_counts_rows_by_weight_and_parts_by_rows():
     assert parts.temperature_ == pytest.approx(3.0)
 
 
+def test_parts_at_two_temperatures_know_one_energy():
+    """As one fit to all rows does; what the first part has learned counts at its own temperature."""
+    X, T = np.concatenate([rows(400, 2.0), rows(400, 4.0, seed=1)]), np.repeat([2.0, 4.0], 400)
+    parts, whole = clone(CHAIN), clone(CHAIN).fit(X, T)
+    for part in (slice(0, 400), slice(400, None)):
+        parts.partial_fit(X[part], T[part])
+    sigma = np.sqrt(np.diag(whole.covariance_))
+    np.testing.assert_allclose(parts.couplings_ / sigma, whole.couplings_ / sigma, atol=0.5)
+    np.testing.assert_allclose(np.sqrt(np.diag(parts.covariance_)), sigma, rtol=0.2)
+
+
 def test_parts_of_a_histogram_are_parts_of_its_rows():
     X, T, counts = rows(200), np.repeat([1.0, 4.0], 100), np.repeat([3, 1], 100)
     parts, whole = clone(CHAIN), clone(CHAIN).fit(np.repeat(X, counts, axis=0), np.repeat(T, counts))
