@@ -257,6 +257,14 @@ def test_the_epoch_that_knows_the_rows_held_out_best_is_kept(monkeypatch, scores
     assert [same(kept, state) for state in states] == [epoch == best for epoch in range(3)]
 
 
+def test_scores_of_rows_held_out_are_those_of_the_law_that_is_kept():
+    """In whatever order the sites are drawn."""
+    network = mixed(MaskedNetwork(6, numbers(2), (8,), "tanh", True, 0))
+    order = np.array([2, 0, 1, 5, 4, 3])
+    kept, history = trained(network, rows=ROWS[:40], held_out=ROWS[40:], ordering=order, max_iter=1)
+    assert history.validation == [pytest.approx(log_prob(kept, CODES[40:]).mean(), rel=1e-5)]
+
+
 def test_without_rows_held_out_the_last_epoch_is_kept():
     network, states = MaskedNetwork(6, numbers(2), (), "relu", True, 0), []
     kept, _ = trained(network, learning_rate=3.0, report=lambda *_: states.append(network.to_numpy(np.arange(6))))
