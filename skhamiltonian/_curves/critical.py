@@ -209,7 +209,7 @@ def _text(T: Floats, y: Floats) -> str:
     """Describe a curve in an error message."""
     if not len(T):
         return "no points with error bars"
-    return f"{len(T)} from T = {T[0]:g} to {T[-1]:g}, the largest value at {T[np.argmax(y)]:g}"
+    return f"{len(T)} points from T = {T[0]:g} to {T[-1]:g}, the largest value at {T[np.argmax(y)]:g}"
 
 
 def _fit(x: Floats, y: Floats, sigma: Floats, degree: int) -> Floats:

@@ -70,7 +70,7 @@ def test_the_error_of_a_peak_is_its_scatter_where_the_shape_is_known():
 @pytest.mark.parametrize("T", [np.linspace(1, 2, 9), np.linspace(3, 4, 9), np.linspace(2.2, 2.4, 5)])
 def test_a_peak_at_the_end_or_of_few_points_is_refused(T):
     with pytest.raises(
-        ValueError, match=rf"heat_capacity must have a peak.*got {len(T)} from T = {T[0]:g} to {T[-1]:g}"
+        ValueError, match=rf"heat_capacity must have a peak.*got {len(T)} points from T = {T[0]:g} to {T[-1]:g}"
     ):
         peak_temperature(curve(T, ising_exact((16, 16), T).heat_capacity, 0.1))
 
@@ -78,7 +78,7 @@ def test_a_peak_at_the_end_or_of_few_points_is_refused(T):
 def test_points_without_error_bars_do_not_count():
     T = np.linspace(2, 3, 11)
     error = np.where(T > 2.45, np.nan, 0.01)
-    with pytest.raises(ValueError, match=r"got 5 from T = 2 to 2\.4"):
+    with pytest.raises(ValueError, match=r"got 5 points from T = 2 to 2\.4"):
         peak_temperature(curve(T, -((T - 2.3) ** 2), error))
     with pytest.raises(ValueError, match="got no points with error bars"):
         peak_temperature(curve(T, T, np.nan))
@@ -130,7 +130,7 @@ def test_a_crossing_is_that_of_either_curve_with_the_other():
 def test_curves_that_do_not_cross_are_refused(shift):
     """One above the other; or without common temperatures."""
     T = np.linspace(1, 2, 8)
-    with pytest.raises(ValueError, match=r"must cross inside a common range.*got 8 from T = 1 to 2"):
+    with pytest.raises(ValueError, match=r"must cross inside a common range.*got 8 points from T = 1 to 2"):
         crossing_temperature(curve(T, T, 0.1), curve(T + shift, T + 1, 0.1), "heat_capacity")
     with pytest.raises(ValueError, match=r"and no points with error bars"):
         crossing_temperature(curve(T, T, 0.1), curve(T, T, np.nan), "heat_capacity")
@@ -259,5 +259,5 @@ def test_an_observable_that_is_an_array_has_no_peak():
 
 def test_a_point_at_infinite_temperature_does_not_count():
     T, y = np.append(np.linspace(2, 3, 11), np.inf), np.append(np.linspace(1, 2, 11), 0)
-    with pytest.raises(ValueError, match="must have a peak inside at least 6 temperatures, got 11 from T = 2 to 3"):
+    with pytest.raises(ValueError, match="must have a peak inside at least 6 temperatures, got 11 points from T = 2 to 3"):
         peak_temperature(curve(T, y, 0.01))
