@@ -49,8 +49,8 @@ X = X.reshape(len(X), -1)
 train, test = train_test_split(X, random_state=0)
 
 # Do the sites know of each other? Mean log-likelihood of rows held back, in nats per configuration.
-# Better, if you know them: lattice_shape=(height, width), symmetries=("translation", "point-group", "spin-flip").
 independent = IndependentSites().fit(train)
+# Better, if you know them: lattice_shape=(height, width), symmetries=("translation", "point-group", "spin-flip").
 made = MADEHamiltonian(TEMPERATURE, lattice_shape=LATTICE, verbose=1, random_state=0).fit(train)
 print(f"independent sites {independent.score(test):.3f}, network {made.score(test):.3f}")
 if made.is_window_:
@@ -93,7 +93,8 @@ seen = windows.reshape(-1, WINDOW, WINDOW)
 alike, drawn_alike = (np.mean(s[:, 1:] == s[:, :-1]) for s in (seen, drawn))
 print(f"neighbours are alike: {alike:.3f} in the images, {drawn_alike:.3f} in draws at T0")
 if abs(alike - drawn_alike) > 0.03:
-    print("NOT like these: spins are larger than sites, light is blurred, or interactions reach beyond 3 x 3 sites")
+    print("NOT like these: do spins cover several pixels (pixels_per_site)? Is the light blurred?")
+    print("Or do interactions reach beyond 3 x 3 sites (window_shape)?")
 
 # A lattice of 64 x 64 at other temperatures, in units of T0.
 T = np.linspace(0.6, 1.6, 21)
