@@ -51,7 +51,8 @@ class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Gives one module from a tree."""
 
     def __init__(self, path, tree):
-        self.name, self.path, self.tree = f"{path.parent.name}.{path.stem}", path, tree
+        folders = [folder.name for folder in path.parents if (folder / "__init__.py").exists()]
+        self.name, self.path, self.tree = ".".join([*folders[::-1], path.stem]), path, tree
 
     def find_spec(self, name, path=None, target=None):
         """Claim the module."""
@@ -92,6 +93,8 @@ def main():
     tree = ast.parse(path.read_text(encoding="utf-8"))
     if killed(path, tree, arguments):
         sys.exit("the tests fail without any change")
+    if not killed(path, ast.parse("raise ImportError"), arguments):
+        sys.exit("the tests do not import the file")
     seconds = 10 + 4 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime  # an endless loop is noticed, too
     found = list(places(tree))[::step]
     n_killed = 0
