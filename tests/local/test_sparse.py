@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skhamiltonian import LocalHamiltonian
-from skhamiltonian._local.clusters import clusters_of, window_group
+from skhamiltonian._local.clusters import basis, clusters_of, window_group
 from skhamiltonian._local.observations import Rows, WindowGeometry, counted, each_site, neighbourhoods
 from skhamiltonian._local.problem import NOTHING, Problem
 from skhamiltonian._local.quadratic import exchanges, sandwich
@@ -85,6 +85,21 @@ def test_clusters_of_a_square_window():
     assert sorted(names.sum(axis=1)) == [2, 2, 4]  # nearest, diagonal, plaquette
     unequal = clusters_of((2, 2), 2, window_group((2, 2), (8, 9), (True, True)), even=True)
     assert unequal.n_clusters == 4  # nearest neighbours along each axis
+
+
+def test_the_size_of_a_cluster_is_its_sites_and_its_number_is_products_for_each_site():
+    clusters = clusters_of((2, 2), 2, window_group((2, 2), (8, 8), (True, True)), even=True)
+    assert clusters.order.tolist() == [2, 2, 4]
+    assert clusters.n_products.tolist() == [2, 2, 1]
+
+
+@pytest.mark.parametrize("n_states", [2, 3, 5])
+def test_polynomials_of_the_code_are_orthonormal_and_even_or_odd(n_states):
+    columns = basis(n_states)
+    np.testing.assert_allclose(columns.T @ columns, n_states * np.eye(n_states), atol=1e-12)
+    np.testing.assert_allclose(columns[::-1], columns * (-1) ** np.arange(n_states), atol=1e-12)
+    assert (columns[-1] > 0).all()
+    np.testing.assert_allclose(np.diff(columns[:, 1], 2), 0, atol=1e-12)  # the code itself, in its unit
 
 
 @pytest.mark.parametrize(
