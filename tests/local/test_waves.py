@@ -82,6 +82,16 @@ def test_a_wave_is_the_sum_over_its_images(problem):
         np.testing.assert_allclose(terms.energies(codes), wanted, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", SYMMETRIES)
+def test_a_wave_knows_its_sites_and_the_terms_of_a_site(name):
+    """Angles that are all zero add up every term of a cosine."""
+    symmetries, group = SYMMETRIES[name]
+    waves, near = waves_of(WINDOW, group, symmetries), GEOMETRY.neighbourhood
+    np.testing.assert_array_equal(waves.order, np.count_nonzero(waves.patterns(), axis=(1, 2)))
+    fields, is_cosine = waves.fields(np.zeros((1, len(near)), np.int16), near).ravel(), waves.phases() == 0
+    np.testing.assert_allclose(waves.n_products[is_cosine], fields[is_cosine])
+
+
 def test_the_loss_is_that_of_conditionals_by_brute_force(problem):
     problem, rows, _ = problem
     waves = problem.basis
