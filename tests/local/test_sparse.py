@@ -5,7 +5,7 @@ import pytest
 
 from skhamiltonian import LocalHamiltonian
 from skhamiltonian._local.clusters import basis, clusters_of, window_group
-from skhamiltonian._local.observations import Rows, WindowGeometry, counted, each_site, neighbourhoods
+from skhamiltonian._local.observations import Rows, WindowGeometry, counted, each_site, neighbourhoods, tiles
 from skhamiltonian._local.problem import NOTHING, Problem
 from skhamiltonian._local.quadratic import exchanges, sandwich
 from skhamiltonian._local.sparse import _penalty
@@ -49,6 +49,45 @@ def test_counting_keeps_every_site(rows, problem):
         return [weight @ sites.bases.astype(float), weight @ sites.bases.astype(float) ** 2]
 
     np.testing.assert_allclose(sums(seen), sums(one_by_one))
+
+
+def test_temperatures_are_told_apart_where_their_numbers_need_more_than_32_bits():
+    """3^19 neighbourhoods fit, and four times as many do not."""
+    geometry, ratios = WindowGeometry((10,), 3, (True,)), np.array([0.5, 1.0, 1.7, 2.0])
+    rows = Rows(np.random.default_rng(4).integers(0, 3, (8, 24)).astype(np.int8), np.repeat(ratios, 2), np.ones(8))
+    seen, one_by_one = counted([rows], geometry, ratios), each_site(rows, geometry)
+    for ratio in ratios:
+        sums = [(each.bases * each.counts.sum(axis=1, keepdims=True))[each.ratio == np.float32(ratio)].sum(axis=0)
+                for each in (seen, one_by_one)]  # fmt: skip
+        np.testing.assert_allclose(*sums)
+        assert sums[0].min() > 0
+
+
+@pytest.mark.parametrize(
+    ("shape", "n_tiles", "least", "sides"),
+    [((6, 6), 2, (1, 3), (3, 6)), ((6, 6), 3, (1, 3), (2, 6)), ((4, 4), 99, (2, 2), (2, 2)), ((8,), 1, (1,), (8,))],
+)
+def test_tiles_cut_the_side_that_is_longest_for_the_windows(shape, n_tiles, least, sides):
+    found = tiles(shape, n_tiles, least).reshape(shape)
+    number = 0
+    for corner in np.ndindex(*(n // side for n, side in zip(shape, sides, strict=True))):
+        at = tuple(slice(c * side, (c + 1) * side) for c, side in zip(corner, sides, strict=True))
+        assert np.all(found[at] == number)
+        number += 1
+
+
+def test_the_tiles_of_a_row_count_as_rows():
+    rng = np.random.default_rng(3)
+    rows = Rows(rng.integers(0, 3, (3, 4, 5)).astype(np.int8), RATIOS, np.array([1.0, 2.0, 3.0]))
+    tile = tiles((2, 5), 2, (1, 1))
+    seen, whole = each_site(rows, GEOMETRY, 4, tile), each_site(rows, GEOMETRY)
+    for number, (row, part) in enumerate(np.ndindex(3, 2), start=4 * 2):
+        here, own = seen.row == number, (whole.row == row) & np.tile(tile == part, 3)
+        for name in ("bases", "counts", "ratio"):
+            np.testing.assert_array_equal(getattr(seen, name)[here], getattr(whole, name)[own])
+    numbers = neighbourhoods(rows, GEOMETRY, 4, tile).row
+    np.testing.assert_array_equal(np.sort(numbers), seen.row)
+    np.testing.assert_array_equal(numbers - 2 * (whole.row + 4), np.tile(tile, 3))
 
 
 def test_block_scores_add_up_to_the_gradient(problem):
