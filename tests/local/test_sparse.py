@@ -69,11 +69,10 @@ def test_temperatures_are_told_apart_where_their_numbers_need_more_than_32_bits(
 )
 def test_tiles_cut_the_side_that_is_longest_for_the_windows(shape, n_tiles, least, sides):
     found = tiles(shape, n_tiles, least).reshape(shape)
-    number = 0
-    for corner in np.ndindex(*(n // side for n, side in zip(shape, sides, strict=True))):
+    corners = np.ndindex(*(n // side for n, side in zip(shape, sides, strict=True)))
+    for number, corner in enumerate(corners):
         at = tuple(slice(c * side, (c + 1) * side) for c, side in zip(corner, sides, strict=True))
         assert np.all(found[at] == number)
-        number += 1
 
 
 def test_the_tiles_of_a_row_count_as_rows():

@@ -10,7 +10,15 @@ from scipy import stats
 from skhamiltonian._montecarlo.kernels import new_streams, next_word
 from skhamiltonian._xy import kernels as _kernels
 from skhamiltonian._xy.chain_groups import angles_of, wrapped
-from skhamiltonian._xy.kernels import energies, heat_bath, local_field, local_sweeps, reflect, reflect_clusters
+from skhamiltonian._xy.kernels import (
+    cluster_sweeps,
+    energies,
+    heat_bath,
+    local_field,
+    local_sweeps,
+    reflect,
+    reflect_clusters,
+)
 from skhamiltonian._xy.system import angle_system
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # unsigned words, uncompiled
@@ -62,6 +70,19 @@ def test_the_local_field_is_the_gradient_of_the_energy(name):
             turned[:, i] = angle
             change = F[0] * (np.cos(X[:, i]) - np.cos(angle)) + F[1] * (np.sin(X[:, i]) - np.sin(angle))
             np.testing.assert_allclose(energies(turned, system) - energies(X, system), change, atol=1e-13)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("sweeps", [local_sweeps, cluster_sweeps])
+def test_the_unit_of_energy_has_no_effect(sweeps):
+    """The largest coupling or field is the unit, however small it is: a power of two leaves every bit."""
+    theta, found = random_angles(3, 4).T, []
+    for unit in (1.0, 2.0**-300):
+        cos, sin = np.ascontiguousarray(np.cos(theta)), np.ascontiguousarray(np.sin(theta))
+        system = angle_system((2, 2), "open", (0.7 * unit, 1.3 * unit), unit * np.array([0.5, -0.2, 0.0, 0.9]))
+        sweeps(cos, sin, 2, 1, system, 0.6 * unit, new_streams(np.random.SeedSequence(0), 3))
+        found.append((cos, sin))
+    np.testing.assert_array_equal(*found)
 
 
 @pytest.mark.parametrize("kappa", [0.0, 0.05, 0.7, 2.0, 8.0, 300.0, 1e5])
