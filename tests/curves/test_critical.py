@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.isotonic import isotonic_regression
 
-from skhamiltonian._curves.critical import _rising_misfit, crossing_temperature, peak_temperature
+from skhamiltonian._curves.critical import _maximum, _peak_gain, _rising_misfit, crossing_temperature, peak_temperature
 from skhamiltonian._curves.result import PhaseCurve
 from skhamiltonian._ising.exact import ising_exact
 from skhamiltonian._montecarlo.draws import Estimate
@@ -30,6 +30,20 @@ def test_the_peak_of_a_parabola_is_exact():
     value, error = peak_temperature(curve(T, 3 - 0.5 * (T - 1.43) ** 2, 1e-9))
     assert value == pytest.approx(1.43, abs=1e-6)
     assert error < 1e-6
+
+
+def test_few_points_of_a_peak_cost_a_tenth_of_their_spacing():
+    T = np.array([1.5, 1.6, 1.7, 1.8, 1.9, 2.0, 2.14, 2.2, 2.3, 2.4])
+    value, error = peak_temperature(curve(T, 1 - 4 * (T - 2.02) ** 2, 1e-9))
+    assert (value, error) == pytest.approx((2.02, (2.14 - 1.9) / 20), abs=1e-6)
+
+
+def test_a_tail_beside_a_narrow_peak_does_not_count():
+    """The six points of the peak begin with the first, and the last one is higher than some of them."""
+    T = np.linspace(1, 2, 11)
+    y = 1 - 8 * (T - 1.22) ** 2
+    y[-1] = 0.7
+    assert peak_temperature(curve(T, y, 1e-9)).value == pytest.approx(1.22, abs=1e-6)
 
 
 @pytest.mark.parametrize(("spacing", "relative_error"), [(0.1, 0.005), (0.05, 0.01), (0.02, 0.02)])
@@ -211,6 +225,18 @@ def test_a_crossing_of_sizes_is_found_by_every_seed():
         rng = np.random.default_rng(seed)
         pair = [noisy(T, U, 0.001, rng, "binder_cumulant") for U in (small, large)]
         assert np.isfinite(crossing_temperature(*pair)).all()
+
+
+def test_a_drop_at_the_end_of_a_rise_gains_its_own_misfit():
+    y = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 2.5])
+    for each in (y, y[::-1]):
+        assert _peak_gain(each, np.full(6, 0.5)) == pytest.approx(1.5**2 / 2 / 0.25)
+
+
+def test_a_minimum_nearer_to_the_largest_point_is_no_peak():
+    x = np.linspace(-1, 1, 9)
+    y = -(x**3) / 3 + 0.2 * x**2 + 0.05 * x  # slope (0.5 - x) (x + 0.1)
+    assert _maximum(x, y, np.full(9, 1e-6), 3).value == pytest.approx(0.5)
 
 
 def test_chi2_of_a_rise_is_that_of_isotonic_regression():
