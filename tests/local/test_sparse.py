@@ -7,6 +7,7 @@ from skhamiltonian import LocalHamiltonian
 from skhamiltonian._local.clusters import basis, clusters_of, window_group
 from skhamiltonian._local.observations import Rows, WindowGeometry, counted, each_site, neighbourhoods, tiles
 from skhamiltonian._local.problem import NOTHING, Problem
+from skhamiltonian._local.pseudolikelihood import loss_and_slope, soft_threshold_descent
 from skhamiltonian._local.quadratic import exchanges, sandwich
 from skhamiltonian._local.sparse import _penalty
 
@@ -109,6 +110,36 @@ def test_gradient_and_information_are_derivatives(problem):
         (above, up), (below, down) = (problem.loss_and_gradient(couplings + s) for s in (step, -step))
         assert (above - below) / 2e-4 == pytest.approx(gradient[column], rel=1e-5, abs=1e-4)
         assert ((up - down) / 2e-4)[columns] == pytest.approx(information[k], rel=1e-3, abs=1e-2)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("ratio", [[0.7], [0.5, 1.0, 1.7, 1.2]])
+def test_the_loss_is_that_of_softmax_conditionals(ratio):
+    rng, powers = np.random.default_rng(5), 3 ** np.arange(2)
+    bases = np.stack([3 * rng.integers(0, 3, 4), rng.integers(0, 3, 4)], axis=1).astype(np.uint16)
+    counts, g, slope = rng.integers(0, 4, (4, 3)).astype(float), rng.normal(size=9), np.zeros(9)
+    r = np.broadcast_to(ratio, 4)
+
+    def loss(g):
+        log_w = -r[:, None] * g[bases[:, None] + np.arange(3)[:, None] * powers].sum(axis=2)
+        return -np.sum(counts * (log_w - np.logaddexp.reduce(log_w, axis=1, keepdims=True)))
+
+    assert loss_and_slope(bases, counts, np.array(ratio), powers, g, slope) == pytest.approx(loss(g))
+    numeric = [(loss(g + step) - loss(g - step)) / 2e-5 for step in 1e-5 * np.eye(9)]
+    np.testing.assert_allclose(slope, numeric, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.kernel
+def test_soft_thresholds_end_at_the_minimum_of_the_penalised_quadratic():
+    """There the slope is the penalty, against the sign of x; it is less where x is zero."""
+    rng = np.random.default_rng(9)
+    A, x, penalty = rng.normal(size=(12, 6)), rng.normal(size=6), np.array([0.0, 0.05, 0.3, 0.3, 4.0, 0.1])
+    hessian, linear = A.T @ A, rng.normal(size=6)
+    soft_threshold_descent(hessian, linear, penalty, x)
+    slope, on = hessian @ x - linear, x != 0
+    assert on.tolist() == [True, True, False, True, False, True]
+    np.testing.assert_allclose(slope[on], -penalty[on] * np.sign(x[on]), atol=1e-4)
+    assert np.all(np.abs(slope[~on]) < penalty[~on])
 
 
 def test_couplings_are_those_of_the_table(problem):
