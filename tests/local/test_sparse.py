@@ -9,7 +9,7 @@ from skhamiltonian._local.observations import Rows, WindowGeometry, counted, eac
 from skhamiltonian._local.problem import NOTHING, Problem
 from skhamiltonian._local.pseudolikelihood import loss_and_slope, soft_threshold_descent
 from skhamiltonian._local.quadratic import exchanges, sandwich
-from skhamiltonian._local.sparse import _penalty
+from skhamiltonian._local.sparse import _Newton, _penalty, fit_sparse
 
 RNG = np.random.default_rng(0)
 GEOMETRY = WindowGeometry((2, 3), 3, (False, True))
@@ -204,6 +204,21 @@ def test_the_covariance_of_equal_columns_is_that_of_the_pseudo_inverse():
     bread = np.linalg.pinv(information, rcond=1e-9)
     found = sandwich(information + 1e-3 * np.eye(5), variance, 1e-3)
     np.testing.assert_allclose(found, bread @ variance @ bread, rtol=1e-6, atol=1e-9)
+
+
+def test_every_step_is_reported_once(problem):
+    seen = []
+    fit = fit_sparse(problem, 3.0, 4, None, lambda step, loss: bool(seen.append((step, loss))))
+    assert seen == list(enumerate(fit.loss))
+    assert len(seen) > 1
+
+
+def test_pairs_and_selected_couplings_stay_beside_new_ones(problem):
+    order, theta = problem.basis.order, np.zeros(problem.basis.n_clusters)
+    pairs, more = np.flatnonzero(order <= 2), np.flatnonzero(order > 2)
+    theta[more[0]] = 0.1
+    newton = _Newton(problem, np.union1d(pairs, more[:2]), theta, 0.0, theta)
+    assert newton.beside(more[2:3]).free.tolist() == sorted([*pairs, more[0], more[2]])
 
 
 def test_the_penalty_reaches_two_thresholds_of_the_error_beside_the_others():
