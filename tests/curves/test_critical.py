@@ -285,5 +285,5 @@ def test_an_observable_that_is_an_array_has_no_peak():
 
 def test_a_point_at_infinite_temperature_does_not_count():
     T, y = np.append(np.linspace(2, 3, 11), np.inf), np.append(np.linspace(1, 2, 11), 0)
-    with pytest.raises(ValueError, match="must have a peak inside at least 6 temperatures, got 11 points from T = 2 to 3"):
+    with pytest.raises(ValueError, match=r"must have a peak inside .*, got 11 points from T = 2 to 3"):
         peak_temperature(curve(T, y, 0.01))
