@@ -78,26 +78,17 @@ from skhamiltonian import (
 images = IMAGES
 binarizer = DomainBinarizer(background="plane", pixels_per_site=PIXELS).fit(images)
 spins = binarizer.transform(images)
-print(f"{binarizer.pixels_per_site_} pixels a site; up and down are {binarizer.separation_:.1f} deviations apart")
-windows, groups = extract_windows(spins, WINDOW)
+print(f"taken as {binarizer.pixels_per_site_} pixels a site; up and down are {binarizer.separation_:.1f} deviations apart")
+width = min(16, *(n for image in spins for n in image.shape))
+windows, groups = extract_windows(spins, width)
 
 # One energy for all places. Its couplings are in units of the unknown temperature T0 of the images.
-local = LocalHamiltonian(lattice_shape=(WINDOW, WINDOW), symmetries=("point-group",), random_state=0).fit(windows)
+local = LocalHamiltonian(lattice_shape=(width, width), symmetries=("point-group",), random_state=0).fit(windows)
 for cluster, J, error in zip(local.clusters_, local.couplings_, np.diag(local.covariance_) ** 0.5, strict=True):
     print(f"J/T0 = {J:+.4f} +- {error:.4f} of the sites {np.argwhere(cluster).tolist()}")
 
-# Does the learned energy make images like these?
-lattice = local.to_sampler((64, 64))
-drawn = lattice.sample(1.0, n_samples=50, random_state=0).reshape(-1, 64, 64)
-seen = windows.reshape(-1, WINDOW, WINDOW)
-alike, drawn_alike = (np.mean(s[:, 1:] == s[:, :-1]) for s in (seen, drawn))
-print(f"neighbours are alike: {alike:.3f} in the images, {drawn_alike:.3f} in draws at T0")
-if abs(alike - drawn_alike) > 0.03:
-    print("NOT like these: do spins cover several pixels (pixels_per_site)? Is the light blurred?")
-    print("Or do interactions reach beyond 3 x 3 sites (window_shape)?")
-
 # A lattice of 64 x 64 at other temperatures, in units of T0.
-T = np.linspace(0.6, 1.6, 21)
+T, lattice = np.linspace(0.6, 1.6, 21), local.to_sampler((64, 64))
 curve = phase_curve(lattice, T, n_samples=200, entropy=False, random_state=0, verbose=1)
 for t, m, error in zip(T, *curve["abs_magnetization"], strict=True):
     print(f"T/T0 = {t:.2f}: <|m|> = {m:.4f} +- {error:.4f}")
@@ -106,8 +97,20 @@ try:
     print(f"the heat capacity is largest at T/T0 = {peak:.3f} +- {error:.3f}: larger lattices come closer to Tc")
 except ValueError as reason:
     print(f"no transition is seen: {reason}")
+
+# Does the learned energy make images like these?
+drawn = lattice.sample(1.0, n_samples=50, random_state=0).reshape(-1, 64, 64)
+seen = windows.reshape(-1, width, width)
+alike, drawn_alike = (np.mean(s[:, 1:] == s[:, :-1]) for s in (seen, drawn))
+print(f"neighbours are alike: {alike:.3f} in the images, {drawn_alike:.3f} in draws at T0")
+if abs(alike - drawn_alike) > 0.03:
+    print("NOT like these, so do not believe the curve. Do spins cover several pixels (pixels_per_site)?")
+    print("Is the light blurred? Do interactions reach beyond 3 x 3 sites (window_shape)?")
+else:
+    print("Like these, as far as neighbours tell.")
 print("What this cannot tell: whether the images are in equilibrium, and interactions that they do not show.")
 display = PhaseCurveDisplay.from_curves({"64 x 64, learned from images": curve})
+display.ax_.set(xlabel="temperature $T / T_0$")
 display.figure_.savefig(PICTURE)
 """
 
@@ -119,7 +122,9 @@ def main(arguments: list[str] | None = None) -> None:
         "a .npy file of configurations (n_samples, n_sites) or (n_samples, height, width), or images: "
         "a .tif or .png file, or a folder of them. Without data: the Ising model"
     ))  # fmt: skip
-    parser.add_argument("--temperature", type=float, default=1.0, help="of the configurations (default: 1, the unit)")
+    parser.add_argument(
+        "--temperature", type=float, default=1.0, help="of configurations (default: 1, the unit; that of images)"
+    )
     parser.add_argument("--output", type=Path, default=Path("first_curve"), help="name of picture and script")
     parser.add_argument("--pixels-per-site", type=int, help="pixels along the edge of a spin of images (default: auto)")
     given = parser.parse_args(arguments)
@@ -130,6 +135,8 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error('the picture needs matplotlib: pip install "skhamiltonian[plot]"')
     if not 0 < given.temperature < np.inf:
         parser.error(f"--temperature must be a positive number, got {given.temperature}")
+    if given.pixels_per_site is not None and given.pixels_per_site < 1:
+        parser.error(f"--pixels-per-site must be at least 1, got {given.pixels_per_site}")
     if not name:
         parser.error(f"--output must be the name of a file, got '{given.output}'")
     try:
@@ -186,7 +193,7 @@ def _image_files(data: Path) -> tuple[str, str, int]:
     """Return the line that imports a reader, the expression that reads all images, and their smallest edge."""
     if find_spec("skimage") is None:
         raise ValueError("images need other packages: pip install scikit-image tifffile")
-    files = [data] if data.is_file() else sorted(path for path in data.iterdir() if path.suffix.lower() in _IMAGES)
+    files = [data] if data.is_file() else sorted(path for path in data.glob("[!.]*") if path.suffix.lower() in _IMAGES)
     if not files:
         raise ValueError(f"{data} holds no images ({', '.join(_IMAGES)})")
     shapes = [_shape(path) for path in files]
@@ -199,7 +206,7 @@ def _image_files(data: Path) -> tuple[str, str, int]:
     reader = "from skimage.io import imread"
     if data.is_file():
         return reader, f"[imread({str(data)!r}, as_gray=True)]", edge
-    paths = f"sorted(path for path in Path({str(data)!r}).iterdir() if path.suffix.lower() in {_IMAGES})"
+    paths = f"sorted(path for path in Path({str(data)!r}).glob('[!.]*') if path.suffix.lower() in {_IMAGES})"
     return reader, f"[imread(path, as_gray=True) for path in {paths}]", edge
 
 
@@ -227,7 +234,7 @@ def _picture_lines(reader: str, images: str, edge: int) -> tuple[str, dict[str, 
     """Return the lines for images whose smallest edge has so many pixels, and what replaces their words."""
     if edge < _SMALLEST_EDGE:
         raise ValueError(f"images must have edges of at least {_SMALLEST_EDGE} pixels, got {edge}")
-    return _PICTURES, {"READ\n": f"{reader}\n" if reader else "", "IMAGES": images, "WINDOW": str(min(16, edge))}
+    return _PICTURES, {"READ\n": f"{reader}\n" if reader else "", "IMAGES": images}
 
 
 def run(source: str) -> None:

@@ -41,6 +41,7 @@ def test_the_script_never_hides_a_package(name, tmp_path, capsys):
         ("--temperature", "0", "must be a positive number, got 0"),
         ("--temperature", "nan", "must be a positive number, got nan"),
         ("--output", "", "must be the name of a file"),
+        ("--pixels-per-site", "0", "must be at least 1, got 0"),
         ("--output", "no/such/folder", "cannot be written"),
     ],
 )
@@ -132,7 +133,7 @@ def write(kind, folder):
         ("rows", "lattice_shape=None"),
         ("lattices", "lattice_shape=(3, 3)"),
         ("stack", "DomainBinarizer"),
-        ("folder", "iterdir()"),
+        ("folder", "glob('[!.]*')"),
         ("image", "images = [imread("),
         ("pages3", "images = imread("),
     ],
@@ -213,7 +214,7 @@ def test_errors_that_are_printed_are_standard_errors(tmp_path, monkeypatch, caps
 
 @pytest.mark.parametrize(("option", "sites", "verdict"), [([], 1, True), (["--pixels-per-site", "4"], 4, False)])
 def test_spins_larger_than_sites_are_said(option, sites, verdict, tmp_path, monkeypatch, capsys):
-    """The lines before the curve are run."""
+    """All lines but those of the curve are run."""
     spins = IsingSampler((32, 32), 2.5, random_state=0).sample(n_samples=6).reshape(-1, 32, 32)
     np.save(
         tmp_path / "images.npy",
@@ -221,8 +222,9 @@ def test_spins_larger_than_sites_are_said(option, sites, verdict, tmp_path, monk
     )
     monkeypatch.setattr("skhamiltonian.__main__.run", lambda source: None)
     main([str(tmp_path / "images.npy"), *option, "--output", str(tmp_path / "first")])
-    lines = (tmp_path / "first.py").read_text(encoding="utf-8").partition("# A lattice of 64")[0]
-    exec(lines, {})
+    lines, _, rest = (tmp_path / "first.py").read_text(encoding="utf-8").partition("# A lattice of 64")
+    verdict_lines = rest.partition("# Does the learned")[2].partition('print("What this')[0]
+    exec(lines + "lattice = local.to_sampler((64, 64))\n# Does the learned" + verdict_lines, {})
     shown = capsys.readouterr().out
     assert f"{sites} pixels a site" in shown
     assert ("NOT like these" in shown) == verdict

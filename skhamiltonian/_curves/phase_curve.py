@@ -173,7 +173,8 @@ def as_sampler(sampler: Any) -> ThermalSampler:
     if isinstance(last, ThermalSampler):
         return last
     if isinstance(last, type) or not callable(getattr(last, "sample", None)):
-        raise TypeError(f"sampler must have a method sample(temperature, n_samples=...), got {last!r}")
+        hint = ": pass its to_sampler()" if hasattr(last, "to_sampler") else ""
+        raise TypeError(f"sampler must have a method sample(temperature, n_samples=...), got {last!r}{hint}")
     return ForeignSampler(last, set(inspect.signature(last.sample).parameters))
 
 
