@@ -78,7 +78,7 @@ from skhamiltonian import (
 images = IMAGES
 binarizer = DomainBinarizer(background="plane", pixels_per_site=PIXELS).fit(images)
 spins = binarizer.transform(images)
-print(f"taken as {binarizer.pixels_per_site_} pixels a site; up and down are {binarizer.separation_:.1f} deviations apart")
+print(f"{binarizer.pixels_per_site_} pixels taken as a site; up and down differ by {binarizer.separation_:.1f} sigma")
 width = min(16, *(n for image in spins for n in image.shape))
 windows, groups = extract_windows(spins, width)
 

@@ -226,7 +226,7 @@ def test_spins_larger_than_sites_are_said(option, sites, verdict, tmp_path, monk
     verdict_lines = rest.partition("# Does the learned")[2].partition('print("What this')[0]
     exec(lines + "lattice = local.to_sampler((64, 64))\n# Does the learned" + verdict_lines, {})
     shown = capsys.readouterr().out
-    assert f"{sites} pixels a site" in shown
+    assert f"{sites} pixels taken as a site" in shown
     assert ("NOT like these" in shown) == verdict
 
 
