@@ -123,7 +123,7 @@ def _warn_of_poor_proposals(calibration: dict[str, Any] | None) -> None:
         warn(
             f"Draws at the temperature of X are a poor proposal for the local energy: {100 * share:.2g} % of them "
             "count (calibration_['effective_share']). So curves are noisy, and their errors may be too small. Raise "
-            "max_iter, pass more rows, or use LocalHamiltonian alone, which needs no proposals",
+            "max_iter, pass more rows or, if states are no angles, use the sampler of a LocalHamiltonian instead",
             ConvergenceWarning,
         )
 

@@ -48,7 +48,7 @@ def fitted_energy(
         renaming = symmetry_sampler(lattice_shape, ("permutation",), alphabet.n_states)
         codes = symmetric_copies(codes.astype(np.int8), renaming, np.random.default_rng(seed), group=1)
         opposite = np.array_equal(alphabet.states, -alphabet.states[::-1])
-        symmetries = tuple(set(symmetries) - {"permutation"} | ({"spin-flip"} if opposite else set()))
+        symmetries = tuple(sorted(set(symmetries) - {"permutation"} | ({"spin-flip"} if opposite else set())))
     width = window_width(alphabet, len(lattice_shape))
     assert width is not None  # checked with the parameters
     local = LocalHamiltonian(
