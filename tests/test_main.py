@@ -230,6 +230,19 @@ def test_spins_larger_than_sites_are_said(option, sites, verdict, tmp_path, monk
     assert ("NOT like these" in shown) == verdict
 
 
+def test_windows_fit_into_images_of_few_sites(tmp_path, monkeypatch):
+    """The lines before the fit are run."""
+    spins = np.random.default_rng(0).choice([-1, 1], (3, 12, 13))
+    np.save(
+        tmp_path / "images.npy", np.kron(spins, np.ones((4, 4))) + np.random.default_rng(1).normal(0, 0.1, (3, 48, 52))
+    )
+    monkeypatch.setattr("skhamiltonian.__main__.run", lambda source: None)
+    main([str(tmp_path / "images.npy"), "--pixels-per-site", "4", "--output", str(tmp_path / "first")])
+    names = {}
+    exec((tmp_path / "first.py").read_text(encoding="utf-8").partition("# One energy")[0], names)
+    assert names["windows"].shape == (3, 144)
+
+
 def test_data_that_do_not_fit_end_with_their_message(tmp_path, capsys):
     np.save(tmp_path / "angles.npy", np.random.default_rng(0).uniform(0, 6, (50, 4)))
     with pytest.raises(SystemExit) as stopped:

@@ -240,6 +240,6 @@ def _pair(v: Array, r: Collection[int]) -> Array:
     return (v * np.roll(v, [-step for step in r], axes)).mean(axis=axes)
 
 
-_FEATURES = {"translation": _translation, "point-group": _point_group, "spin-flip": _spin_flip}
-_FEATURES["permutation"] = _permutation
+_FEATURES = {"translation": _translation, "point-group": _point_group}
+_FEATURES |= {"spin-flip": _spin_flip, "permutation": _permutation}
 _FEATURES |= {"rotation": _rotation, "reflection": _reflection}

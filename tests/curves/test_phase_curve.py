@@ -9,7 +9,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skhamiltonian import IndependentSites, IsingSampler, MADEHamiltonian
+from skhamiltonian import IndependentSites, IsingSampler, LocalHamiltonian, MADEHamiltonian
 from skhamiltonian._curves.phase_curve import phase_curve
 from skhamiltonian._curves.result import PhaseCurve
 from skhamiltonian._ising.exact import ising_exact
@@ -304,6 +304,11 @@ def test_models_of_one_curve_must_belong_together():
 def test_what_cannot_sample_is_refused(sampler):
     with pytest.raises(TypeError, match="sampler must have a method sample"):
         phase_curve(sampler, [2.0])
+
+
+def test_a_local_energy_is_told_to_make_a_sampler():
+    with pytest.raises(TypeError, match=r"got LocalHamiltonian\(\): pass its to_sampler\(\)"):
+        phase_curve(LocalHamiltonian(), [2.0])
 
 
 @pytest.mark.parametrize(
