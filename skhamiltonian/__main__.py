@@ -44,7 +44,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 from skhamiltonian import IndependentSites, MADEHamiltonian, PhaseCurveDisplay, phase_curve
 
-X = np.load(DATA)
+X = np.load(DATA)  # TAKEN
 X = X.reshape(len(X), -1)
 train, test = train_test_split(X, random_state=0)
 
@@ -75,15 +75,16 @@ from skhamiltonian import (
 )
 
 # A spin may be larger than a pixel: then pass the pixels along its edge.
-images = IMAGES
+images = IMAGES  # TAKEN
 binarizer = DomainBinarizer(background="plane", pixels_per_site=PIXELS).fit(images)
 spins = binarizer.transform(images)
 print(f"{binarizer.pixels_per_site_} pixels taken as a site; up and down differ by {binarizer.separation_:.1f} sigma")
-width = min(16, *(n for image in spins for n in image.shape))
-windows, groups = extract_windows(spins, width)
+shape = tuple(map(min, zip(*(image.shape for image in spins))))  # images of one shape stay whole
+windows, groups = extract_windows(spins, shape)
 
 # One energy for all places. Its couplings are in units of the unknown temperature T0 of the images.
-local = LocalHamiltonian(lattice_shape=(width, width), symmetries=("point-group",), random_state=0).fit(windows)
+# If images differ in more than chance, such as their T0, fit(windows, groups=groups) has honest errors.
+local = LocalHamiltonian(lattice_shape=shape, symmetries=("point-group",), random_state=0).fit(windows)
 for cluster, J, error in zip(local.clusters_, local.couplings_, np.diag(local.covariance_) ** 0.5, strict=True):
     print(f"J/T0 = {J:+.4f} +- {error:.4f} of the sites {np.argwhere(cluster).tolist()}")
 
@@ -100,7 +101,7 @@ except ValueError as reason:
 
 # Does the learned energy make images like these?
 drawn = lattice.sample(1.0, n_samples=50, random_state=0).reshape(-1, 64, 64)
-seen = windows.reshape(-1, width, width)
+seen = windows.reshape(-1, *shape)
 alike, drawn_alike = (np.mean(s[:, 1:] == s[:, :-1]) for s in (seen, drawn))
 print(f"neighbours are alike: {alike:.3f} in the images, {drawn_alike:.3f} in draws at T0")
 if abs(alike - drawn_alike) > 0.03:
@@ -181,16 +182,18 @@ def _lines(data: Path | None, temperature: float) -> tuple[str, dict[str, str]]:
         raise ValueError(f"{data} must hold one array, got an archive of {', '.join(X.files)}")
     if X.ndim not in (2, 3) or X.dtype.kind not in "iufb" or not X.size:
         raise ValueError(f"{data} must hold numbers of shape (n, n_sites) or (n, height, width), got {X.shape}")
-    if X.ndim == 3 and len(np.unique(X[:100])) > _MOST_STATES:
-        return _picture_lines("", f"np.load({str(data)!r})", min(X.shape[1:]))
+    if X.ndim == 3 and (n_values := len(np.unique(X[:100]))) > _MOST_STATES:
+        taken = f"{n_values} values: taken for grey images, not for states or angles of sites"
+        return _picture_lines("", f"np.load({str(data)!r})", min(X.shape[1:]), taken)
     if len(X) < 2:
         raise ValueError(f"{data} must hold at least two configurations, got {X.shape}")
     shape = repr(tuple(map(int, X.shape[1:]))) if X.ndim == 3 else "None"
-    return _ROWS, {"DATA": repr(str(data)), "LATTICE": shape, "TEMPERATURE": repr(temperature)}
+    taken = f"{len(X)} configurations of {' x '.join(map(str, X.shape[1:]))} sites"
+    return _ROWS, {"DATA": repr(str(data)), "LATTICE": shape, "TEMPERATURE": repr(temperature), "TAKEN": taken}
 
 
-def _image_files(data: Path) -> tuple[str, str, int]:
-    """Return the line that imports a reader, the expression that reads all images, and their smallest edge."""
+def _image_files(data: Path) -> tuple[str, str, int, str]:
+    """Return the line that imports a reader, the expression that reads all images, their smallest edge and number."""
     if find_spec("skimage") is None:
         raise ValueError("images need other packages: pip install scikit-image tifffile")
     files = [data] if data.is_file() else sorted(path for path in data.glob("[!.]*") if path.suffix.lower() in _IMAGES)
@@ -199,15 +202,15 @@ def _image_files(data: Path) -> tuple[str, str, int]:
     shapes = [_shape(path) for path in files]
     edge = min(min(shape[-2:]) for shape in shapes)
     if data.is_file() and len(shapes[0]) == 3:
-        return "from tifffile import imread", f"imread({str(data)!r})", edge
+        return "from tifffile import imread", f"imread({str(data)!r})", edge, f"a stack of {shapes[0][0]}"
     for path, shape in zip(files, shapes, strict=True):
         if len(shape) == 3:
             raise ValueError(f"{path} holds a stack of {shape[0]} images: give it alone, or save each as a file")
     reader = "from skimage.io import imread"
     if data.is_file():
-        return reader, f"[imread({str(data)!r}, as_gray=True)]", edge
+        return reader, f"[imread({str(data)!r}, as_gray=True)]", edge, "one image"
     paths = f"sorted(path for path in Path({str(data)!r}).glob('[!.]*') if path.suffix.lower() in {_IMAGES})"
-    return reader, f"[imread(path, as_gray=True) for path in {paths}]", edge
+    return reader, f"[imread(path, as_gray=True) for path in {paths}]", edge, f"{len(files)} images"
 
 
 def _shape(path: Path) -> tuple[int, ...]:
@@ -230,11 +233,11 @@ def _shape(path: Path) -> tuple[int, ...]:
     return tuple(lengths)
 
 
-def _picture_lines(reader: str, images: str, edge: int) -> tuple[str, dict[str, str]]:
-    """Return the lines for images whose smallest edge has so many pixels, and what replaces their words."""
+def _picture_lines(reader: str, images: str, edge: int, taken: str) -> tuple[str, dict[str, str]]:
+    """Return the lines for images whose smallest edge has so many pixels, and what replaces the words in capitals."""
     if edge < _SMALLEST_EDGE:
         raise ValueError(f"images must have edges of at least {_SMALLEST_EDGE} pixels, got {edge}")
-    return _PICTURES, {"READ\n": f"{reader}\n" if reader else "", "IMAGES": images}
+    return _PICTURES, {"READ\n": f"{reader}\n" if reader else "", "IMAGES": images, "TAKEN": taken}
 
 
 def run(source: str) -> None:
