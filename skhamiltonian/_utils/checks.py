@@ -64,7 +64,7 @@ def check_temperatures(
     if isinstance(temperatures, np.ma.MaskedArray) or (values.ndim and values.dtype.kind in "mM"):
         refuse_misread(temperatures, name)
     if ndim is not None and values.ndim != ndim:
-        shown = f": {temperatures!r}" if values.size == 1 else ""
+        shown = f": write [{temperatures!r}]" if ndim == 1 and values.ndim == 0 else ""
         raise ValueError(f"{name} must be {ndim}-dimensional, got an array of shape {values.shape}{shown}")
     each = [
         check_temperature(value, f"each value in {name}" if values.ndim else name) for value in values.ravel().tolist()

@@ -49,6 +49,17 @@ def test_a_gradient_of_the_field_refutes_all():
     assert names(ising((6, 6), 3.0, couplings=gradient(6)), (6, 6)) == list(ALL)
 
 
+@pytest.mark.parametrize("flips", [0.05, 2.0])
+def test_rare_flips_at_some_sites_are_no_evidence(flips):
+    """So many of 2048 rows have a flip at a site: some sites have none, and others several."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        X = np.where(rng.random((2048, 100)) < flips / 2048, -1, 1)
+        assert names(X, (10, 10), ("translation",)) == []
+    X[rng.random(2048) < 0.05, 6] = -1
+    assert names(X, (10, 10), ("translation",)) == ["translation"]
+
+
 def test_unequal_axes_of_a_square_refute_the_point_group():
     weak = [(-0.5, [[site((6, 6), i, j), site((6, 6), i + 1, j)] for i in range(6) for j in range(6)])]
     assert names(ising((6, 6), 2.5, couplings=weak), (6, 6)) == ["point-group"]
