@@ -316,7 +316,7 @@ def test_a_local_energy_is_told_to_make_a_sampler():
     [
         ({"temperatures": [2.0, -1.0]}, ValueError, "each value in temperatures must be a positive number, got -1.0"),
         ({"temperatures": [2.0, np.nan]}, ValueError, "positive number, got nan"),
-        ({"temperatures": 2.0}, ValueError, r"temperatures must be 1-dimensional.*: write \\[2.0\\]"),
+        ({"temperatures": 2.0}, ValueError, r"temperatures must be 1-dimensional.*: write \[2.0\]"),
         ({"temperatures": [[2.0]]}, ValueError, r"1-dimensional, got an array of shape \(1, 1\)"),
         ({"temperatures": []}, ValueError, r"must be a temperature and a sampler, got temperatures=array\(\[\]"),
         ({"temperatures": ["2"]}, TypeError, "got '2'"),
