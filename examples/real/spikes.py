@@ -46,7 +46,7 @@ def divergence(law, log_p):
     return float(law[seen] @ (np.log(law[seen]) - log_p[seen]))
 
 
-def run(path, name=None, n_units=128, max_iter=30):
+def run(path, name=None, **of_network):
     X, counts = load_rows(path, name)
     X = np.where(X > 0, 1, -1).astype(np.int8)
     look(X, counts)
@@ -56,7 +56,7 @@ def run(path, name=None, n_units=128, max_iter=30):
     models = {
         "independent": IndependentSites(),
         "pairs": PseudolikelihoodIsing(),
-        "network": MADEHamiltonian(hidden_layer_sizes=(n_units,), max_iter=max_iter, random_state=0),
+        "network": MADEHamiltonian(random_state=0, **of_network),
     }
     tables = {name: entropy(model, X, folds, random_state=0) for name, model in models.items()}
     compare({name: table.log_likelihood for name, table in tables.items()})

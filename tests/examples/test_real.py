@@ -79,7 +79,7 @@ def test_the_spike_script_normalises_every_model_exactly(script, tmp_path, capsy
     spikes = script("spikes")
     X = ring(4000, 6)
     np.save(tmp_path / "a.npy", X > 0)
-    tables, divergences = spikes.run(tmp_path / "a.npy", n_units=16, max_iter=10)
+    tables, divergences = spikes.run(tmp_path / "a.npy", hidden_layer_sizes=(16,), max_iter=10)
     assert divergences["pairs"][1] < divergences["independent"][1] / 5
     exact = spikes.log_law(IsingSampler((6,), 1.0, coupling=0.5), 6)
     assert np.exp(exact).sum() == pytest.approx(1)
