@@ -36,8 +36,8 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
 
     In an Ising model with pair couplings on any graph, the law of a spin given all others is a logistic function,
 
-    .. math:: H(s) = -\sum_{i<j} J_{ij} s_i s_j - \sum_i h_i s_i, \qquad
-              p(s_i = 1 \mid s_{\setminus i}) = \frac{1}{1 + e^{-2 (h_i + \sum_j J_{ij} s_j) / T_0}}
+    .. math:: H(s) &= -\sum_{i<j} J_{ij} s_i s_j - \sum_i h_i s_i, \\
+              p(s_i = 1 \mid s_{\setminus i}) &= \frac{1}{1 + e^{-2 (h_i + \sum_j J_{ij} s_j) / T_0}}
 
     One logistic regression is fitted for every site [1]_. Jeffreys' prior removes the bias of few rows, and keeps the
     couplings finite if two spins never disagree in the data [2]_. Each coupling is the mean of the estimates from its
@@ -367,8 +367,8 @@ def _spins(estimator: BaseEstimator, X: ArrayLike, reset: bool) -> NDArray:
 def pseudo_log_likelihood(estimator: Any, X: ArrayLike, y: Any = None) -> float:
     r"""Score any model that has an energy by how well it predicts each site from all others.
 
-    .. math:: \frac1n \sum_{s \in X} \sum_i \ln p(s_i | s_{\setminus i}), \qquad
-              p(s_i | s_{\setminus i}) = \frac{e^{-H(s)/T_0}}{\sum_a e^{-H(s, s_i \to a)/T_0}}
+    .. math:: &\frac1n \sum_{s \in X} \sum_i \ln p(s_i | s_{\setminus i}), \\
+              &p(s_i | s_{\setminus i}) = \frac{e^{-H(s)/T_0}}{\sum_a e^{-H(s, s_i \to a)/T_0}}
 
     The score does not depend on the normalisation of the energy, so it can compare learned, fitted and true systems,
     also as ``scoring=`` of :class:`~sklearn.model_selection.GridSearchCV`. It cannot be compared with a likelihood.

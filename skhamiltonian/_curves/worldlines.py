@@ -29,8 +29,8 @@ class Worldlines:
     imaginary time, up to an error proportional to the square of the time step :math:`\Delta\tau` [1]_. Its couplings
     over temperature are
 
-    .. math:: K_t = -\tfrac12 \ln\tanh(\Delta\tau\, \Gamma) \text{ along time}, \qquad K_x = \Delta\tau\, J
-              \text{ in space}
+    .. math:: K_t &= -\tfrac12 \ln\tanh(\Delta\tau\, \Gamma) \text{ along time}, \\
+              K_x &= \Delta\tau\, J \text{ in space}
 
     and do not depend on T, which is the number of slices. So a local energy learned at one temperature predicts others
     on a lattice with another number of slices, at classical temperature 1.
@@ -284,8 +284,8 @@ def _axis_of_bond(cluster: NDArray) -> int | None:
 def quantum_couplings(along_time: Estimate, in_space: Estimate, time_step: float) -> tuple[Estimate, Estimate]:
     r"""Return coupling J and transverse field Gamma from the couplings of the classical action, with errors.
 
-    .. math:: J = K_x / \Delta\tau, \quad \Gamma = \operatorname{artanh}(e^{-2 K_t}) / \Delta\tau, \quad
-              \sigma_\Gamma = \sigma_{K_t} / (\Delta\tau \sinh 2 K_t)
+    .. math:: J &= K_x / \Delta\tau, \\ \Gamma &= \operatorname{artanh}(e^{-2 K_t}) / \Delta\tau, \\
+              \sigma_\Gamma &= \sigma_{K_t} / (\Delta\tau \sinh 2 K_t)
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
 
     The energy of configurations, such as the one that a network has learned, is fitted by least squares with
 
-    .. math:: H(s) = c - \sum_k J_k O_k(s), \qquad O_k(s) = \sum_{t \in k} \prod_{i \in t} s_i,
+    .. math:: H(s) &= c - \sum_k J_k O_k(s), \\ O_k(s) &= \sum_{t \in k} \prod_{i \in t} s_i,
 
     An operator k is a list of terms t that share one coupling. The sign of :math:`J_k` is that of
     :class:`IsingSampler`. The constant c (minus the free energy, for a learned energy) is fitted too, so only

@@ -117,8 +117,8 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         the coupling 2 J / 3. For angles, the factors of the angles. None for a network.
     couplings_ : ndarray of shape (n_clusters,) or None
         J in :math:`H = -\sum_c J_c \sum_t \prod_j b_{d_j}(s_j)`, the inner sum being over all distinct placements t
-        of the cluster and of its images under the symmetries. For angles, in
-        :math:`H = -\sum_c J_c \sum_t \cos(\sum_j n_{cj} \theta_j - \varphi_c)` with the factors n and the phases.
+        of the cluster and of its images under the symmetries. For angles the product is
+        :math:`\cos(\sum_j n_{cj} \theta_j - \varphi_c)`, with the factors n and the phases.
     phases_ : ndarray of shape (n_clusters,) or None
         Phases of the clusters of angles, 0 for a cosine and pi/2 for a sine. None for other states.
     offsets_ : ndarray of shape (n_offsets, n_axes) or None
