@@ -89,7 +89,9 @@ systems = {
 # model believes: on lattices a local energy, which calibrates the network, and for the
 # glass the network alone. Then the rows are asked: ``method="pseudolikelihood"`` fits
 # the law of each site given all others, without the network. Its errors are
-# statistical, and absent interactions come out as zero.
+# statistical, and absent interactions come out as zero. For the three-spin coupling the
+# library warns that twelve epochs were too few for the network: its draws must not be
+# used, and its couplings are those of the local energy.
 
 
 def couplings(expansion):

@@ -86,7 +86,7 @@ figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True, layout="constrain
 for ax, T0 in zip(axes, [T_c, 2.6], strict=True):
     for length in [8, 16, 32]:
         side = length
-        S = IsingSampler((side, side), T0, random_state=0).sample(n_samples=10_000)
+        S = IsingSampler((side, side), T0, random_state=0).sample(n_samples=20_000)
         while side > 8:
             step = BlockSpinTransformer(
                 2, lattice_shape=(side, side), boundary="periodic", rule="majority"
