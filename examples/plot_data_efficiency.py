@@ -72,11 +72,11 @@ for symmetries in [("translation", "point-group", "spin-flip"), ()]:
         print(report.format(*rows[-1]))
 
 # %%
-# Without symmetries the library warns twice: so few rows are remembered, and draws do not
-# resemble them. Symmetries do more than sixteen times the data. The calibration takes
-# out more if the network is worse. But it changes nothing for 500 rows without symmetries. With longer
-# training and more draws, as on the page *Can I trust this prediction?*, it takes out
-# three quarters of the error.
+# Without symmetries the library warns twice: so few rows are remembered, and draws do
+# not resemble them. Symmetries do more than sixteen times the data. The calibration
+# takes out more if the network is worse. But it changes nothing for 500 rows without
+# symmetries. With longer training and more draws, as on the page *Can I trust this
+# prediction?*, it takes out three quarters of the error.
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 for name, colour in [("all", "C0"), ("none", "C1")]:
