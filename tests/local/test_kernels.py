@@ -29,7 +29,7 @@ from skhamiltonian._local.kernels import (
 )
 from skhamiltonian._local.swendsen_wang import pair_terms, satisfiable
 from skhamiltonian._local.system import LocalSystem
-from skhamiltonian._montecarlo.kernels import new_streams
+from skhamiltonian._montecarlo.kernels import new_streams, next_word
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # unsigned words, uncompiled
 
@@ -318,6 +318,65 @@ def test_faulty_kernels_are_rejected(monkeypatch, fault):
 
 
 # ------------------------------------------------------------------ groups
+
+
+def replayed(codes, system, n_strips, metropolis, beta, streams, n_sweeps):
+    """Move one site after the other by energies of the whole lattice, with the words that the kernels take."""
+    n_chains, K, cell = len(codes), system.n_states, system.n_sites // n_strips
+    chain, states = np.tile(np.arange(n_chains), n_strips), np.arange(K, dtype=np.int8)
+    for i in np.tile(np.arange(cell), n_sweeps):
+        site = np.repeat(np.arange(n_strips) * cell, n_chains) + i
+        n_words = 2 if metropolis and K > 2 else 1
+        u = [[(int(next_word(streams, lane)) >> 11) / 2**53 for lane in range(len(chain))] for _ in range(n_words)]
+        trials = np.repeat(codes[chain][:, None], K, axis=1)
+        trials[np.arange(len(chain))[:, None], states, site[:, None]] = states
+        H = system.energies(trials.reshape(-1, system.n_sites)).reshape(-1, K) * beta
+        for lane, (c, k) in enumerate(zip(chain, site, strict=True)):
+            old, rise = codes[c, k], H[lane] - H[lane, codes[c, k]]
+            if metropolis:
+                others = np.delete(states, old)
+                new = others[int(u[-1][lane] * (K - 1)) if K > 2 else 0]
+                codes[c, k] = new if u[0][lane] < 15 / 16 * min(1, math.exp(-rise[new])) else old
+            elif K == 2:
+                codes[c, k] = 1 - old if u[0][lane] < 1 / (1 + math.exp(rise[1 - old])) else old
+            else:
+                share = np.cumsum(np.exp(-rise))
+                codes[c, k] = np.searchsorted(share, u[0][lane] * share[-1], side="right")
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("kind", ["heat-bath", "metropolis"])
+@pytest.mark.parametrize("n_states", [2, 3])
+@pytest.mark.parametrize(
+    ("shape", "window", "periodic"), [((6, 2), (2, 3), (True, True)), ((4, 3), (2, 2), (False, True))]
+)
+def test_sweeps_are_those_of_one_site_after_the_other(kind, n_states, shape, window, periodic):
+    """Two strips or three side by side; the patterns and energies of all lanes are those of the configurations."""
+    system = random_system(shape, n_states, window, field=0.3, scale=0.8, periodic=periodic)
+    codes = np.random.default_rng(1).integers(0, n_states, (3, system.n_sites)).astype(np.int8)
+    group = GROUPS[kind](codes, system, np.random.SeedSequence(0))
+    n_strips = shape[0] // 2
+    assert group.n_strips == n_strips
+    streams = group.streams.copy()
+    group.advance(3, 1.3)
+    replayed(codes, system, n_strips, kind == "metropolis", 1 / 1.3, streams, 3)
+    np.testing.assert_array_equal(group.states(), codes)
+    np.testing.assert_array_equal(group.streams, streams)
+    np.testing.assert_array_equal(group.lanes.number, pattern_numbers(group.lanes.codes, group.windows))
+    H = lane_energies(group.lanes, group.windows, system.terms).reshape(n_strips, 3).sum(axis=0)
+    np.testing.assert_allclose(H, system.energies(codes))
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("beta", [1.0, 1e300])
+def test_a_state_far_below_the_others_is_drawn(beta):
+    """Whichever it is: weights are relative to that of the lowest state."""
+    x = np.full((3, 6), 800.0)
+    x[np.arange(6) % 3, np.arange(6)] = -800.0
+    step = np.empty(6, np.int32)
+    words = np.repeat(np.array([0, 2**64 - 1], np.uint64), 3)
+    draw_step(step, x, np.ones(6, np.int8), np.full(6, beta), words)
+    assert step.tolist() == [-1, 0, 1] * 2
 
 
 @pytest.mark.parametrize("kind", GROUPS)

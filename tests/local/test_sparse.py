@@ -227,7 +227,9 @@ def test_the_penalty_reaches_two_thresholds_of_the_error_beside_the_others():
     on, own = [0, 2, 4], np.diag(information)
     error = sd / own
     error[on] = sd[on] * np.sqrt(np.diag(np.linalg.inv(information[np.ix_(on, on)])) / own[on])
-    np.testing.assert_allclose(_penalty(x, information, sd, 3.0).reach, 6 * error)
+    penalty = _penalty(x, information, sd, 3.0)
+    np.testing.assert_allclose(penalty.reach, 6 * error)
+    np.testing.assert_allclose(penalty.pull, 3 * sd)
 
 
 def test_the_penalty_of_clusters_that_coincide_reaches_far():
