@@ -1,5 +1,6 @@
 """Errors of a point: slow observables of the user, and means over models, against their formulas."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -7,9 +8,9 @@ import pytest
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from skhamiltonian import Draws, Estimate
-from skhamiltonian._curves.measure import Point, estimate, merge
-from skhamiltonian._montecarlo.statistics import r_hat
+from skhamiltonian import Draws, Estimate, ThermalSampler
+from skhamiltonian._curves.measure import Point, Request, assemble, check_observables, estimate, measure, merge
+from skhamiltonian._montecarlo.statistics import jackknife, r_hat
 
 
 def test_an_observable_that_is_slower_than_the_magnetization_has_its_own_error():
@@ -86,3 +87,127 @@ def test_an_observable_has_a_component():
     X = np.ones((1, 50, 4))
     with pytest.raises(ValueError, match=r"observable 'none' must return .* shape \(50, \.\.\.\), got \(50, 0\)"):
         estimate(Draws(X), {"none": lambda X: X[:, :0]}, 2.0)
+
+
+RING = np.array(list(itertools.product((-1, 1), repeat=6)), np.int8)
+BONDS = (RING * np.roll(RING, 1, axis=1)).sum(axis=1) + 0.4 * RING[:, 0]
+
+
+def enumerated(T, n_populations=16):
+    """All states of a ring with their weights, as so many equal populations."""
+    E = -BONDS.astype(float)
+    log_w = -E / T
+    each = [np.stack([x] * n_populations) for x in (RING, E, log_w)]
+    return Draws(*each, log_partition=np.full(n_populations, np.logaddexp.reduce(log_w)))
+
+
+def test_built_in_observables_are_derivatives_of_the_partition_sum():
+    """Of ln Z by the inverse temperature, the field, and a field that acts on |M|."""
+    T, n, step = 1.7, 6, 1e-4
+    M = RING.sum(axis=1)
+
+    def log_z(beta=1 / T, h=0.0, h_abs=0.0):
+        return np.logaddexp.reduce(beta * (BONDS + h * M + h_abs * np.abs(M)))
+
+    def slope(**at):
+        return (log_z(**at) - log_z(**{name: -x for name, x in at.items()})) / 2 / step
+
+    def energy(T):
+        return -(log_z(1 / T + step) - log_z(1 / T - step)) / 2 / step
+
+    curvature = (log_z(h_abs=step) + log_z(h_abs=-step) - 2 * log_z()) / step**2
+    m2, m4 = (np.exp(BONDS / T - log_z()) @ (M / n) ** power for power in (2, 4))
+    found = estimate(enumerated(T), {}, T).observables
+    wanted = {
+        "magnetization": T * slope(h=step) / n,
+        "abs_magnetization": T * slope(h_abs=step) / n,
+        "energy": energy(T) / n,
+        "susceptibility": T * curvature / n,
+        "heat_capacity": (energy(T + step) - energy(T - step)) / 2 / step / n,
+        "binder_cumulant": 1 - m4 / (3 * m2**2),
+        "free_energy": -T * log_z() / n,
+        "entropy": (log_z() + energy(T) / T) / n,
+    }
+    assert set(found) == set(wanted)
+    for name, value in wanted.items():
+        assert found[name].value == pytest.approx(value, rel=1e-5), name
+        assert found[name].error < 1e-10
+
+
+def test_an_entropy_at_a_low_temperature_has_the_error_of_rounding():
+    """ln Z + <H> / T is a difference of numbers of 6.4 / T."""
+    T = 1e-6
+    assert estimate(enumerated(T), {}, T).observables["entropy"].error == pytest.approx(1e-14 * 6.4 / T / 6, rel=1e-3)
+
+
+@pytest.mark.parametrize("n_draws", [10, 11])
+def test_fewer_than_ten_draws_have_no_error_bar(n_draws):
+    """The last draw counts half."""
+    log_w = np.where(np.arange(n_draws) == n_draws - 1, np.log(0.29), 0.0)[None]
+    point = estimate(Draws(np.ones((1, n_draws, 4)), log_weight=log_w), {"one": lambda X: X[:, :2]}, 1.0)
+    assert point.effective_sample_size == pytest.approx(n_draws - 0.5, abs=0.01)
+    for name, shape in (("magnetization", ()), ("one", (2,))):
+        np.testing.assert_array_equal(point.observables[name].error, np.full(shape, 0.0 if n_draws == 11 else np.nan))
+
+
+class Given(ThermalSampler):
+    """Draws these rows; `states_` are as given."""
+
+    def __init__(self, rows, states=None):
+        self.rows = rows
+        if states is not None:
+            self.states_ = states
+
+    def _draw(self, temperature, n_samples, field, method, seed):
+        return Draws(self.rows[None])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "states", "largest"),
+    [(-3, 2, None, 3), (-1, 2, None, 2), (-1, 2, np.array([-1, 2]), np.nan), (-1.0, 2.0, None, np.nan)],
+)
+def test_integers_without_states_are_in_units_of_the_largest(low, high, states, largest):
+    sampler = Given(np.where(np.arange(60).reshape(20, 3) % 7 < 3, low, high), states)
+    point = measure(sampler, 2.0, Request(20, 0.0, "auto", {}), np.random.SeedSequence(0))
+    np.testing.assert_equal(point.largest_state, largest)
+
+
+def test_one_curve_is_of_one_number_of_sites():
+    points = [replace(point(1.0, 0.1, effective_sample_size=9.0, r_hat=1.0), n_sites=n) for n in (4, 9)]
+    with pytest.raises(ValueError, match="same number of sites"):
+        merge(points)
+    with pytest.raises(ValueError, match=r"same number of sites, got \[4, 9\]"):
+        assemble(points, np.array([1.0, 2.0]), 0.0, None)
+
+
+@pytest.mark.parametrize(
+    ("observables", "message"),
+    [
+        ({1: np.sum}, "got 1: "),
+        ({"a": 3}, "got 'a': 3"),
+        ([np.sum], "must be a dict"),
+        ({"a": np.sum, "b": None}, "'b'"),
+    ],
+)
+def test_observables_are_functions_by_name(observables, message):
+    with pytest.raises(TypeError, match=message):
+        check_observables(observables)
+
+
+def test_responses_have_the_errors_of_variances_without_one_chain_each():
+    """Twenty chains are twenty units; each variance is about the mean of the draws that it is of."""
+    rng, T = np.random.default_rng(0), 1.3
+    X = np.sign(rng.normal(size=(20, 5, 6)) + rng.normal(size=(20, 1, 1)))
+    E = 3 * X[:, :, 0] + rng.normal(size=(20, 5)) + rng.normal(size=(20, 1))
+    found = estimate(Draws(X, E), {}, T).observables
+    for name, x, unit in (("susceptibility", np.abs(X.mean(axis=2)), 6 / T), ("heat_capacity", E, 1 / 6 / T**2)):
+        variances = [np.var(x)] + [np.var(np.delete(x, chain, axis=0)) for chain in range(20)]
+        value, error = jackknife(unit * np.array(variances))
+        assert found[name].value == pytest.approx(value)
+        assert found[name].error == pytest.approx(error)
+
+
+def test_rounding_of_a_constant_energy_is_no_heat_capacity():
+    E = np.where(np.arange(400).reshape(20, 20) % 3, 1e6, np.nextafter(1e6, 2e6))
+    point = estimate(Draws(np.ones((20, 20, 4)), E), {}, 1e-6)
+    assert point.observables["heat_capacity"] == (0.0, 0.0)
