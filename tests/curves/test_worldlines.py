@@ -186,6 +186,7 @@ def test_slices_are_the_temperature():
     longer = lines.with_slices(32)
     assert (lines.temperature, longer.temperature) == (1.0, 0.25)
     assert lines.action_couplings == longer.action_couplings
+    assert lines.action_couplings[1] == 1 / 8  # the coupling is 1 by default
 
 
 @pytest.mark.parametrize(
@@ -199,6 +200,29 @@ def test_slices_are_the_temperature():
 def test_wrong_worldlines_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         Worldlines(**{"lattice_shape": (8, 8), "time_step": 0.1, "field": 1.0, **change})
+
+
+@pytest.mark.parametrize("name", ["time_step", "field", "coupling", "lattice_shape"])
+def test_limits_of_worldlines_are_no_worldlines(name):
+    for number in (math.inf, -math.inf, *((0.0,) if name != "coupling" else ())):
+        value = (8, number) if name == "lattice_shape" else number
+        with pytest.raises((ValueError, TypeError), match=f"{name} must be"):
+            Worldlines(**{"lattice_shape": (8, 8), "time_step": 0.1, "field": 1.0, name: value})
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: quantum_couplings((x, 0.1), (0.1, 0.1), 0.1), "the coupling along time must be"),
+        (lambda x: quantum_couplings((1.0, 0.1), (x or math.nan, 0.1), 0.1), "the coupling in space must be"),
+        (lambda x: quantum_couplings((1.0, 0.1), (0.1, 0.1), x), "time_step must be"),
+        (lambda x: trotter_extrapolate((1.0, 0.1), (2.0, 0.1), x or 1.0), "ratio must be"),
+    ],
+)
+def test_limits_of_couplings_and_steps_are_refused(call, message):
+    for number in (0.0, math.inf, -math.inf):
+        with pytest.raises(ValueError, match=message):
+            call(number)
 
 
 def test_trajectories_of_another_length_are_refused():
