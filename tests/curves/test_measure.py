@@ -178,6 +178,9 @@ def test_one_curve_is_of_one_number_of_sites():
         merge(points)
     with pytest.raises(ValueError, match=r"same number of sites, got \[4, 9\]"):
         assemble(points, np.array([1.0, 2.0]), 0.0, None)
+    curve = assemble([points[1]] * 2, np.array([1.0, 2.0]), 0.0, None)
+    assert curve["n_sites"] == 9
+    assert curve["observables"]["b"].value.shape == (2, 2)
 
 
 @pytest.mark.parametrize(
