@@ -101,7 +101,7 @@ def enumerated(T, n_populations=16):
     return Draws(*each, log_partition=np.full(n_populations, np.logaddexp.reduce(log_w)))
 
 
-def test_built_in_observables_are_derivatives_of_the_partition_sum():
+def test_observables_are_derivatives_of_the_partition_sum():
     """Of ln Z by the inverse temperature, the field, and a field that acts on |M|."""
     T, n, step = 1.7, 6, 1e-4
     M = RING.sum(axis=1)
@@ -134,7 +134,7 @@ def test_built_in_observables_are_derivatives_of_the_partition_sum():
         assert found[name].error < 1e-10
 
 
-def test_an_entropy_at_a_low_temperature_has_the_error_of_rounding():
+def test_an_entropy_at_low_temperature_has_the_error_of_rounding():
     """ln Z + <H> / T is a difference of numbers of 6.4 / T."""
     T = 1e-6
     assert estimate(enumerated(T), {}, T).observables["entropy"].error == pytest.approx(1e-14 * 6.4 / T / 6, rel=1e-3)
@@ -197,7 +197,7 @@ def test_observables_are_functions_by_name(observables, message):
         check_observables(observables)
 
 
-def test_responses_have_the_errors_of_variances_without_one_chain_each():
+def test_responses_have_the_errors_of_left_out_chains():
     """Twenty chains are twenty units; each variance is about the mean of the draws that it is of."""
     rng, T = np.random.default_rng(0), 1.3
     X = np.sign(rng.normal(size=(20, 5, 6)) + rng.normal(size=(20, 1, 1)))

@@ -303,6 +303,22 @@ def exact_draws(ising, temperature, n_samples, seed):
     return states[np.random.default_rng(seed).choice(len(p), n_samples, p=p)]
 
 
+def test_contrast_has_a_flat_likelihood_and_dense_errors():
+    """Odds of data to draws are n_data p / (n_draws q), p = exp((sum J O - c) / T); no units of the operators."""
+    rng, n, T = np.random.default_rng(0), 80, 1.7
+    operators, log_q, weight = 3 + 2 * rng.normal(size=(n, 3)), rng.normal(size=n), rng.integers(1, 4, n).astype(float)
+    from_data = rng.random(n) < 0.4 + 0.05 * operators[:, 0]
+    found = contrast(operators, log_q, from_data, T, weight)
+    odds = np.log(weight[from_data].sum() / weight[~from_data].sum()) - log_q
+    p = 1 / (1 + np.exp(-odds - (operators @ found.coupling - found.constant) / T))
+    A = np.column_stack([operators, np.ones(n)])
+    np.testing.assert_allclose(A.T @ (weight * (p - from_data)), 0, atol=1e-3)
+    inverse = np.linalg.inv((A.T * (weight * p * (1 - p))) @ A)
+    leverage = p * (1 - p) * np.einsum("ni,ij,nj->n", A, inverse, A)
+    V = inverse @ ((A.T * (weight * (p - from_data) ** 2 / (1 - leverage))) @ A) @ inverse
+    np.testing.assert_allclose(found.covariance, T**2 * V[:3, :3], rtol=1e-3)
+
+
 def test_contrast_is_the_likelihood_where_the_draws_are_many():
     """With draws of a known law the couplings are those of maximum likelihood: data and model have the same <O_k>."""
     ising = IsingSampler((3, 3), next_nearest_coupling=0.3)

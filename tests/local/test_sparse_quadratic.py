@@ -50,7 +50,7 @@ def fitted(problem, threshold, start=None, max_iter=200):
 
 @pytest.mark.kernel
 @pytest.mark.parametrize(("n_seen", "loss"), [(50.0, 0.14), (0.5, 7.0)])
-def test_without_threshold_the_fit_is_the_minimum_and_its_expansion(n_seen, loss):
+def test_without_threshold_the_fit_is_the_minimum(n_seen, loss):
     """The first step reaches it, the second measures the variance, the third stays."""
     rng = np.random.default_rng(0)
     A, best = np.cov(rng.normal(size=(6, 30))) * 100, rng.normal(size=6)
@@ -74,7 +74,7 @@ def test_without_threshold_the_fit_is_the_minimum_and_its_expansion(n_seen, loss
 @pytest.mark.kernel
 @pytest.mark.parametrize(("threshold", "reach"), [(1.0, 2.0), (2.24, 4.48), (7.0, 10.0)])
 @pytest.mark.parametrize("scale", [1.0, 4.0])
-def test_a_coupling_without_correlations_has_a_firm_threshold(threshold, reach, scale):
+def test_uncorrelated_couplings_have_a_firm_threshold(threshold, reach, scale):
     """In standard errors, with the threshold t and the reach r: 0 up to t, then (z - t) / (1 - t / r), z from r on."""
     z = np.array([0.5, 0.99, -1.01, 1.2, -1.4, 1.42, 0.0, -2.01, 5.0]) * threshold
     error = np.sqrt(scale) / np.arange(1, 10)
@@ -148,7 +148,7 @@ def test_many_couplings_start_with_those_of_two_sites():
 
 
 @pytest.mark.kernel
-def test_the_64_strongest_gradients_enter_if_they_exceed_the_threshold_by_a_twentieth():
+def test_the_64_strongest_gradients_above_the_threshold_enter():
     """Strength counts for each product of spins; those that are free already have no place among the 64."""
     rng = np.random.default_rng(1)
     n, scale, t = 400, 4.0, 2.24
@@ -212,7 +212,7 @@ def test_steps_under_a_fixed_penalty_end_at_its_firm_threshold():
 
 
 @pytest.mark.kernel
-def test_a_step_is_halved_until_the_penalised_loss_does_not_rise():
+def test_a_step_is_halved_until_the_loss_does_not_rise():
     """(x - 1)^2 / 2 + 0.6 |x| is 0.5 at 0, 0.6 at 1 and 0.425 at 1/2. A step uphill is not made."""
     problem = Quadratic([[1.0]], [1.0])
     newton = _Newton(problem, np.arange(1), np.zeros(1), *problem.loss_and_gradient(np.zeros(1)))
@@ -233,7 +233,7 @@ class Quartic(Quadratic):
 
 
 @pytest.mark.kernel
-def test_the_penalty_follows_the_errors_for_less_than_twenty_steps():
+def test_the_penalty_follows_errors_for_less_than_twenty_steps():
     problem, theta = Quartic([[1.0]], [0.0]), np.array([1e6])
     newton = _Newton(problem, np.arange(1), theta, *problem.loss_and_gradient(theta))
     follows = []
