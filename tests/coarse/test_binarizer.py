@@ -9,7 +9,7 @@ from skimage import filters
 
 from skhamiltonian import DomainBinarizer, IsingSampler, extract_windows
 from skhamiltonian._coarse.binarizer import count_modes, separation
-from skhamiltonian._coarse.levels import site_levels
+from skhamiltonian._coarse.levels import domain_range, site_levels
 
 
 @pytest.fixture(scope="module")
@@ -368,3 +368,24 @@ def test_wide_and_narrow_floats_and_integers_are_numbers_of_one_kind(spins):
     mixed = [images[0].astype(np.float32), images[1].astype(np.float64), *np.round(images[2:]).astype(np.int64)]
     binarizer = DomainBinarizer(pixels_per_site=3).fit(mixed)
     assert (binarizer.transform(images) == spins).all()
+
+
+GREY = 100 + np.linspace(0, 1, 2001)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ([GREY, [101.6]], [100, 101]),  # a gap of more than half the range
+        ([GREY, [101.4]], [100, 101.4]),
+        ([GREY, [101.6, 101.65]], [100, 101.65]),  # two are not alone
+        ([*[GREY] * 8, 110 + 10 * np.arange(70)], [100, 101]),  # 64 by their gaps, 6 by their distance
+        ([GREY, [103] * 1200], [100, 101]),  # 37 % of the pixels
+        ([GREY, [103] * 1500], [100, 103]),  # 43 %
+        ([[100] * 500, [101] * 500], [100, 101]),
+        ([[100] * 500], [100, 100]),
+    ],
+)
+def test_the_range_of_domains_has_no_lonely_intensities(values, wanted, sign):
+    np.testing.assert_allclose(domain_range(sign * np.concatenate(values)), np.sort(sign * np.array(wanted)))
