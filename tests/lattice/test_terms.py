@@ -43,4 +43,5 @@ def test_links_lead_from_a_site_to_its_patterns():
         if site < N_SITES:
             moved[:, site] += 1
         np.testing.assert_array_equal(before, terms.patterns(moved))
+    assert len(links.start) == N_SITES + 2  # one more than the sites
     assert links.start[-1] == len(links.term) == len(links.weight) == sum(each.size for each in SITES)
