@@ -9,7 +9,7 @@ from sklearn.base import clone
 
 from skhamiltonian import InteractionExpansion, IsingSampler
 from skhamiltonian._interactions.operators import FAMILIES, Geometry, lattice_operators, operator_sums
-from skhamiltonian._interactions.pseudolikelihood import covariance, estimate, totals
+from skhamiltonian._interactions.pseudolikelihood import covariance, estimate, maximum, totals
 from skhamiltonian._interactions.site_laws import Rows, site_groups
 from skhamiltonian._lattice.bonds import nearest_neighbours
 from skhamiltonian._utils.alphabet import enumerate_states
@@ -115,6 +115,16 @@ def test_errors_of_twenty_rows_are_the_dense_formula(seed):
     one = estimate(rows, site_groups(operators, np.arange(9), 9), len(operators))
     wanted = stdtrit(19, ndtr(1.0)) * dense_errors(X, operators, beta, one.projection.coupling)
     np.testing.assert_allclose(np.sqrt(np.diag(one.projection.covariance)), wanted, rtol=1e-3)
+
+
+@pytest.mark.parametrize("beta", [0.25, 1.0, 3.0])
+def test_the_field_of_equal_spins_is_kept_finite_by_its_prior(beta):
+    """Of 45 spins up: the loss 45 ln(1 + e^(-2 beta h)) and 0.04 times the information of one free spin, beta^2."""
+    field = lattice_operators("field", Geometry((3, 3), (True, True), 3, TORUS))
+    rows = Rows(np.ones((5, 9), np.int8), np.full(5, beta), np.ones(5), np.array([-1.0, 1.0]))
+    (h,), _, (unit,) = maximum(rows, site_groups(field, np.arange(9), 9), 1)
+    assert 45 * 2 * beta / (1 + np.exp(2 * beta * h)) == pytest.approx(0.04 * beta**2 * h, rel=1e-3)
+    assert unit == pytest.approx(2 * beta)
 
 
 def test_the_maximum_is_where_the_gradient_vanishes():
