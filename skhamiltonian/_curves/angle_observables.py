@@ -22,7 +22,8 @@ def helicity_modulus(lattice_shape: tuple[int, ...], coupling: float | tuple[flo
     It is the second derivative of the free energy with respect to a twist of the angles along a periodic axis
     (Fisher, Barber, Jasnow, Phys. Rev. A 8, 1111, 1973; Teitel, Jayaprakash, Phys. Rev. B 27, 598, 1983),
 
-    .. math:: \Upsilon &= \frac1N \left[ \langle C \rangle - \frac1T (\langle I^2 \rangle - \langle I \rangle^2) \right], \\
+    .. math:: \Upsilon &= \frac1N \left[ \langle C \rangle
+       - \frac1T (\langle I^2 \rangle - \langle I \rangle^2) \right], \\
        C &= J \sum \cos(\theta_i - \theta_j), \\ I &= J \sum \sin(\theta_i - \theta_j)
 
     with sums over the bonds along the axis, and the mean over all axes of more than one site. In the plane it jumps

@@ -1,6 +1,6 @@
 """Entropy of 20 x 20 Ising configurations against Kaufman's solution and a public table: measure, then draw.
 
-    python tests/benchmarks/entropy_table.py measure network --temperatures 1.1 1.4 1.7 --output entropy.csv  # default: 1.1, 1.2, ... 4.0
+    python tests/benchmarks/entropy_table.py measure network --temperatures 1.1 1.4 1.7 --output entropy.csv
     python tests/benchmarks/entropy_table.py draw entropy.csv docs/_static/entropy.png
 
 Temperatures that the file already has are not measured again, so that a table can be made in parts.
