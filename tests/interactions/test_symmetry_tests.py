@@ -79,3 +79,51 @@ def test_spin_flip_of_a_lattice_gas_is_refused(spins):
     X = (spins(100, 16) + 1) // 2
     with pytest.raises(ValueError, match=r"2 \* X - 1, got \[0, 1\]"):
         InteractionExpansion(symmetries=("spin-flip",)).fit(X, X.sum(axis=1))
+
+
+def differing(n, seed=0):
+    """Rows of bonds of 1.5 along one axis and 0.5 along the other."""
+    return system("point-group").sample(n_samples=n, random_state=seed)
+
+
+@pytest.mark.parametrize(
+    ("copies", "grouped", "weighted", "refuted"),
+    [
+        (1, False, False, False),
+        (40, False, False, True),
+        (40, False, True, True),
+        (40, True, False, False),
+        (40, True, True, False),
+    ],
+)
+def test_independent_rows_refute_equal_couplings(copies, grouped, weighted, refuted):
+    """Thirty rows are too few for a test; forty copies of each are enough, but not if they are groups."""
+    X = differing(30)
+    names = np.arange(30) if weighted else np.repeat(np.arange(30), copies)
+    expansion = InteractionExpansion(
+        ["pairs"], lattice_shape=(4, 6), max_distance=1, method="pseudolikelihood", temperature=3.0, sparse=False
+    )
+    weight = np.full(30, copies) if weighted else None
+    said = told(lambda: expansion.fit(X[names], sample_weight=weight, groups=names if grouped else None))
+    assert any("'point-group'" in one for one in said) == refuted
+
+
+@pytest.mark.parametrize("name", ["point-group", "translation"])
+def test_energies_refute_a_symmetry_by_the_weights_of_rows(name):
+    """Energies of half of the rows obey the symmetry; the test is that of rows that are repeated."""
+    X, rng = differing(300), np.random.default_rng(0)
+    E = system("none").energy(X) + rng.normal(size=300)
+    E[:100] += 3 * (system(name).energy(X[:100]) - E[:100])
+    expansion = InteractionExpansion(["field", "pairs"], lattice_shape=(4, 6), max_distance=1)
+    for first, others in ((0, 1), (1, 0), (9, 1), (1, 9)):
+        counts = np.repeat([first, others], [100, 200])
+        counted = told(lambda: expansion.fit(X, E, counts))  # noqa: B023
+        assert counted == told(lambda: expansion.fit(np.repeat(X, counts, axis=0), np.repeat(E, counts)))  # noqa: B023
+
+
+def test_few_rows_that_count_often_refute_a_symmetry_of_energies():
+    X, E = differing(40), system("point-group").energy(differing(40)) + np.random.default_rng(0).normal(size=40)
+    expansion = InteractionExpansion(["field", "pairs"], lattice_shape=(4, 6), max_distance=1)
+    assert told(lambda: expansion.fit(X, E)) == []
+    (said,) = told(lambda: expansion.fit(X, E, np.full(40, 40)))
+    assert "'point-group'" in said
