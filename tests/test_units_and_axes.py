@@ -228,7 +228,7 @@ def of_sites(rows, y, counts, groups):
 COUNTED = {
     "windows": (of_windows, ROWS, {}),
     "windows, open": (of_windows, ROWS, {"boundary": ("periodic", "open"), "window_shape": (2, 1)}),
-    "windows of three states": (of_windows, THREE, {}),
+    "windows of three states": (of_windows, THREE[:120], {}),
     "windows with a mask": (of_windows, np.ma.masked_array(ROWS, MASK), {}),
     "windows of angles": (of_windows, ANGLES, {"states": "angle", "symmetries": ("rotation", "reflection")}),
     "operators": (of_operators, ROWS, {}),

@@ -49,3 +49,14 @@ def test_counts_of_rows_are_rows():
     repeated = clone(weighted).fit(np.repeat(X, counts, axis=0))
     np.testing.assert_array_equal(weighted.log_prob_, repeated.log_prob_)
     assert not np.array_equal(weighted.log_prob_, clone(weighted).fit(X).log_prob_)
+
+
+def test_a_state_is_unseen_by_the_counts_of_rows():
+    """A state of 4 in 40 rows, which site 0 never has; each row counts 1, 5 or 10 times: 4, 20 or 40 are predicted."""
+    X = np.random.default_rng(0).choice([0, 1], (40, 6))
+    X[:, 1:][np.arange(40) % 10 == 0] = 2
+    X[:, 0] = np.arange(40) % 2
+    for count, unseen in ((1, False), (5, False), (10, True)):
+        model = IndependentSites().fit(X, sample_weight=np.full(40, count))
+        assert model.unseen_states_[0, 2] == unseen
+        assert not model.unseen_states_[1:].any()

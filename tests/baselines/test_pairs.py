@@ -20,6 +20,7 @@ from skhamiltonian import (
     phase_curve,
     pseudo_log_likelihood,
 )
+from skhamiltonian._baselines import logistic
 from skhamiltonian._lattice.bonds import nearest_neighbours
 from skhamiltonian._utils.alphabet import enumerate_states
 
@@ -373,6 +374,27 @@ def test_a_group_in_several_blocks_counts_as_with_weights():
     weighted = clone(pairs).fit(X, sample_weight=np.full(500, 10), groups=groups)
     repeated = clone(pairs).fit(np.repeat(X, 10, axis=0), groups=np.repeat(groups, 10))
     np.testing.assert_allclose(repeated.coupling_std_, weighted.coupling_std_, rtol=1e-5)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_size_of_blocks_of_rows_has_no_effect(monkeypatch, grouped):
+    """Blocks of 7 rows, which end inside of groups of 1 to 19 rows; the last one is not full."""
+    X, groups = draws(100, 1)[:, :4], np.arange(100) ** 2 // 1000
+    wanted = PseudolikelihoodIsing(2.0).fit(X, groups=groups if grouped else None)
+    monkeypatch.setattr(logistic, "_BLOCK", 7 * 4 * 5)
+    found = PseudolikelihoodIsing(2.0).fit(X, groups=groups if grouped else None)
+    np.testing.assert_allclose(found.coupling_std_, wanted.coupling_std_, rtol=1e-12)
+    np.testing.assert_allclose(found.field_std_, wanted.field_std_, rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:these rows hardly determine 3 of 6")
+def test_a_spin_that_never_changes_has_the_field_of_as_many_rows_as_count():
+    rows = np.concatenate([enumerate_states((-1, 1), 3), np.ones((8, 1), int)[:, ::-1]], axis=1)
+    weighted = PseudolikelihoodIsing(2.0).fit(rows, sample_weight=np.full(8, 30))
+    repeated = PseudolikelihoodIsing(2.0).fit(np.tile(rows, (30, 1)))
+    for name in ("coupling_", "coupling_std_", "field_", "field_std_"):
+        np.testing.assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-4, atol=1e-6)
+    assert weighted.field_[3] == pytest.approx(np.log(240.5 / 0.5))  # T / 2 is one
 
 
 # ---------------------------------------------------------------------------------------------- shared couplings
