@@ -415,3 +415,51 @@ def test_axes_in_reverse_are_the_same_lattice(entry):
 
     for a, b in zip(AXES[entry](lambda x: x, lambda X: X), AXES[entry](turned, swap), strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
+
+
+# Two axes in reverse hide a reversal; three axes in turn do not.
+DEEP = (2, 3, 4)
+DEEP_ROWS = np.random.default_rng(10).choice(np.array([-1, 1], np.int8), (150, 24), p=[0.4, 0.6])
+DEEP_TURNS = 2 * np.pi * np.random.default_rng(11).random((20, 24))
+DEEP_BOUNDARY = ("open", "periodic", "periodic")
+
+
+def deep_windows(turn, rows):
+    model = LocalHamiltonian(
+        1.5, lattice_shape=turn(DEEP), window_shape=turn((1, 2, 2)), boundary=turn(DEEP_BOUNDARY), sparsity=0.0
+    ).fit(rows(DEEP_ROWS))
+    return [model.energy(rows(DEEP_ROWS))]
+
+
+DEEP_AXES = {
+    "ising": lambda turn, rows: [
+        IsingSampler(turn(DEEP), coupling=turn((0.7, -0.3, 0.2)), boundary=turn(DEEP_BOUNDARY)).energy(rows(DEEP_ROWS))
+    ],
+    "angles": lambda turn, rows: [
+        XYSampler(turn(DEEP), coupling=turn((0.7, -0.3, 0.2)), boundary=turn(DEEP_BOUNDARY)).energy(rows(DEEP_TURNS))
+    ],
+    "helicity": lambda turn, rows: [
+        np.sort(helicity_modulus(turn(DEEP), turn((0.7, 0.3, 0.2)))(rows(DEEP_TURNS)), axis=1)
+    ],
+    "vortices": lambda turn, rows: [vortex_density(turn(DEEP), turn(DEEP_BOUNDARY))(rows(DEEP_TURNS))],
+    "windows": deep_windows,
+    "windows of a sampler": lambda turn, rows: [
+        LocalSampler(
+            LocalEnergy(np.array([-1, 1]), turn((1, 2, 1)), np.array([0.1, -0.7, 0.4, 0.9])),
+            turn(DEEP),
+            boundary=turn(("periodic", "open", "periodic")),
+        ).energy(rows(DEEP_ROWS))
+    ],
+}
+
+
+@pytest.mark.parametrize("entry", DEEP_AXES)
+def test_axes_in_turn_are_the_same_lattice(entry):
+    def turn(axes):
+        return (*axes[1:], axes[0])
+
+    def rows(X):
+        return np.ascontiguousarray(X.reshape(-1, *DEEP).transpose(0, 2, 3, 1)).reshape(len(X), -1)
+
+    for a, b in zip(DEEP_AXES[entry](lambda x: x, lambda X: X), DEEP_AXES[entry](turn, rows), strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
