@@ -142,3 +142,13 @@ def test_the_temperature_is_that_of_the_model(y, spins):
 def test_couplings_that_no_memory_holds_are_refused_at_once(spins, monkeypatch):
     with pytest.raises(MemoryError, match=r"\(499500, 499500\).*max_distance"):
         InteractionExpansion().fit(spins(10, 1000), np.zeros(10))
+
+
+def test_a_mixed_boundary_is_that_of_a_larger_lattice(spins):
+    """The first axis is open, the second periodic, on either lattice."""
+    mixed = ("open", "periodic")
+    small, large = (IsingSampler(shape, 1.5, coupling=(0.7, -0.3), boundary=mixed) for shape in ((3, 4), (5, 6)))
+    X, rows = spins(200, 12), spins(20, 30, seed=1)
+    options = {"lattice_shape": (3, 4), "boundary": mixed, "max_distance": 1, "symmetries": ("translation",)}
+    found = InteractionExpansion(["pairs"], temperature=1.5, **options).fit(X, small.energy(X)).to_sampler((5, 6))
+    np.testing.assert_allclose(found.energy(rows), large.energy(rows), atol=1e-9)
