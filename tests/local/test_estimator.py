@@ -105,6 +105,13 @@ def test_score_is_the_mean_of_the_conditional_of_inner_sites(windows, local):
     assert local.score(X) == pytest.approx(np.mean(total), abs=0.1)
 
 
+def test_sites_count_alike_in_the_score_of_rows_with_unlike_masks(windows, local):
+    X = np.ma.masked_array(windows[:2], np.zeros((2, 64), bool))
+    X.mask[1, 16] = True  # of the 4 x 4 inner sites, three have this site in one of their windows
+    by_row = [local.score(X[:1]), local.score(X[1:])]
+    assert local.score(X) == pytest.approx(np.average(by_row, weights=[16, 13]), rel=1e-9)
+
+
 def test_rows_at_several_temperatures_share_one_energy():
     T = np.repeat([2.0, 2.6, 3.5], 800)
     X = np.concatenate(

@@ -154,20 +154,20 @@ def test_laws_of_a_cosine_have_bessel_functions():
         np.testing.assert_allclose(means[:, k - 1], wanted, atol=1e-5)
 
 
+def energy_by_clusters(local, angles):
+    """Return the energies of rings by the clusters of two neighbours."""
+    fitted = zip(local.couplings_, local.clusters_, local.phases_, strict=True)
+    following = np.roll(angles, -1, axis=1)
+    return -sum(J * np.cos(n[0] * angles + n[1] * following - phase).sum(axis=1) for J, n, phase in fitted)
+
+
 def test_the_energy_of_angles_is_that_between_the_points_of_the_grid():
     local = CHAIN.set_params(temperature=0.8, symmetries=()).fit(
         XYSampler((12,), 0.8, field=0.4, random_state=0).sample(n_samples=500)
     )
     angles = RNG.uniform(-10, 10, (4, 12))
-    wanted = [
-        -sum(
-            J * np.cos(n[0] * row + n[1] * np.roll(row, -1) - phase).sum()
-            for J, n, phase in zip(local.couplings_, local.clusters_, local.phases_, strict=True)
-        )
-        for row in angles
-    ]
     assert len(local.couplings_) >= 2
-    np.testing.assert_allclose(local.energy(angles), wanted, atol=1e-9)
+    np.testing.assert_allclose(local.energy(angles), energy_by_clusters(local, angles), rtol=0, atol=1e-9)
 
 
 def test_rounding_of_angles_takes_nothing_off_a_coupling():
@@ -208,6 +208,7 @@ def test_a_twist_is_a_sine():
     z = (local.couplings_ - [np.cos(step), -np.sin(step)]) / np.sqrt(np.diag(local.covariance_))
     assert np.abs(z).max() < 4
     assert local.score(X) == pytest.approx(-local.loss_curve_[-1] - ANGLES.log_cell, abs=1e-4)
+    np.testing.assert_allclose(local.energy(X[:4]), energy_by_clusters(local, X[:4]), rtol=0, atol=1e-9)
     with pytest.raises(ValueError, match="'spin-flip' is no symmetry of angles"):
         CHAIN.set_params(symmetries="spin-flip").fit(X)
 
