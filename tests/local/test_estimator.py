@@ -201,6 +201,18 @@ def test_the_unit_of_weights_that_are_no_counts_has_no_effect(unit):
     np.testing.assert_allclose(scaled.covariance_, expected.covariance_, rtol=1e-6)
 
 
+def test_weights_that_are_no_counts_multiply_one_row_each():
+    """So do the weights of groups of one row."""
+    X = IsingSampler((6, 6), 2.5, random_state=0).sample(n_samples=400)
+    model = LocalHamiltonian(2.5, lattice_shape=(6, 6), boundary="periodic", window_shape=2, symmetries=SYMMETRIES)
+    weight = np.tile([0.5, 4.5], 200)
+    by_group = clone(model).fit(X, sample_weight=weight, groups=np.arange(400))
+    of_rows = model.fit(X, sample_weight=weight)
+    np.testing.assert_allclose(of_rows.covariance_, by_group.covariance_, rtol=0.02)
+    by_counts = clone(model).fit(X, sample_weight=2 * weight)
+    assert by_counts.covariance_[0, 0] < 0.6 * of_rows.covariance_[0, 0]
+
+
 def test_parts_teach_what_the_whole_teaches(windows, local):
     parts = clone(local)
     for k in range(4):

@@ -12,7 +12,7 @@ from sklearn.frozen import FrozenEstimator
 
 from skhamiltonian import InteractionExpansion, IsingSampler, LocalHamiltonian, MADEHamiltonian, phase_curve
 from skhamiltonian._lattice.terms import TermSum
-from skhamiltonian._made import calibration_fit
+from skhamiltonian._made import calibration_choice, calibration_fit, fitting
 from skhamiltonian._made.calibration_fit import drawn_sample, local_calibration
 from skhamiltonian._made.network import log_prob, uncalibrated_log_prob
 from skhamiltonian._made.sampling.chains import ChainPlan, chain_draws, parted_codes
@@ -315,3 +315,23 @@ def test_errors_of_curves_hold_the_error_of_the_couplings():
         assert abs(value - of[0][name]) < 4 * error
         assert by_coupling > 0
         assert error > 0.99 * by_coupling
+
+
+@pytest.mark.parametrize(("errors", "kept"), [(-2.1, "smooth"), (-1.9, "local"), (1.9, "local"), (2.1, "local")])
+def test_a_tie_goes_to_the_local_energy(errors, kept, monkeypatch):
+    """Held-out rows gain so many standard errors by it, beside the smooth correction."""
+    found, chosen = [], calibration_choice.chosen_calibration
+
+    def gains(network, energy, drawn, unseen):
+        n = len(unseen.codes)
+        return {"method": "local"}, np.tile([1.0, -1.0], n)[:n] + errors / np.sqrt(n - 1)
+
+    monkeypatch.setattr(calibration_choice, "_local", gains)
+    monkeypatch.setattr(
+        calibration_choice, "smooth_calibration", lambda *given: ({"method": "smooth"}, np.zeros(len(given[1].codes)))
+    )
+    monkeypatch.setattr(fitting, "chosen_calibration", lambda *given: found.append(chosen(*given)))
+    X = IsingSampler((4, 4), 2.5, random_state=0).sample(n_samples=1000)
+    MADEHamiltonian(2.5, lattice_shape=(4, 4), symmetries=SYMMETRIES, max_iter=2, random_state=0).fit(X)
+    assert found[0]["method"] == kept
+    assert found[0]["margin"] / found[0]["margin_error"] == pytest.approx(abs(errors) if kept == "smooth" else errors)
