@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from skhamiltonian import (
     Draws,
     IndependentSites,
     InteractionExpansion,
     IsingSampler,
+    LocalHamiltonian,
     MADEHamiltonian,
     PhaseCurve,
     PhaseCurveDisplay,
@@ -195,3 +197,27 @@ def test_magnetization_of_measured_rows_is_over_the_largest_state_of_all():
         {1.0: np.full((60, 4), -3), 2.0: np.tile([-3, -3, -3, 1], (60, 1)), 3.0: np.ones((60, 4))}
     )
     np.testing.assert_allclose(measured["magnetization"].value, [-1, -2 / 3, 1 / 3])
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        MADEHamiltonian(1.5, lattice_shape=SHAPE, symmetries=("translation",), max_iter=2, random_state=0),
+        LocalHamiltonian(1.5, lattice_shape=SHAPE, boundary="periodic", random_state=0),
+        PseudolikelihoodIsing(1.5, lattice_shape=SHAPE),
+        IndependentSites(),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_a_fitted_model_answers_by_what_it_has_learned(model):
+    """Parameters that are set after the fit wait for the next one."""
+    model = clone(model).fit(ROWS)
+    energies, score = model.energy(ROWS), model.score(ROWS)
+    draws = model.sample(2.0, n_samples=5, random_state=0) if hasattr(model, "sample") else None
+    for name, value in model.get_params(deep=False).items():
+        setattr(model, name, "relu" if name == "activation" else object())
+        np.testing.assert_array_equal(model.energy(ROWS), energies)
+        assert model.score(ROWS) == score
+        if draws is not None and name not in ("lattice_shape", "verbose"):  # what sampling asks for
+            np.testing.assert_array_equal(model.sample(2.0, n_samples=5, random_state=0), draws)
+        setattr(model, name, value)
