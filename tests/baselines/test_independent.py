@@ -44,7 +44,7 @@ def test_counts_that_are_no_numbers_are_refused_by_their_type(dtype, error, mess
 
 def test_counts_of_rows_are_rows():
     rng = np.random.default_rng(0)
-    X, counts = rng.choice([0, 1, 3], (5000, 4)), rng.integers(3, size=5000)
+    X, counts = rng.choice([0, 1, 3], (6000, 4)), rng.integers(4, size=6000)
     weighted = IndependentSites().fit(X, sample_weight=counts)
     repeated = clone(weighted).fit(np.repeat(X, counts, axis=0))
     np.testing.assert_array_equal(weighted.log_prob_, repeated.log_prob_)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.special import i0, i1
 from sklearn import config_context
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import GroupKFold, PredefinedSplit
 from sklearn.pipeline import make_pipeline
 
 from skhamiltonian import (
@@ -110,6 +110,14 @@ def test_a_histogram_gives_what_its_rows_give():
     assert np.isnan(both[0].log_likelihood[3])
     mean = counts @ np.nan_to_num(both[0].log_likelihood) / counts.sum()
     assert mean == pytest.approx(both[1].log_likelihood.mean())
+
+
+def test_counts_of_rows_are_rows_in_the_folds_of_a_splitter():
+    X, fold = enumerate_states((-1, 1), 5), np.arange(32) % 3
+    counts = np.random.default_rng(0).poisson(9 * (1 + (X.sum(axis=1) > 0)))
+    weighted = entropy(IndependentSites(), X, PredefinedSplit(fold), counts, random_state=0)
+    repeated = np.repeat(X, counts, axis=0), PredefinedSplit(np.repeat(fold, counts))
+    assert weighted.upper_bound.value == pytest.approx(entropy(IndependentSites(), *repeated).upper_bound.value)
 
 
 def test_a_pipeline_has_the_entropy_of_its_last_rows():

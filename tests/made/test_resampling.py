@@ -31,6 +31,7 @@ from skhamiltonian._utils.alphabet import enumerate_states
         (2.0, 0, 4, 3, False),
         (2.0, 1, 6, 2, True),
         (2.0, 1, 4, 3, False),
+        (4.0, 0, 6, 2, False),  # few draws count: a population on its own would be resampled
     ],
 )
 def test_proposed_configurations_keep_the_law(random_network, n_sites, n_states, exponent, n_sweeps, calibrated):
