@@ -112,8 +112,8 @@ def write(kind, folder):
     rng, path = np.random.default_rng(0), folder / "data"
     if kind in ("rows", "lattices", "stack"):
         path = path.with_suffix(".npy")
-        rows = rng.choice([-1, 1], size=(500, 9), p=[0.4, 0.6])
-        np.save(path, {"rows": rows, "lattices": rows.reshape(-1, 3, 3)}.get(kind, microscope(rng)))
+        rows = rng.choice([-1, 1], size=(500, 12), p=[0.4, 0.6])
+        np.save(path, {"rows": rows, "lattices": rows.reshape(-1, 3, 4)}.get(kind, microscope(rng)))
     elif kind.startswith("pages"):
         path = path.with_suffix(".tif")
         imwrite(path, microscope(rng, int(kind[-1])), photometric="minisblack")
@@ -130,8 +130,8 @@ def write(kind, folder):
 @pytest.mark.parametrize(
     ("kind", "wanted"),
     [
-        ("rows", ["lattice_shape=None", "# 500 configurations of 9 sites"]),
-        ("lattices", ["lattice_shape=(3, 3)", "# 500 configurations of 3 x 3 sites"]),
+        ("rows", ["lattice_shape=None", "# 500 configurations of 12 sites"]),
+        ("lattices", ["lattice_shape=(3, 4)", "# 500 configurations of 3 x 4 sites"]),
         ("stack", ["DomainBinarizer", "values: taken for grey images"]),
         ("folder", ["glob('[!.]*')", "# 3 images"]),
         ("image", ["images = [imread(", "# one image"]),
