@@ -24,10 +24,10 @@ from skhamiltonian import (
     entropy,
 )
 
-from common import compare, load_rows, look, some_rows, strongest
+from common import compare, load_rows, look, panels, some_rows, strongest
 
 
-def run(path, n_rows=20_000, max_iter=30, n_units=256, strength=None):
+def run(path, n_rows=20_000, max_iter=30, n_units=256, strength=None, figure=None):
     X, counts = load_rows(path)
     look(X, counts)
     X = some_rows(X, counts, n_rows)
@@ -58,7 +58,28 @@ def run(path, n_rows=20_000, max_iter=30, n_units=256, strength=None):
     print("  fit can predict far better if answers are frozen")
     print("- whether answers are in equilibrium: a law with these frequencies is all we see")
     print("- drifts: rows are taken as independent, and a histogram has lost their order")
+    if figure is not None:
+        draw(figure, X, pairs)
     return tables, pairs
+
+
+def draw(path, X, pairs):
+    """Draw correlations, the couplings beyond 4 standard errors and the mean of each qubit."""
+    found = np.abs(pairs.coupling_) > 4 * pairs.coupling_std_
+    matrices = {
+        "correlations": np.corrcoef(X.T) - np.eye(X.shape[1]),
+        "couplings J / T, beyond 4 errors": np.where(found, pairs.coupling_, 0),
+    }
+    with panels(path, (10.8, 4.15), 3, sharey=True, width_ratios=(1, 1, 0.4)) as axes:
+        for ax, (name, matrix) in zip(axes, matrices.items(), strict=False):
+            limit = np.abs(matrix).max()
+            image = ax.imshow(matrix, cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest")
+            ax.figure.colorbar(image, ax=ax, shrink=0.8, aspect=30)
+            ax.set(title=name, xlabel="qubit")
+        axes[0].set_ylabel("qubit, in the order of the file")
+        axes[2].axvline(0, color="0.7", linewidth=1)
+        axes[2].plot(X.mean(axis=0), range(X.shape[1]), "o", markersize=4, color="#0b3d66")
+        axes[2].set(title="means", xlim=(-1.05, 1.05), xlabel="mean of the qubit")
 
 
 if __name__ == "__main__":
@@ -66,5 +87,6 @@ if __name__ == "__main__":
     parser.add_argument("path", help="histogram: csv, or zip that holds one")
     parser.add_argument("--n-rows", type=int, default=20_000, help="rows to draw from it")
     parser.add_argument("--strength", type=float, help="|J| that was programmed")
+    parser.add_argument("--figure", help="file to draw to")
     given = parser.parse_args()
-    run(given.path, given.n_rows, strength=given.strength)
+    run(given.path, given.n_rows, strength=given.strength, figure=given.figure)

@@ -1,7 +1,8 @@
-"""What the scripts on real data share: reading files, comparing models, printing couplings."""
+"""What the scripts on real data share: reading files, comparing models, printing couplings, panels of a figure."""
 
 import io
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,15 @@ def strongest(coupling, error, n=8, names=None):
     for k in np.argsort(-np.abs(value) * found)[: min(n, found.sum())]:
         print(f"  J({i[k]}, {j[k]}) / T = {value[k]:+.3f} +- {error[k]:.3f}")
     return found, value
+
+
+@contextmanager
+def panels(path, size, n, **options):
+    """Yield n axes beside each other, and write their figure to path at the end."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(size, layout="constrained")
+        yield figure.subplots(1, n, **options)
+        figure.savefig(path, dpi=80)

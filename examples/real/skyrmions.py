@@ -26,7 +26,7 @@ from skhamiltonian import (
     phase_curve,
 )
 
-from common import load_images
+from common import load_images, panels
 
 SYMMETRIES = ("point-group",)
 
@@ -74,8 +74,8 @@ def binarized(images, masks=None):
 
 
 def learn(spins):
-    """Print the local energy of the film, and return it."""
-    X, groups = [], []
+    """Print the local energy of the film; return it, the windows and the scores of held-out images."""
+    X, groups, held_out = [], [], {}
     for number, picture in enumerate(spins):
         windows, _ = extract_windows(picture, 16)
         X.append(windows)
@@ -86,22 +86,24 @@ def learn(spins):
     print(f"{len(X)} windows; held-out log-likelihood of a site given all others, nats")
     n_folds = min(len(spins), 5)
     for train, test in GroupKFold(n_folds).split(X, groups=groups):
-        scores = [local.fit(X[train]).score(X[test]), free.fit(X[train]).score(X[test])]
+        scores = [local.fit(X[train]).score(X[test]), free.fit(X[train]).score(X[test]) / 256]
         name = ", ".join(map(str, np.unique(groups[test])))
-        print(f"  image {name}: local {scores[0]:.4f}, independent {scores[1] / 256:.4f}")
+        print(f"  image {name}: local {scores[0]:.4f}, independent {scores[1]:.4f}")
+        held_out[name] = scores
     local.fit(X)
     error = np.sqrt(np.diag(local.covariance_))
     print(f"{len(local.couplings_)} clusters of sites have a coupling; the strongest:")
     for k in np.argsort(-np.abs(local.couplings_))[:5]:
         pattern = " ".join("".join(map(str, row)) for row in local.clusters_[k])
         print(f"  {pattern}  J/T = {local.couplings_[k]:+.3f} +- {error[k]:.3f}")
-    return local, X
+    return local, X, held_out
 
 
-def run(paths, masks=None):
+def run(paths, masks=None, figure=None):
     images = load_images(paths)
-    spins, total = binarized(images, None if masks is None else load_masks(masks))
-    local, X = learn(spins)
+    masks = None if masks is None else load_masks(masks)
+    spins, total = binarized(images, masks)
+    local, X, held_out = learn(spins)
 
     sampler = local.to_sampler((32, 32))
     curve = phase_curve(sampler, [1.0], n_samples=500, random_state=0)
@@ -117,12 +119,33 @@ def run(paths, masks=None):
     print("- forces between discs: they reach farther than 3 x 3 sites; where the energy's")
     print("  own magnetization differs from that of the film, they matter")
     print("- errors: windows count as independent, those of one disc are not")
+    if figure is not None:
+        draw(figure, spins[0], None if masks is None else masks[0], local, held_out)
     return spins, total, local
+
+
+def draw(path, spins, mask, local, held_out, n=64):
+    """Draw n x n sites of a film and the outline of its mask, a draw of the energy, and the held-out scores."""
+    drawn = local.to_sampler((n, n)).sample().reshape(n, n)
+    edge = 1 if mask is None else mask.shape[0] // spins.shape[0]
+    film = spins[:n, :n].repeat(edge, axis=0).repeat(edge, axis=1)
+    with panels(path, (11.2, 3.9), 3) as axes:
+        for ax, picture in zip(axes, (film, drawn), strict=False):
+            ax.imshow(picture, cmap="Blues_r", vmin=-1.4, vmax=2.4, interpolation="nearest")
+            ax.set_axis_off()
+        axes[0].set_title("the film, as read")
+        axes[1].set_title("a draw of the learned energy")
+        if mask is not None:
+            axes[0].contour(mask[: film.shape[0], : film.shape[1]], [0.5], colors="#e07b00", linewidths=1.5)
+        axes[2].plot(list(held_out.values()), list(held_out), "o", label=["local energy", "independent sites"])
+        axes[2].set(title="held-out images", xlabel="nats a site", ylabel="image", xlim=(None, 0))
+        axes[2].legend(frameon=False)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[1])
     parser.add_argument("paths", nargs="+", help="images: png, tif")
     parser.add_argument("--masks", nargs="+", help="masks of the discs, one for an image")
+    parser.add_argument("--figure", help="file to draw to")
     given = parser.parse_args()
-    run(sorted(given.paths), given.masks and sorted(given.masks))
+    run(sorted(given.paths), given.masks and sorted(given.masks), given.figure)

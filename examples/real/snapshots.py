@@ -16,6 +16,7 @@ A file takes about ten seconds on one core.
 """
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 from sklearn.model_selection import KFold
@@ -28,7 +29,7 @@ from skhamiltonian import (
     entropy,
 )
 
-from common import compare, load_rows, strongest
+from common import compare, load_rows, panels, strongest
 
 
 def order_of(X):
@@ -44,9 +45,10 @@ def order_of(X):
 
 
 def correlation(X, distance):
-    """Return the mean covariance of two sites at a distance, along an open chain."""
+    """Return the mean covariance of two sites at a distance, along an open chain, and its error."""
     s = X - X.mean(axis=0)
-    return float((s[:, distance:] * s[:, : X.shape[1] - distance]).mean())
+    rows = (s[:, distance:] * s[:, : X.shape[1] - distance]).mean(axis=1)
+    return float(rows.mean()), float(rows.std() / np.sqrt(len(X)))
 
 
 def describe(path, psi=None, n_units=64, max_iter=40):
@@ -63,7 +65,7 @@ def describe(path, psi=None, n_units=64, max_iter=40):
     for name, (value, error) in zip(("<|m|>", "N var |m|", "Binder"), order_of(X), strict=True):
         print(f"  {name:10s} {value:.3f} +- {error:.3f}")
     far = n_sites // 4
-    print(f"  correlation of neighbours {correlation(X, 1):.3f}, at distance {far} {correlation(X, far):.3f}")
+    print(f"  correlation of neighbours {correlation(X, 1)[0]:.3f}, at distance {far} {correlation(X, far)[0]:.3f}")
     compare({name: table.log_likelihood for name, table in tables.items()})
     print(tables["network"])
     if psi is not None:
@@ -73,7 +75,7 @@ def describe(path, psi=None, n_units=64, max_iter=40):
     return X, tables["network"]
 
 
-def run(paths, psi=None, **options):
+def run(paths, psi=None, figure=None, **options):
     found = {path: describe(path, psi, **options) for path in paths}
     if len(found) > 1:
         chi = {path: order_of(X)[1][0] for path, (X, _) in found.items()}
@@ -95,12 +97,36 @@ def run(paths, psi=None, **options):
     print("  'couplings' are those of a classical chain with the same snapshots")
     print("- phases of the wave function, and all that another basis would show")
     print("- the field: trajectories in imaginary time would (Worldlines); snapshots do not")
+    if figure is not None:
+        draw(figure, found)
     return found
+
+
+def draw(path, found):
+    """Draw correlations against distance, fluctuations of the order, and multi-information, of each file."""
+    names = [" ".join(Path(one).stem.split("_")[-2:]) for one in found]
+    rows, tables = zip(*found.values(), strict=True)
+    of_files = {
+        "fluctuations, N var |m|": [order_of(X)[1] for X in rows],
+        "multi-information, nats": [(table.multi_information.value, table.multi_information.error) for table in tables],
+    }
+    with panels(path, (11.2, 3.8), 3, width_ratios=(1.6, 1, 1)) as axes:
+        for name, X in zip(names, rows, strict=True):
+            r = np.arange(1, X.shape[1] // 2 + 1)
+            axes[0].errorbar(r, *zip(*(correlation(X, d) for d in r), strict=True), fmt="o-", markersize=4, label=name)
+        axes[0].xaxis.get_major_locator().set_params(integer=True)
+        axes[0].set(xlabel="distance, sites", title="correlation of two sites")
+        axes[0].legend(frameon=False)
+        for ax, (title, points) in zip(axes[1:], of_files.items(), strict=True):
+            ax.errorbar(range(len(names)), *zip(*points, strict=True), fmt="o", color="#0b3d66", capsize=3)
+            ax.axhline(0, color="0.7", linewidth=1, zorder=0)
+            ax.set(title=title, xticks=range(len(names)), xticklabels=names, xlim=(-0.5, len(names) - 0.5))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[1])
     parser.add_argument("paths", nargs="+", help="npy or text, one file a setting")
     parser.add_argument("--psi", help="text with the wave function, real part first")
+    parser.add_argument("--figure", help="file to draw to")
     given = parser.parse_args()
-    run(given.paths, given.psi)
+    run(given.paths, given.psi, given.figure)

@@ -24,7 +24,7 @@ from skhamiltonian import (
     entropy,
 )
 
-from common import compare, load_rows, look, strongest
+from common import compare, load_rows, look, panels, strongest
 
 
 def law_of(X):
@@ -46,7 +46,7 @@ def divergence(law, log_p):
     return float(law[seen] @ (np.log(law[seen]) - log_p[seen]))
 
 
-def run(path, name=None, **of_network):
+def run(path, name=None, figure=None, **of_network):
     X, counts = load_rows(path, name)
     X = np.where(X > 0, 1, -1).astype(np.int8)
     look(X, counts)
@@ -66,9 +66,9 @@ def run(path, name=None, **of_network):
     train, test = folds[0]
     fitted, held_out = law_of(X[train]), law_of(X[test])
     print(f"relative entropy to the law of {len(train)} words fitted, and of {len(test)} held out, nats a word")
-    divergences = {}
+    divergences, laws = {}, {}
     for name, model in models.items():
-        log_p = log_law(model.fit(X[train]), n_sites)
+        laws[name] = log_p = log_law(model.fit(X[train]), n_sites)
         divergences[name] = divergence(fitted, log_p), divergence(held_out, log_p)
         print(f"  {name:12s} {divergences[name][0]:.4f}   {divergences[name][1]:.4f}")
     floor = (np.count_nonzero(held_out) - 1) / (2 * len(test))
@@ -83,11 +83,28 @@ def run(path, name=None, **of_network):
     print("- synapses: a coupling may stand for a common input that was not recorded")
     print("- time: words are taken as independent; neighbouring bins are not")
     print("- larger groups of neurons: the share of pairs falls with their number")
+    if figure is not None:
+        draw(figure, laws, held_out, len(test))
     return tables, divergences
+
+
+def draw(path, laws, held_out, n_words, least=10):
+    """Draw probability by the model over frequency, for each word that occurs often enough."""
+    often = held_out >= least / n_words
+    p = np.geomspace(least / n_words, held_out.max())
+    noise = 2 * np.sqrt((1 - p) / (p * n_words))
+    with panels(path, (11.2, 3.8), len(laws), sharex=True, sharey=True) as axes:
+        for ax, (name, log_p) in zip(axes, laws.items(), strict=True):
+            ax.fill_between(p, 1 - noise, 1 + noise, color="0.85", label="2 errors of the frequency")
+            ax.semilogx(held_out[often], np.exp(log_p[often]) / held_out[often], ".", color="#0b3d66", label="a word")
+            ax.set(title=f"{name}: {divergence(held_out, log_p):.3f} nats", xlabel="frequency in held-out words")
+        axes[0].set(ylim=(0, None), ylabel="probability by the model / frequency")
+        axes[0].legend(frameon=False, loc="lower right")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[1])
     parser.add_argument("path", help="mat (7.3), npy or text; a row is a word of 0 and 1")
     parser.add_argument("--name", help="name of the array in a mat file")
+    parser.add_argument("--figure", help="file to draw to")
     run(**vars(parser.parse_args()))

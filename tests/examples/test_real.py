@@ -38,6 +38,10 @@ def ring(n_samples, n_sites=8, temperature=2.0, seed=0):
     return IsingSampler((n_sites,), temperature, random_state=seed).sample(n_samples=n_samples)
 
 
+def is_png(path):
+    return path.read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_histogram_is_read_from_csv_and_zip(script, tmp_path):
     common, X = script("common"), ring(500)
     np.savetxt(tmp_path / "a.csv", histogram(X), fmt="%d", delimiter=",")
@@ -65,7 +69,9 @@ def test_matlab_files_are_read_by_name_or_refused_with_the_remedy(script, tmp_pa
 
 def test_the_annealer_script_finds_the_ring_and_its_temperature(script, tmp_path, capsys):
     np.savetxt(tmp_path / "a.csv", histogram(ring(2000)), fmt="%d", delimiter=",")
-    tables, pairs = script("annealer").run(tmp_path / "a.csv", 2000, max_iter=5, n_units=16, strength=1.0)
+    options = dict(max_iter=5, n_units=16, strength=1.0, figure=tmp_path / "a.png")
+    tables, pairs = script("annealer").run(tmp_path / "a.csv", 2000, **options)
+    assert is_png(tmp_path / "a.png")
     assert tables["pairs"].log_likelihood.mean() > tables["independent"].log_likelihood.mean() + 0.5
     printed = capsys.readouterr().out
     assert "8 of 28 couplings exceed 4 standard errors" in printed
@@ -79,7 +85,9 @@ def test_the_spike_script_normalises_every_model_exactly(script, tmp_path, capsy
     spikes = script("spikes")
     X = ring(4000, 6)
     np.save(tmp_path / "a.npy", X > 0)
-    tables, divergences = spikes.run(tmp_path / "a.npy", hidden_layer_sizes=(16,), max_iter=10)
+    options = dict(hidden_layer_sizes=(16,), max_iter=10, figure=tmp_path / "a.png")
+    tables, divergences = spikes.run(tmp_path / "a.npy", **options)
+    assert is_png(tmp_path / "a.png")
     assert divergences["pairs"][1] < divergences["independent"][1] / 5
     exact = spikes.log_law(IsingSampler((6,), 1.0, coupling=0.5), 6)
     assert np.exp(exact).sum() == pytest.approx(1)
@@ -108,12 +116,15 @@ def test_the_skyrmion_script_finds_the_discs(script, tmp_path):
     skyrmions = script("skyrmions")
     files = [sorted(map(str, tmp_path.glob(f"{kind}-*.png"))) for kind in ("image", "mask")]
     images = script("common").load_images(files[0])
-    spins, (found, n_discs) = skyrmions.binarized(images, skyrmions.load_masks(files[1]))
+    masks = skyrmions.load_masks(files[1])
+    spins, (found, n_discs) = skyrmions.binarized(images, masks)
     assert found >= 0.97 * n_discs > 20
-    assert skyrmions.judge(np.ones((120, 160)), skyrmions.load_masks(files[1])[0], 2)[:1] == (0,)
-    local, X = skyrmions.learn(spins)
+    assert skyrmions.judge(np.ones((120, 160)), masks[0], 2)[:1] == (0,)
+    local, X, held_out = skyrmions.learn(spins)
     assert local.couplings_.size
     assert X.shape[1] == 256
+    skyrmions.draw(tmp_path / "a.png", spins[0], masks[0], local, held_out, n=32)
+    assert is_png(tmp_path / "a.png")
 
 
 @pytest.mark.filterwarnings("default")  # a few couplings of nearly ordered rings are not determined
@@ -122,7 +133,8 @@ def test_the_snapshot_script_names_the_set_at_the_transition(script, tmp_path, c
     for name, T in (("a", 0.3), ("b", 1.2), ("c", 50.0)):
         np.save(tmp_path / f"{name}.npy", ring(400, 12, T, seed=1) > 0)
     paths = [tmp_path / f"{name}.npy" for name in "abc"]
-    found = script("snapshots").run(paths, n_units=8, max_iter=5)
+    found = script("snapshots").run(paths, figure=tmp_path / "a.png", n_units=8, max_iter=5)
+    assert is_png(tmp_path / "a.png")
     printed = capsys.readouterr().out
     assert f"fluctuations of the order are largest in {paths[1]}" in printed
     shared = [table.multi_information.value for _, table in found.values()]
