@@ -55,13 +55,16 @@ made = MADEHamiltonian(TEMPERATURE, lattice_shape=LATTICE, verbose=1, random_sta
 print(f"independent sites {independent.score(test):.3f}, network {made.score(test):.3f}")
 if made.is_window_:
     print("These look like windows of something larger: use LocalHamiltonian for other temperatures.")
+if (made.calibration_ or {}).get("method") != "local":
+    print("The +- below are the noise of the draws alone; with `symmetries`, that of the fit may be in them, too.")
 
 # `support`: how many of the configurations count at a temperature. Below 50 a point is a generalisation.
 T0 = TEMPERATURE
 T = T0 * np.linspace(0.6, 2.0, 15)
 curve = phase_curve(made, T, verbose=1)
 for t, m, error, n in zip(T, *curve["abs_magnetization"], curve.support, strict=True):
-    print(f"T/T0 = {t / T0:.2f}: <|m|> = {m:.4f} +- {error:.4f}, support {n:.0f}")
+    doubt = "" if n >= 50 else ": a generalisation"
+    print(f"T/T0 = {t / T0:.2f}: <|m|> = {m:.4f} +- {error:.4f}, support {n:.0f}{doubt}")
 display = PhaseCurveDisplay.from_curves({"learned": curve})
 display.figure_.savefig(PICTURE)
 """
@@ -88,8 +91,19 @@ local = LocalHamiltonian(lattice_shape=shape, symmetries=("point-group",), rando
 for cluster, J, error in zip(local.clusters_, local.couplings_, np.diag(local.covariance_) ** 0.5, strict=True):
     print(f"J/T0 = {J:+.4f} +- {error:.4f} of the sites {np.argwhere(cluster).tolist()}")
 
+# Does the learned energy make images like these?
+lattice = local.to_sampler((64, 64))
+drawn = lattice.sample(1.0, n_samples=50, random_state=0).reshape(-1, 64, 64)
+seen = windows.reshape(-1, *shape)
+alike, drawn_alike = (np.mean(s[:, 1:] == s[:, :-1]) for s in (seen, drawn))
+print(f"neighbours are alike: {alike:.3f} in the images, {drawn_alike:.3f} in draws at T0")
+if abs(alike - drawn_alike) > 0.03:
+    raise SystemExit("NOT like these, so there is no curve. Do spins cover several pixels (pixels_per_site)? "
+                     "Is the light blurred? Do interactions reach beyond 3 x 3 sites (window_shape)?")
+print("Like these, as far as neighbours tell.")
+
 # A lattice of 64 x 64 at other temperatures, in units of T0.
-T, lattice = np.linspace(0.6, 1.6, 21), local.to_sampler((64, 64))
+T = np.linspace(0.6, 1.6, 21)
 curve = phase_curve(lattice, T, n_samples=200, entropy=False, random_state=0, verbose=1)
 for t, m, error in zip(T, *curve["abs_magnetization"], strict=True):
     print(f"T/T0 = {t:.2f}: <|m|> = {m:.4f} +- {error:.4f}")
@@ -98,17 +112,6 @@ try:
     print(f"the heat capacity is largest at T/T0 = {peak:.3f} +- {error:.3f}: larger lattices come closer to Tc")
 except ValueError as reason:
     print(f"no transition is seen: {reason}")
-
-# Does the learned energy make images like these?
-drawn = lattice.sample(1.0, n_samples=50, random_state=0).reshape(-1, 64, 64)
-seen = windows.reshape(-1, *shape)
-alike, drawn_alike = (np.mean(s[:, 1:] == s[:, :-1]) for s in (seen, drawn))
-print(f"neighbours are alike: {alike:.3f} in the images, {drawn_alike:.3f} in draws at T0")
-if abs(alike - drawn_alike) > 0.03:
-    print("NOT like these, so do not believe the curve. Do spins cover several pixels (pixels_per_site)?")
-    print("Is the light blurred? Do interactions reach beyond 3 x 3 sites (window_shape)?")
-else:
-    print("Like these, as far as neighbours tell.")
 print("What this cannot tell: whether the images are in equilibrium, and interactions that they do not show.")
 display = PhaseCurveDisplay.from_curves({"64 x 64, learned from images": curve})
 display.ax_.set(xlabel="temperature $T / T_0$")
@@ -144,6 +147,8 @@ def main(arguments: list[str] | None = None) -> None:
         template, words = _lines(given.data, given.temperature)
     except ValueError as error:
         parser.error(str(error))
+    if given.pixels_per_site is not None and template is not _PICTURES:
+        parser.error("--pixels-per-site is for images")
     words["PIXELS"] = repr(given.pixels_per_site or "auto")
     picture, script = (given.output.with_name(name + suffix) for suffix in (".png", ".py"))
     source = _filled(template, words | {"PICTURE": repr(str(picture))})
@@ -153,8 +158,8 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"--output {given.output} cannot be written: {error}")
     try:
         run(source)
-    except ValueError as error:  # that of data which do not fit: its words say what to do
-        parser.exit(1, f"{error}\nThe lines are in {script}.\n")
+    except (ValueError, SystemExit) as error:  # data that do not fit: the words say what to do
+        parser.exit(1, f"{error}\nThe lines are in {script}: change them there, and run it.\n")
     print(f"The picture is {picture}. These lines are in {script}: go on from there.")
 
 
@@ -181,7 +186,8 @@ def _lines(data: Path | None, temperature: float) -> tuple[str, dict[str, str]]:
         X.close()
         raise ValueError(f"{data} must hold one array, got an archive of {', '.join(X.files)}")
     if X.ndim not in (2, 3) or X.dtype.kind not in "iufb" or not X.size:
-        raise ValueError(f"{data} must hold numbers of shape (n, n_sites) or (n, height, width), got {X.shape}")
+        joined = ": join axes that count configurations, X.reshape(-1, height, width)" if X.ndim > 3 else ""
+        raise ValueError(f"{data} must hold numbers of shape (n, n_sites) or (n, height, width), got {X.shape}{joined}")
     if X.ndim == 3 and (n_values := len(np.unique(X[:100]))) > _MOST_STATES:
         taken = f"{n_values} values: taken for grey images, not for states or angles of sites"
         return _picture_lines("", f"np.load({str(data)!r})", min(X.shape[1:]), taken)

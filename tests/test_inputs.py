@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 
 from skhamiltonian import (
     BlockSpinTransformer,
@@ -438,3 +440,33 @@ def test_every_parameter_of_the_tables_exists():
         here = globals() | {"LocalSampler": type(fitted(LOCAL).to_sampler())}
         function = here[owner] if not method else getattr(here[owner], method)
         assert set(names.split()) <= set(inspect.signature(function).parameters), entry
+
+
+CURES = {
+    "list of images": (
+        lambda: LOCAL.fit(list(IMAGES > 0)),
+        r"pass np.array\(X\).reshape\(10, -1\) and lattice_shape=\(6, 6\)",
+    ),
+    "times and chains": (
+        lambda: MADE.fit(np.ones((5, 4, 2, 3))),
+        "If several axes count configurations, join these first",
+    ),
+    "three states": (lambda: PseudolikelihoodIsing().fit([[0, 1]] * 9), "For other states there are LocalHamiltonian"),
+    "open rows": (lambda: entropy(LocalHamiltonian(2.0, window_shape=2), X), "fit with boundary='periodic'"),
+    "a search": (
+        lambda: phase_curve(GridSearchCV(LocalHamiltonian(2.0), {"sparsity": [1.0]}), [2.0]),
+        "sampler must have a method",
+    ),
+    "a finished search": (lambda: phase_curve(FINISHED, [2.0]), "pass its best_estimator_"),
+    "a folder": (lambda: DomainBinarizer().fit("images/"), "got the path 'images/': read it first"),
+    "paths": (lambda: DomainBinarizer().fit([Path("a.png"), Path("b.png")]), "got the path 'a.png': read it first"),
+}
+FINISHED = GridSearchCV(IndependentSites(), {"smoothing": [0.5]})
+FINISHED.best_estimator_ = IndependentSites()
+
+
+@pytest.mark.parametrize("name", CURES)
+def test_a_message_names_the_cure(name):
+    use, message = CURES[name]
+    with pytest.raises((TypeError, ValueError), match=message):
+        use()

@@ -1,5 +1,6 @@
 """`python -m skhamiltonian` shows lines that run, and refuses what it cannot read."""
 
+import contextlib
 import re
 from importlib.metadata import packages_distributions
 
@@ -51,6 +52,12 @@ def test_options_that_cannot_be(option, value, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_pixels_are_of_images(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main([str(write("rows", tmp_path)), "--pixels-per-site", "2"])
+    assert "--pixels-per-site is for images" in capsys.readouterr().err
+
+
 def test_an_archive_is_no_array_and_one_bad_image_is_named(tmp_path, capsys):
     from skimage.io import imsave
 
@@ -76,6 +83,7 @@ def test_an_archive_is_no_array_and_one_bad_image_is_named(tmp_path, capsys):
         ("broken.npy", b"x", "cannot be read"),
         ("nothing.npy", b"", "cannot be read"),
         ("empty.npy", np.zeros((0, 4)), "of shape (n, n_sites)"),
+        ("chains.npy", np.ones((2, 3, 4, 4)), "join axes that count configurations, X.reshape(-1, height, width)"),
         ("one.npy", np.ones((1, 4)), "at least two configurations"),
         ("small.npy", np.arange(18).reshape(2, 3, 3), "edges of at least 5 pixels, got 3"),
         ("broken.tif", b"x", "cannot be read"),
@@ -201,7 +209,7 @@ def test_errors_that_are_printed_are_standard_errors(tmp_path, monkeypatch, caps
     """The lines up to the couplings are run."""
     monkeypatch.setattr("skhamiltonian.__main__.run", lambda source: None)
     main([str(write("stack", tmp_path)), "--output", str(tmp_path / "first")])
-    lines, names = (tmp_path / "first.py").read_text(encoding="utf-8").partition("# A lattice of 64")[0], {}
+    lines, names = (tmp_path / "first.py").read_text(encoding="utf-8").partition("# Does the learned")[0], {}
     capsys.readouterr()
     exec(lines, names)
     printed = re.findall(r"J/T0 = ([+-][0-9.]+) \+- ([0-9.]+) of", capsys.readouterr().out)
@@ -214,7 +222,7 @@ def test_errors_that_are_printed_are_standard_errors(tmp_path, monkeypatch, caps
 
 @pytest.mark.parametrize(("option", "sites", "verdict"), [([], 1, True), (["--pixels-per-site", "4"], 4, False)])
 def test_spins_larger_than_sites_are_said(option, sites, verdict, tmp_path, monkeypatch, capsys):
-    """All lines but those of the curve are run."""
+    """The lines before the curve are run."""
     spins = IsingSampler((32, 32), 2.5, random_state=0).sample(n_samples=6).reshape(-1, 32, 32)
     np.save(
         tmp_path / "images.npy",
@@ -222,12 +230,12 @@ def test_spins_larger_than_sites_are_said(option, sites, verdict, tmp_path, monk
     )
     monkeypatch.setattr("skhamiltonian.__main__.run", lambda source: None)
     main([str(tmp_path / "images.npy"), *option, "--output", str(tmp_path / "first")])
-    lines, _, rest = (tmp_path / "first.py").read_text(encoding="utf-8").partition("# A lattice of 64")
-    verdict_lines = rest.partition("# Does the learned")[2].partition('print("What this')[0]
-    exec(lines + "lattice = local.to_sampler((64, 64))\n# Does the learned" + verdict_lines, {})
+    lines = (tmp_path / "first.py").read_text(encoding="utf-8").partition("# A lattice of 64")[0]
+    with pytest.raises(SystemExit, match="NOT like these") if verdict else contextlib.nullcontext():
+        exec(lines, {})
     shown = capsys.readouterr().out
     assert f"{sites} pixels taken as a site" in shown
-    assert ("NOT like these" in shown) == verdict
+    assert ("Like these" in shown) != verdict
 
 
 def test_images_of_one_shape_stay_whole(tmp_path, monkeypatch):

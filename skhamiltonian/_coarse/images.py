@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,9 @@ def intensities(images: Any) -> list[np.ma.MaskedArray]:
 
 def grey_images(images: Any) -> list[np.ma.MaskedArray]:
     """Return a list of 2-D masked arrays; NaN is masked."""
+    first = images[0] if isinstance(images, (list, tuple)) and len(images) else images
+    if isinstance(first, (str, PathLike)):
+        raise TypeError(f"images must hold arrays, got the path {str(first)!r}: read it first (skimage.io.imread)")
     if not is_series(images):
         images = unwrap_tensor(images)
         images = np.ma.asarray(images) if np.ma.isMA(images) else np.asarray(images)

@@ -236,7 +236,8 @@ def _density(model: Any, n_samples: int, seed: np.random.SeedSequence) -> _Densi
         raise ValueError(
             "rows with boundary='open' are windows of something larger, and no local energy gives their law: use "
             "phase_curve(model.to_sampler(lattice_shape), [T], entropy=True) for the entropy of a whole lattice, or "
-            "a MADEHamiltonian for that of the windows"
+            "a MADEHamiltonian for that of the windows. If the rows are whole periodic lattices, fit with "
+            "boundary='periodic'"
         )
     sampler = model.to_sampler() if learned else model
     if not isinstance(sampler, ThermalSampler) or not callable(getattr(sampler, "energy", None)):

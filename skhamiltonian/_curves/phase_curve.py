@@ -173,7 +173,8 @@ def as_sampler(sampler: Any) -> ThermalSampler:
     if isinstance(last, ThermalSampler):
         return last
     if isinstance(last, type) or not callable(getattr(last, "sample", None)):
-        hint = ": pass its to_sampler()" if hasattr(last, "to_sampler") else ""
+        ways = {"to_sampler": "to_sampler()", "best_estimator_": "best_estimator_"}
+        hint = "".join(f": pass its {way}" for name, way in ways.items() if hasattr(last, name))
         raise TypeError(f"sampler must have a method sample(temperature, n_samples=...), got {last!r}{hint}")
     return ForeignSampler(last, set(inspect.signature(last.sample).parameters))
 

@@ -66,7 +66,8 @@ def warn_of_refuted(
         each = "; ".join(f"{r.name!r}: {r.what} is {r.value:.3g} +- {r.error:.2g} and must be 0" for r in found)
         warn(
             f"the data refute symmetries ({each}): remove the names from `symmetries`, or add missing configurations, "
-            "such as those of the other phases. A LocalHamiltonian of periodic rows always assumes translations"
+            "such as those of the other phases. A LocalHamiltonian of periodic rows always assumes translations; "
+            "windows of something larger have none, and open boundaries are its default"
         )
 
 

@@ -101,7 +101,11 @@ def warn_of_unlike_draws(
     drawn_energy = [-temperature * population.log_prob for population in draws]
     order = magnetization(X) ** 2
     drawn_order = [magnetization(network.alphabet.states[population.codes]) ** 2 for population in draws]
-    for what, x, y in (("energy", energy, drawn_energy), ("squared magnetization", order, drawn_order)):
+    of_energy, of_order = (
+        ("energy per configuration", energy, drawn_energy),
+        ("squared magnetization", order, drawn_order),
+    )
+    for what, x, y in (of_energy, of_order):
         means = [np.average(part, weights=_weights(population)) for part, population in zip(y, draws, strict=True)]
         error = math.hypot(x.std() / math.sqrt(len(x)), np.std(means, ddof=1) / math.sqrt(len(means)))
         distance = abs(x.mean() - np.mean(means))

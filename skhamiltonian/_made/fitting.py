@@ -86,7 +86,7 @@ def learn(
 def _on(device: str, network: MaskedNetwork) -> MaskedNetwork:
     try:
         return network.to(str(device))
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
         raise ValueError(f"device must be one that torch has, such as 'cpu', got {device!r}: {error}") from error
 
 

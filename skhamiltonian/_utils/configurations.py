@@ -72,10 +72,14 @@ def _refuse_what_would_be_misread(X: Any) -> None:
         if np.dtype(dtype).kind in "mM" if isinstance(dtype, np.dtype) else "date" in str(dtype).lower():
             raise TypeError(f"X holds dates or durations (dtype {dtype}); spin values must be numbers")
     shape = getattr(X, "shape", ())
+    if isinstance(X, list) and X and np.ndim(X[0]) > 1:  # images of one shape, for instance
+        shape = (len(X), *np.shape(X[0]))
     if len(shape) > 2:
+        rows = "" if len(shape) == 3 else ". If several axes count configurations, join these first"
         raise ValueError(
             f"Expected 2D array, got an array with dim {len(shape)} of shape {tuple(shape)}: "
-            f"pass X.reshape(len(X), -1) and lattice_shape={tuple(shape[1:])}"
+            f"pass {'X' if hasattr(X, 'shape') else 'np.array(X)'}.reshape({len(X)}, -1) and "
+            f"lattice_shape={tuple(shape[1:])}{rows}"
         )
 
 
@@ -127,7 +131,10 @@ def refuse_other_spins(X: NDArray[Any]) -> None:
     """Raise ValueError with the first value that is neither -1 nor 1."""
     if (stray := first_stray(X)) is not None:
         row, column = stray
-        raise ValueError(f"X must hold spins -1 and 1, got {X[row, column]} in row {row}, column {column}")
+        raise ValueError(
+            f"X must hold spins -1 and 1, got {X[row, column]} in row {row}, column {column}. For other states there "
+            "are LocalHamiltonian and MADEHamiltonian"
+        )
 
 
 def check_counts(sample_weight: Any, n_samples: int) -> NDArray[np.intp] | None:
