@@ -32,6 +32,8 @@ from .result import PhaseCurve
 
 _ENOUGH_DRAWS = 50  # fewer make the error of the error bar larger than about 10 %
 _R_HAT_LIMIT = 1.05
+_N_ERRORS = 6  # no noise violates an inequality by so many standard errors
+_SINGLE_PRECISION = 1e-6  # of sums of logits of a network
 
 
 def phase_curve(
@@ -111,8 +113,8 @@ def phase_curve(
     Warns
     -----
     ConvergenceWarning
-        If there are too few draws at some temperatures, or chains disagree or are frozen. With fewer than 10
-        independent draws the error bars are nan.
+        If there are too few draws at some temperatures, chains disagree or are frozen, or draws miss states of low
+        energy that draws at another temperature have. With fewer than 10 independent draws the error bars are nan.
     UserWarning
         If a sampler of integers has no `states_`, and its largest state differs between the temperatures.
 
@@ -161,7 +163,9 @@ def phase_curve(
     curve = PhaseCurve(**assemble(points, temperatures, external, data_temperature))
     frozen = np.array([point.frozen for point in points])
     _warn_if_frozen(curve, frozen, method)
-    _warn_if_too_short(curve, ~frozen, n_samples)
+    short = ~frozen & _is_short(curve)
+    _warn_if_too_short(curve, short, n_samples)
+    _warn_if_states_are_missed(curve, ~frozen & ~short)
     return curve
 
 
@@ -207,15 +211,50 @@ def _warn_if_frozen(curve: PhaseCurve, frozen: NDArray[np.bool_], method: str) -
         )
 
 
-def _warn_if_too_short(curve: PhaseCurve, unfrozen: NDArray[np.bool_], n_samples: int) -> None:
+def _is_short(curve: PhaseCurve) -> NDArray[np.bool_]:
+    return ~(curve.effective_sample_size >= _ENOUGH_DRAWS) | (curve.r_hat > _R_HAT_LIMIT)
+
+
+def _warn_if_too_short(curve: PhaseCurve, short: NDArray[np.bool_], n_samples: int) -> None:
     ess, rhat = curve.effective_sample_size, curve.r_hat
-    short = unfrozen & (~(ess >= _ENOUGH_DRAWS) | (rhat > _R_HAT_LIMIT))
     if short.any():
         warn(
             f"The error bars at {_list(curve.temperatures[short], len(short))}; "
             f"effective sample size down to {np.min(ess[short]):.0f} (limit {_ENOUGH_DRAWS}); "
             f"r_hat up to {np.fmax.reduce(rhat[short]):.2f} (limit {_R_HAT_LIMIT})) are not reliable: "
             f"draw more than n_samples={n_samples}, or choose another method",
+            ConvergenceWarning,
+        )
+
+
+def _warn_if_states_are_missed(curve: PhaseCurve, reliable: NDArray[np.bool_]) -> None:
+    r"""Warn if draws at one temperature show that those at another one miss states of low energy.
+
+    Of all laws, that at T has the least :math:`\langle H \rangle - T S`. So draws at no other temperature may have
+    less, and without entropies :math:`\langle H \rangle` grows with T.
+    """
+    if "energy" not in curve.observables:
+        return
+    T, (U, dU) = curve.temperatures, curve["energy"]
+    if "entropy" in curve.observables:
+        (S, dS), (F, dF) = curve["entropy"], curve["free_energy"]
+        with np.errstate(invalid="ignore"):  # T = inf
+            others, by_others = U - np.multiply.outer(T, S), np.hypot(dU, np.multiply.outer(T, dS))
+            rounding = _SINGLE_PRECISION * (np.max(np.abs(U)) + T * np.max(np.abs(S)))
+    else:
+        F, dF, by_others, rounding = U, dU, dU, np.full(len(T), _SINGLE_PRECISION * np.max(np.abs(U)))
+        others = np.where(T[:, None] < T, U, np.inf)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        excess = (F[:, None] - others - rounding[:, None]) / np.hypot(dF[:, None], by_others)
+    excess[~(np.outer(reliable, reliable) & (excess > _N_ERRORS))] = 0
+    missed = excess.any(axis=1)
+    if missed.any():
+        witness = T[np.argmax(excess[missed][0])]
+        what = "<H> - T S is" if "entropy" in curve.observables else "the energy is"
+        warn(
+            f"The draws at {_list(T[missed], len(T))}) miss states of low energy, and their error bars are too small: "
+            f"{what} smaller in the draws at T = {witness:g}. Choose another method, or a temperature that is closer "
+            "to that of the data",
             ConvergenceWarning,
         )
 
