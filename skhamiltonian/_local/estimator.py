@@ -127,9 +127,10 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
     covariance_ : ndarray of shape (n_clusters, n_clusters) or None
         Covariance of the couplings by the sandwich estimate. Rows, or the `groups` of rows that are given to `fit`, are
         taken as independent; if there are fewer than 200 rows, tiles of rows that are at least two windows long. If
-        groups are few, Student's t makes the errors 68 % intervals. The error by the selection of clusters is not
-        included. With `sparsity=0`, clusters that coincide on short axes share one coupling, in the way that makes the
-        sum of squares least; the covariance is that of the shares.
+        groups are few, Student's t makes the errors 68 % intervals. If every site has its likeliest state in all rows,
+        the information gives the error, which is wide. The error by the selection of clusters is not included. With
+        `sparsity=0`, clusters that coincide on short axes share one coupling, in the way that makes the sum of squares
+        least; the covariance is that of the shares.
     table_errors_ : ndarray of shape (n_parameters, n_patterns) or None
         Changes of `table_` by one standard error of independent parameters, which together have the covariance of the
         couplings; at most 64, random ones if there are more couplings. Curves of the sampler carry this error.

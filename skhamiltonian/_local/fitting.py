@@ -35,6 +35,7 @@ _OF_NETWORK = ("coefs_", "intercepts_", "site_coef_", "pair_coef_", "permutation
 _OF_ANGLES = ("phases_", "offsets_")
 _OF_CLUSTERS = ("couplings_", "covariance_", "table_errors_", "clusters_", "summary_", *_OF_ANGLES)
 _PULL, _MAX_PULL = 2.0, 0.3  # in standard errors of the gradient; in learning rates an update
+_WIDE = 0.4  # error of a coupling in units of T0
 _FALSE = 0.05  # probability that noise alone yields a coupling
 _HIGH = 10.0  # threshold in standard errors that interactions of much data may fail to reach; for 4 groups or less
 _MOST_SITES, _MOST_DISTINCT_SITES, _MOST_SITES_OF_ANGLES = 2**24, 2**22, 2**20
@@ -90,6 +91,7 @@ def _learn_couplings(
             "more groups, or pass a lower threshold, such as sparsity=3.3"
         )
     fit = replace(fit, covariance=fit.covariance * student.isf(norm.sf(1.0), free) ** 2)
+    _warn_if_undetermined(fit)
     known = {"couplings": fit.couplings, "temperature": unit, "free": free}
     return {
         "converged": fit.converged,
@@ -103,6 +105,17 @@ def _learn_couplings(
         "validation_scores_": None,
         "n_iter_": len(fit.loss),
     }
+
+
+def _warn_if_undetermined(fit: SparseFit) -> None:
+    """Warn of couplings that are kept, although their errors are large and as large as they are."""
+    error, size = np.sqrt(np.diag(fit.covariance)), np.abs(fit.couplings[fit.selected])
+    wide = int(((error > _WIDE) & (error > size / 2)).sum())
+    if wide:
+        warn(
+            f"these rows hardly determine {wide} of {len(size)} couplings, and the errors of these are wide: a site "
+            "nearly always follows from all others. Use more rows, or rows at a higher temperature"
+        )
 
 
 def _degrees_of_freedom(data: Data, past: Attributes | None) -> float:

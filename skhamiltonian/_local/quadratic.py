@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 _ROUNDING = 1e-10  # information that the rounding of features (float32) adds, as a share; it is about 1e-13
 _MOST_ENTER = 3  # for one that leaves
+_VANISHES = 0.1  # variance of a gradient as a share of the information
 _DISTINCT = 1e-4  # share of its information that a coupling must keep beside the selected ones
 
 
@@ -28,6 +29,17 @@ def sandwich(information: Floats, variance: Floats, ridge: float) -> Floats:
     root = axes * np.sqrt(np.maximum(spread, 0.0))
     move = known @ np.linalg.solve(known.T @ information @ known, root)
     return np.asarray(move @ move.T)
+
+
+def variance_of_rare_residuals(information: Floats, variance: Floats, ridge: float) -> Floats:
+    """Return the variance of the gradient with the information in its place where residuals vanish.
+
+    They do if every site has its likeliest state in all rows. The rows then set no upper limit to a coupling, and the
+    variance between rows, which is nearly 0, says nothing about its error.
+    """
+    of_rows = information - ridge * np.eye(len(information))
+    vanishes = np.diag(variance) < _VANISHES * np.diag(of_rows)
+    return np.asarray(variance + of_rows * np.outer(vanishes, vanishes))
 
 
 def exchanges(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .problem import RIDGE, Basis, PseudoLikelihood, Summary
 from .pseudolikelihood import soft_threshold_descent
-from .quadratic import exchanges, sandwich
+from .quadratic import exchanges, sandwich, variance_of_rare_residuals
 
 Floats = NDArray[np.float64]
 _MAX_FREE, _MAX_NEW = 320, 64
@@ -256,5 +256,6 @@ def _result(problem: PseudoLikelihood, newton: _Newton, losses: list[float], con
     summary = Summary(free, slope, information, variance)
     on = np.flatnonzero(theta[free])
     square = np.ix_(on, on)
-    covariance = sandwich(information[square], variance[square], RIDGE)
+    information, variance = information[square], variance[square]
+    covariance = sandwich(information, variance_of_rare_residuals(information, variance, RIDGE), RIDGE)
     return SparseFit(theta, free[on], covariance, summary, losses, converged)

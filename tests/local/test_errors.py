@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 from scipy.stats import norm
 from scipy.stats import t as student
 from sklearn.base import clone
@@ -13,7 +14,7 @@ from skhamiltonian._local.choice_of_rows import _groups
 from skhamiltonian._local.fitting import _independent_errors
 from skhamiltonian._local.premise import common_hamiltonian_gain
 from skhamiltonian._local.problem import NOTHING, RIDGE, PseudoLikelihood, Summary
-from skhamiltonian._local.quadratic import sandwich
+from skhamiltonian._local.quadratic import sandwich, variance_of_rare_residuals
 from skhamiltonian._local.reading import read
 
 CHAIN = LocalHamiltonian(2.0, boundary="periodic", window_shape=2, sparsity=0.0, random_state=0)
@@ -214,3 +215,38 @@ def test_a_masked_site_and_its_neighbours_are_not_learned_from():
     scores, n_sites = models[0]._row_scores(np.ma.array(X, mask=mask), None)
     assert (n_sites == 5).all()
     assert models[0].score(np.ma.array(X, mask=mask)) == pytest.approx(scores.sum() / 2000)
+
+
+@pytest.mark.parametrize("n_rows", [40, 1000])
+def test_rows_without_a_flip_have_a_wide_error_and_one_warning(n_rows):
+    """A field on N spins that are all up: N (1 - tanh x) = RIDGE x, and the error is that of N (1 - tanh^2 x)."""
+    local = LocalHamiltonian(2.0, boundary="periodic", window_shape=1, sparsity=0.0, states=(-1, 1))
+    with pytest.warns(
+        UserWarning, match="hardly determine 1 of 1 couplings, and the errors of these are wide"
+    ) as record:
+        local.fit(np.ones((n_rows, 4)))
+    assert len(record) == 1
+    assert record[0].filename == __file__
+    N = 4 * n_rows
+    x = brentq(lambda x: N * (1 - np.tanh(x)) - RIDGE * x, 0, 20)
+    of_rows = N / np.cosh(x) ** 2
+    assert local.couplings_[0] == pytest.approx(2 * x, rel=1e-3)
+    assert np.sqrt(local.covariance_[0, 0]) == pytest.approx(2 * np.sqrt(of_rows) / (of_rows + RIDGE), rel=0.02)
+
+
+def test_the_information_stands_in_for_a_variance_that_vanishes():
+    information, variance = np.array([[7.0, 1.0], [1.0, 5.0]]), np.array([[3.0, 0.1], [0.1, 0.2]])
+    found = variance_of_rare_residuals(information + 0.5 * np.eye(2), variance, 0.5)
+    np.testing.assert_allclose(found, [[3.0, 0.1], [0.1, 5.2]])
+    np.testing.assert_array_equal(
+        variance_of_rare_residuals(information, variance + np.eye(2), 0.5), variance + np.eye(2)
+    )
+    np.testing.assert_allclose(variance_of_rare_residuals(information, 0 * variance, 0.0), information)
+
+
+def test_flips_that_are_seen_bound_a_field():
+    """One spin of a hundred is down: the error is 1 / sqrt(N p (1 - p)) / 2, and there is no warning."""
+    X = np.where(np.arange(4000) % 100 == 0, -1, 1).reshape(-1, 4)
+    local = LocalHamiltonian(boundary="periodic", window_shape=1, sparsity=0.0).fit(X)
+    assert local.couplings_[0] == pytest.approx(np.log(99) / 2, rel=1e-3)
+    assert np.sqrt(local.covariance_[0, 0]) == pytest.approx(0.5 / np.sqrt(4000 * 0.01 * 0.99), rel=0.05)
