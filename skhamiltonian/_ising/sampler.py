@@ -66,8 +66,8 @@ class IsingSampler(LatticeSampler):
         the couplings do not compete, and "heat-bath" if they do.
     n_sweeps : int or "auto", default="auto"
         Sweeps between two draws of a chain, and sweeps of every row in `transform`. "auto" is twice the measured
-        autocorrelation time in `sample`, and the automatic `burn_in` in `transform`: the result is then independent of
-        the given row.
+        autocorrelation time in `sample`, and the automatic `burn_in` in `transform`. A warning says if that leaves
+        rows out of equilibrium, such as stripes that form in a disordered row at a low temperature.
     burn_in : int or "auto", default="auto"
         Sweeps of a chain before its first draw. "auto" is eight times the measured autocorrelation time, or eight times
         the mean time between arrivals from the hottest rung in parallel tempering, if that is longer.

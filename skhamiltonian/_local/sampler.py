@@ -41,7 +41,8 @@ class LocalSampler(LatticeSampler):
         try first.
     n_sweeps : int or "auto", default="auto"
         Sweeps between two draws of a chain, and sweeps of every row in `transform`. "auto" is twice the measured
-        autocorrelation time in `sample`, and the automatic `burn_in` in `transform`.
+        autocorrelation time in `sample`, and the automatic `burn_in` in `transform`. A warning says if that leaves
+        rows out of equilibrium.
     burn_in : int or "auto", default="auto"
         Sweeps of a chain before its first draw. "auto" is eight times the measured autocorrelation time.
     n_chains : int, default=None

@@ -32,6 +32,10 @@ from .planning import Plan, Request
 from .sampler import ThermalSampler
 from .statistics import autocorrelation_time
 
+_FEWEST_COMPARED, _MOST_COMPARED = 8, 256  # rows, with as many chains
+_N_ERRORS = 5  # by which their mean energies may differ
+_ROUNDING = 1e-9
+
 
 class LatticeSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Draw configurations of a known energy in equilibrium, or move given configurations.
@@ -92,11 +96,14 @@ class LatticeSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, Bas
         X = validate_configurations(self, X, reset=False)
         check_lattice_shape(self._lattice(), X.shape[1])  # it may have changed since fit
         states = self._states_of(X, strict=False)
-        trial, moves = seed_sequence(self.random_state, f"{type(self).__name__}.transform").spawn(2)
+        trial, moves, others = seed_sequence(self.random_state, f"{type(self).__name__}.transform").spawn(3)
         given: Any = {} if self.n_sweeps == "auto" else dict.fromkeys(("burn_in", "n_sweeps"), int(self.n_sweeps))
         made = self._plan(self.method, Request(system, float(self.temperature), len(X), **given), trial)
         threads = Threads(self.n_jobs, self._progress(len(X) * made.burn_in))
-        return self._values_of(evolve_rows(states, made.engine, made.burn_in, moves, threads))
+        moved = evolve_rows(states, made.engine, made.burn_in, moves, threads)
+        if self.n_sweeps == "auto" and len(X) >= _FEWEST_COMPARED:
+            self._warn_if_remembered(moved, made, others)
+        return self._values_of(moved)
 
     def energy(self, X: Any) -> NDArray[np.float64]:
         """Return the total energy H(s) of every row.
@@ -254,6 +261,21 @@ class LatticeSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, Bas
                 ConvergenceWarning,
             )
         return made
+
+    def _warn_if_remembered(self, moved: NDArray[Any], made: Plan, seed: np.random.SeedSequence) -> None:
+        """Warn if rows that were moved have another mean energy than chains from the sampler's own start."""
+        n, T, threads = min(len(moved), _MOST_COMPARED), made.engine.temperature, Threads(self.n_jobs)
+        chains = draw_states(self._start_chains(made, n, seed, threads), n, 1, T, threads)
+        E, E_chains = (self._energies(states, made.engine.system) for states in (moved, chains[:, 0]))
+        difference = E.mean() - E_chains.mean()
+        error = math.sqrt(max(E.var(), E_chains.var()) * (1 / len(E) + 1 / n))
+        if abs(difference) > max(_N_ERRORS * error, _ROUNDING * np.abs(E).max()):
+            warn(
+                f"the rows are not in equilibrium after {made.burn_in} sweeps at temperature {T:g}: their mean energy "
+                f"is {E.mean():.4g}, and {E_chains.mean():.4g} in chains that start elsewhere. They still depend on "
+                "the given rows: pass a larger n_sweeps, or take rows of sample",
+                ConvergenceWarning,
+            )
 
     def _check_parameters(self) -> None:
         """Check all parameters as far as possible without the lattice; `_system` checks the rest."""

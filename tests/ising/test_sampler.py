@@ -301,3 +301,24 @@ def test_ctrl_c_is_heard_and_leaves_the_sampler_as_it_was(method, n_jobs):
     used = time.process_time()
     time.sleep(0.3)
     assert time.process_time() - used < 0.1, "threads work on"
+
+
+def test_rows_that_remember_their_start_are_said():
+    """Disordered rows freeze in stripes; rows that are in equilibrium stay there, and given sweeps are the user's."""
+    ising = IsingSampler((16, 16), 1.0, method="heat-bath", random_state=0)
+    disordered = np.random.default_rng(0).choice([-1, 1], (64, 256))
+    with pytest.warns(ConvergenceWarning, match="not in equilibrium after .* in chains that start elsewhere") as record:
+        moved = ising.fit_transform(disordered)
+    assert len(record) == 1
+    assert record[0].filename == __file__
+    assert ising.energy(moved).mean() > ising_exact((16, 16), 1.0).energy + 30
+    for seed in range(3):
+        ising.set_params(random_state=seed).fit_transform(ising.sample(n_samples=64, random_state=seed + 5))
+    ising.set_params(n_sweeps=10).fit_transform(disordered)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 1.2, np.inf])
+def test_rows_that_forget_their_start_are_not_accused(temperature):
+    ising = IsingSampler((2, 3), temperature, field=0.1, n_chains=8)
+    for seed in range(10):
+        ising.set_params(random_state=seed).fit_transform(np.ones((40, 6)))
