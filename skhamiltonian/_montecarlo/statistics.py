@@ -10,6 +10,7 @@ from scipy.special import ndtr, stdtrit
 from .draws import Draws, Estimate
 
 _ENOUGH_UNITS = 16  # so many independent units give their spread, and so the error, to 20 %
+_FEW_OF_THE_UNITS = 0.25
 _BLOCK_LENGTH = 5  # in integrated autocorrelation times; means of such blocks have 90 % of the full variance
 
 
@@ -53,7 +54,8 @@ def leave_one_out(values: np.ndarray, weight: np.ndarray, starts: np.ndarray) ->
     mean = (weight * values).sum()
     unit_weight = np.add.reduceat(weight.ravel(), starts)
     unit_sum = np.add.reduceat((weight * (values - mean)).ravel(), starts)
-    others = mean - unit_sum / (1 - unit_weight) if len(starts) > 1 else [math.nan]
+    weight_of_others = np.where(unit_weight < 1, 1 - unit_weight, math.nan)  # 0 if one population has all the weight
+    others = mean - unit_sum / weight_of_others if len(starts) > 1 else [math.nan]
     return np.array([mean, *others])
 
 
@@ -101,13 +103,17 @@ def effective_sample_size(values: np.ndarray, weight: np.ndarray, starts: np.nda
     """Return how many independent draws would give the mean of `values` with the same error.
 
     If the units are whole chains or populations, this is var / error^2, with the error from the spread of the units,
-    and at most n = (sum w)^2 / sum w^2. If chains were cut into blocks, it is n / tau.
+    and at most n = (sum w)^2 / sum w^2. If a few of the units have nearly all the weight, it is the number of these,
+    because their spread does not tell the error. If chains were cut into blocks, it is n / tau.
     """
     n = 1 / (weight**2).sum()
     if np.ptp(values) <= 1e-13 * np.max(np.abs(values)):  # a constant, up to rounding
         return float(n)
     if len(starts) > len(values):
         return n / autocorrelation_time(values)
+    n_units = 1 / (np.add.reduceat(weight.ravel(), starts) ** 2).sum()
+    if n_units < _FEW_OF_THE_UNITS * len(starts):
+        return float(n_units)
     mean, error = jackknife(leave_one_out(values, weight, starts))
     variance = (weight * (values - mean) ** 2).sum()
     return float(n if error == 0 else variance / np.maximum(error**2, variance / n))
@@ -133,7 +139,8 @@ def r_hat(values: np.ndarray, weight: np.ndarray) -> float:
     f, w = grouped(values), grouped(weight)
     if min(f.shape) < 2:
         return math.nan
-    w = w / w.sum(axis=1, keepdims=True)
+    sums = w.sum(axis=1, keepdims=True)
+    w = w / np.where(sums > 0, sums, math.nan)  # 0 if another population has all the weight
     mean = (w * f).sum(axis=1)
     n = f.shape[1]
     within = ((w * (f - mean[:, None]) ** 2).sum(axis=1) * n / (n - 1)).mean()

@@ -255,3 +255,24 @@ def test_a_draw_and_a_chain_may_have_no_weight():
     log_weight = np.array([[0.0, -np.inf, 0.0], [0.0, 0.0, 0.0]])
     weight = normalised_weights(Draws(X, log_weight=log_weight, log_partition=np.array([0.0, -np.inf])))
     np.testing.assert_allclose(weight, [[0.5, 0, 0.5], [0, 0, 0]])
+
+
+@pytest.mark.parametrize("gap", [30.0, 1e4])
+def test_populations_with_nearly_all_weight_are_the_number_of_draws(gap):
+    """Two of 16 populations count: one difference of two means does not tell the error of their mean."""
+    x = np.random.default_rng(0).normal(size=(16, 1000))
+    log_z = np.where(np.arange(16) < 2, 0.0, -gap)
+    weight = normalised_weights(Draws(np.ones((*x.shape, 1)), log_partition=log_z))
+    starts = unit_starts(*x.shape, np.inf)
+    assert effective_sample_size(x, weight, starts) == pytest.approx(2)
+    one = normalised_weights(Draws(np.ones((*x.shape, 1)), log_partition=np.where(np.arange(16) < 1, 0.0, -gap)))
+    assert effective_sample_size(x, one, starts) == pytest.approx(1)
+    assert gap < 1e4 or (np.isnan(jackknife(leave_one_out(x, one, starts)).error) and np.isnan(r_hat(x, one)))
+
+
+def test_four_of_sixteen_populations_tell_their_error():
+    """n_units = 4.03: the error is that of the spread, and the draws are those of four populations at most."""
+    x = np.random.default_rng(1).normal(size=(16, 1000))
+    log_z = np.where(np.arange(16) < 4, 0.0, -8.0)
+    weight = normalised_weights(Draws(np.ones((*x.shape, 1)), log_partition=log_z))
+    assert 100 < effective_sample_size(x, weight, unit_starts(*x.shape, np.inf)) < 4100
