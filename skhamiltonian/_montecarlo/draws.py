@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+_SMALLEST_EXPONENT = -5  # of a number that is written without an exponent
+_NO_NUMBER = 1e-300  # powers of ten below have no digits
+
 
 class Estimate(NamedTuple):
     """A value and its standard error: numbers, or arrays of the same shape.
@@ -102,10 +105,13 @@ class Draws:
 
 
 def with_error(value: float, error: float) -> str:
-    """Return `value` with its error in units of the last digit, such as 0.6713(23) or, if it is unknown, 0.6713(?)."""
+    """Return `value` with its error in units of the last digit, as 0.6713(23) or 6.713(23)e-9; 0.67(?) if unknown."""
     if math.isnan(error):
         return f"{value:.5g}(?)"
     if not (1e-9 * abs(value) < error < math.inf):  # infinite, or only rounding
         return f"{value:.5g}"
+    exponent = math.floor(math.log10(max(abs(value), error, _NO_NUMBER)))
+    if exponent < _SMALLEST_EXPONENT:
+        return f"{with_error(value / 10.0**exponent, error / 10.0**exponent)}e{exponent}"
     decimals = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{decimals}f}({error * 10**decimals:.0f})"

@@ -59,6 +59,11 @@ def check_temperatures(
 ) -> NDArray[np.float64]:
     """Return temperatures as a float array of the given shape, each value > 0 (``inf`` included)."""
     values = as_array(temperatures)
+    if ndim == 1 and values.ndim == 0 and np.iterable(temperatures) and not isinstance(temperatures, (str, bytes)):
+        kind = type(temperatures).__name__
+        raise TypeError(
+            f"{name} must be a list of positive numbers, such as list(...) of this {kind}, got {temperatures!r}"
+        )
     if values.ndim == 0 and values.dtype.kind in "OM":
         check_temperature(temperatures, name)
     if isinstance(temperatures, np.ma.MaskedArray) or (values.ndim and values.dtype.kind in "mM"):

@@ -318,6 +318,8 @@ def test_a_local_energy_is_told_to_make_a_sampler():
         ({"temperatures": [2.0, np.nan]}, ValueError, "positive number, got nan"),
         ({"temperatures": 2.0}, ValueError, r"temperatures must be 1-dimensional.*: write \[2.0\]"),
         ({"temperatures": [[2.0]]}, ValueError, r"1-dimensional, got an array of shape \(1, 1\)"),
+        ({"temperatures": {2.0}}, TypeError, r"a list of positive numbers, such as list\(...\) of this set, got {2.0}"),
+        ({"temperatures": {2.0: 1}.keys()}, TypeError, "a list of positive numbers, .* of this dict_keys"),
         ({"temperatures": []}, ValueError, r"must be a temperature and a sampler, got temperatures=array\(\[\]"),
         ({"temperatures": ["2"]}, TypeError, "got '2'"),
         ({"field": np.inf}, ValueError, "field must be a finite number, got inf"),
