@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-_SMALLEST_EXPONENT = -5  # of a number that is written without an exponent
+_SMALLEST_EXPONENT, _LARGEST_EXPONENT = -5, 8  # of numbers that are written without one
 _NO_NUMBER = 1e-300  # powers of ten below have no digits
 
 
@@ -111,7 +111,7 @@ def with_error(value: float, error: float) -> str:
     if not (1e-9 * abs(value) < error < math.inf):  # infinite, or only rounding
         return f"{value:.5g}"
     exponent = math.floor(math.log10(max(abs(value), error, _NO_NUMBER)))
-    if exponent < _SMALLEST_EXPONENT:
+    if not _SMALLEST_EXPONENT <= exponent <= _LARGEST_EXPONENT:
         return f"{with_error(value / 10.0**exponent, error / 10.0**exponent)}e{exponent}"
     decimals = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{decimals}f}({error * 10**decimals:.0f})"
