@@ -148,13 +148,19 @@ def crossing_temperature(curve: PhaseCurve, other: PhaseCurve, observable: str =
 
 
 def _points(curve: PhaseCurve, observable: str) -> tuple[Floats, Floats, Floats]:
-    """Return ascending temperatures, values and errors of the points at finite temperatures that have an error."""
+    """Return ascending temperatures, values and errors of the points at finite temperatures that have an error.
+
+    Points at the same temperature are one point, their mean: a polynomial needs as many temperatures as coefficients.
+    """
     value, error = map(np.asarray, curve[observable])
     if value.ndim > 1:
         raise ValueError(f"{observable} must be one number at each temperature, got arrays of shape {value.shape[1:]}")
     order = np.argsort(curve.temperatures)
     order = order[np.isfinite(curve.temperatures[order]) & np.isfinite(value[order]) & np.isfinite(error[order])]
-    return curve.temperatures[order], value[order], error[order]
+    T, start, count = np.unique(curve.temperatures[order], return_index=True, return_counts=True)
+    if not len(T):
+        return T, value[order], error[order]
+    return T, np.add.reduceat(value[order], start) / count, np.hypot.reduceat(error[order], start) / count
 
 
 def _unit(T: Floats) -> float:

@@ -287,3 +287,23 @@ def test_a_point_at_infinite_temperature_does_not_count():
     T, y = np.append(np.linspace(2, 3, 11), np.inf), np.append(np.linspace(1, 2, 11), 0)
     with pytest.raises(ValueError, match=r"must have a peak inside .*, got 11 points from T = 2 to 3"):
         peak_temperature(curve(T, y, 0.01))
+
+
+def test_points_at_one_temperature_are_one_point():
+    """Five temperatures, four times each, do not determine a quartic; nine, three times each, are their means."""
+    T, rng = np.linspace(1.0, 2.0, 9), np.random.default_rng(0)
+    y, error = 3 - 0.5 * (T - 1.43) ** 2, rng.uniform(0.01, 0.02, (9, 3))
+    noise = error * rng.normal(size=(9, 3))
+    noise -= noise.mean(axis=1, keepdims=True)
+    every = curve(np.repeat(T, 3)[::-1], (y[:, None] + noise).ravel()[::-1], error.ravel()[::-1])
+    merged = curve(T, y, np.linalg.norm(error, axis=1) / 3)
+    assert peak_temperature(every) == pytest.approx(peak_temperature(merged), rel=1e-9)
+    other = curve(T, y + 0.3 * (T - 1.5), 0.01)
+    assert crossing_temperature(every, other, "heat_capacity") == pytest.approx(
+        crossing_temperature(merged, other, "heat_capacity"), rel=1e-9
+    )
+    few = np.repeat(T[2:7], 4)
+    with pytest.raises(ValueError, match="a peak inside at least 6 temperatures, got 5 points"):
+        peak_temperature(curve(few, 3 - 0.5 * (few - 1.43) ** 2, 1e-9))
+    with pytest.raises(ValueError, match="got no points with error bars"):
+        peak_temperature(curve(T, y, np.nan))
