@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from skhamiltonian import Draws, Estimate, ThermalSampler
+from skhamiltonian import Draws, Estimate, PhaseCurve, ThermalSampler
 from skhamiltonian._curves.measure import Point, Request, assemble, check_observables, estimate, measure, merge
 from skhamiltonian._montecarlo.statistics import jackknife, r_hat
 
@@ -214,3 +214,26 @@ def test_rounding_of_a_constant_energy_is_no_heat_capacity():
     E = np.where(np.arange(400).reshape(20, 20) % 3, 1e6, np.nextafter(1e6, 2e6))
     point = estimate(Draws(np.ones((20, 20, 4)), E), {}, 1e-6)
     assert point.observables["heat_capacity"] == (0.0, 0.0)
+
+
+def telegraph(n_draws, every):
+    """Aligned spins that all flip at the given number of draws."""
+    return np.where(np.arange(n_draws) // every % 2, -1, 1)[:, None] * np.ones((1, 4), np.int8)
+
+
+def test_the_error_of_a_magnetization_counts_its_own_flips():
+    """Spins that flip once in 200 draws do not tell <m>; |m| is 1 without an error."""
+    curve = PhaseCurve.from_samples({1.0: telegraph(200, 100)})
+    assert curve["magnetization"].value[0] == 0
+    assert np.isnan(curve["magnetization"].error[0])
+    assert np.ravel(curve["abs_magnetization"]) == pytest.approx([1, 0])
+    assert curve.effective_sample_size[0] == pytest.approx(200)
+
+
+def test_the_error_of_a_magnetization_is_that_of_its_autocorrelation_time():
+    """Flips with probability p: tau = (1 - p) / p, and the error is sqrt(tau / n)."""
+    p, errors = 0.002, []
+    for seed in range(60):
+        signs = np.cumprod(1 - 2 * (np.random.default_rng(seed).random(20_000) < p))
+        errors.append(PhaseCurve.from_samples({1.0: signs[:, None] * np.ones((1, 2))})["magnetization"].error[0])
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.sqrt((1 - p) / p / 20_000), rel=0.15)
