@@ -235,9 +235,9 @@ def _warn_if_states_are_missed(curve: PhaseCurve, reliable: NDArray[np.bool_]) -
     """
     if "energy" not in curve.observables:
         return
-    T, (U, dU) = curve.temperatures, curve["energy"]
+    T, (U, dU) = curve.temperatures, map(np.asarray, curve["energy"])
     if "entropy" in curve.observables:
-        (S, dS), (F, dF) = curve["entropy"], curve["free_energy"]
+        (S, dS), (F, dF) = (map(np.asarray, curve[name]) for name in ("entropy", "free_energy"))
         with np.errstate(invalid="ignore"):  # T = inf
             others, by_others = U - np.multiply.outer(T, S), np.hypot(dU, np.multiply.outer(T, dS))
             rounding = _SINGLE_PRECISION * (np.max(np.abs(U)) + T * np.max(np.abs(S)))

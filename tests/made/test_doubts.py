@@ -125,7 +125,9 @@ def rows():
 
 @pytest.mark.filterwarnings(f"error:{UNLIKE}")
 def test_a_fit_that_has_not_converged_says_what_is_unlike_the_data(rows):
-    with pytest.raises(ConvergenceWarning, match=r"mean (energy per configuration|squared magnetization) is .* raise max_iter"):
+    with pytest.raises(
+        ConvergenceWarning, match=r"mean (energy per configuration|squared magnetization) is .* raise max_iter"
+    ):
         MADEHamiltonian(2.5, calibrate=False, max_iter=1, learning_rate_init=1e-5, random_state=0).fit(rows)
 
 
