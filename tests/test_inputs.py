@@ -445,7 +445,7 @@ def test_every_parameter_of_the_tables_exists():
 CURES = {
     "list of images": (
         lambda: LOCAL.fit(list(IMAGES > 0)),
-        r"pass np.array\(X\).reshape\(10, -1\) and lattice_shape=\(6, 6\)",
+        r"pass np.array\(X\).reshape\(len\(X\), -1\) and lattice_shape=\(6, 6\)",
     ),
     "times and chains": (
         lambda: MADE.fit(np.ones((5, 4, 2, 3))),

@@ -121,7 +121,7 @@ def _strongest(name: str, v: Array) -> Refutation | None:
     a = np.concatenate(columns, axis=1).astype(np.float64)
     feature = np.repeat(np.arange(len(each)), [c.shape[1] for c in columns])
     mean, (error, n_eff) = a.mean(axis=0), error_of_mean(a)
-    skew = np.zeros(len(mean))
+    skew: Array = np.zeros(len(mean))
     if name == "translation":
         error, skew = _of_all_sites(a, error, n_eff, feature)
     varies = error > 1e-6 * np.abs(v).max() / math.sqrt(len(a))

@@ -78,7 +78,7 @@ def _refuse_what_would_be_misread(X: Any) -> None:
         rows = "" if len(shape) == 3 else ". If several axes count configurations, join these first"
         raise ValueError(
             f"Expected 2D array, got an array with dim {len(shape)} of shape {tuple(shape)}: "
-            f"pass {'X' if hasattr(X, 'shape') else 'np.array(X)'}.reshape({len(X)}, -1) and "
+            f"pass {'X' if hasattr(X, 'shape') else 'np.array(X)'}.reshape(len(X), -1) and "
             f"lattice_shape={tuple(shape[1:])}{rows}"
         )
 
