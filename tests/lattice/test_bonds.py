@@ -59,7 +59,9 @@ def test_next_nearest_neighbours_of_a_chain_are_second_neighbours():
 
 def test_an_axis_of_one_site_takes_no_part():
     for terms in (nearest_neighbours, next_nearest_neighbours, plaquettes):
-        np.testing.assert_array_equal(terms((1, 4, 1, 3), (True,) * 4), terms((4, 3), (True,) * 2))
+        for ends in ((True, True), (True, False), (False, True)):
+            wraps = (not ends[0], ends[0], True, ends[1])
+            np.testing.assert_array_equal(terms((1, 4, 1, 3), wraps), terms((4, 3), ends))
         assert len(terms((1, 1), (True, True))) == 0
 
 

@@ -34,6 +34,8 @@ def test_of_many_couplings_the_clearest_have_bars():
     display = InteractionDisplay(operators=operators, coupling=coupling, error=error, lattice_shape=(41,)).plot()
     shown = np.sort(np.argsort(-np.abs(coupling) / error)[:24])
     np.testing.assert_allclose([bar.get_width() for bar in display.bars_], coupling[shown])
+    segments = np.array(display.bars_.errorbar.lines[2][0].get_segments())
+    np.testing.assert_allclose(np.ptp(segments[:, :, 0], axis=1) / 2, error[shown])
 
 
 @pytest.mark.usefixtures("plt")
