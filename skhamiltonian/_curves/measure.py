@@ -108,9 +108,8 @@ def estimate(draws: Draws, functions: Mapping[str, Callable], T: float, magnetiz
     slow = [series[name] for name in ("abs_m", "E") if name in series] + list(scalars.values())
     starts = _starts(draws, slow)
     mean = {name: leave_one_out(x, weight, starts) for name, x in (series | scalars).items()}
-    mean["m"] = leave_one_out(
-        series["m"], weight, _starts(draws, [*slow, series["m"]])
-    )  # its own error counts its sign
+    # The sign of m may flip more rarely than all else changes.
+    mean["m"] = leave_one_out(series["m"], weight, _starts(draws, [*slow, series["m"]]))
     if draws.log_partition is not None:
         mean["log_z"] = log_mean_leave_one_out(np.asarray(draws.log_partition, dtype=float))
     with np.errstate(invalid="ignore", divide="ignore"):  # F(T = inf), and the cumulant of m = 0
