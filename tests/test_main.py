@@ -220,6 +220,7 @@ def test_errors_that_are_printed_are_standard_errors(tmp_path, monkeypatch, caps
         assert float(error) ** 2 == pytest.approx(variance, rel=0.1)
 
 
+@pytest.mark.filterwarnings("ignore:these rows hardly determine")  # a pixel within a spin follows from its neighbours
 @pytest.mark.parametrize(("option", "sites", "verdict"), [([], 1, True), (["--pixels-per-site", "4"], 4, False)])
 def test_spins_larger_than_sites_are_said(option, sites, verdict, tmp_path, monkeypatch, capsys):
     """The lines before the curve are run."""
