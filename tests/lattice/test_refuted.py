@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skhamiltonian import IsingSampler, LocalHamiltonian, MADEHamiltonian
-from skhamiltonian._lattice.refuted import error_of_mean, refuted
+from skhamiltonian._lattice.refuted import _of_all_sites, error_of_mean, refuted
 from skhamiltonian._utils.alphabet import enumerate_states
 
 ALL = ("translation", "point-group", "spin-flip")
@@ -58,6 +58,15 @@ def test_rare_flips_at_some_sites_are_no_evidence(flips):
         assert names(X, (10, 10), ("translation",)) == []
     X[rng.random(2048) < 0.05, 6] = -1
     assert names(X, (10, 10), ("translation",)) == ["translation"]
+
+
+def test_sites_of_a_feature_share_error_and_skewness():
+    """Two columns of one feature, of which one never changes, and one column of another."""
+    a = np.array([[0.0, 0, 1], [0, 4, -1], [0, 0, 1], [0, 0, -1]])
+    error, skew = _of_all_sites(a, np.array([3.0, 4, 5]), np.array([8.0, 10, 4]), np.array([0, 0, 1]))
+    np.testing.assert_allclose(error, [np.sqrt(12.5), np.sqrt(12.5), 5])
+    third, second = np.mean([0, (27 - 3) / 4]), np.mean([0, (9 + 3) / 4])
+    np.testing.assert_allclose(skew, [third / second**1.5 / 3, third / second**1.5 / 3, 0], atol=1e-15)
 
 
 def test_unequal_axes_of_a_square_refute_the_point_group():
