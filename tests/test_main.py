@@ -3,6 +3,7 @@
 import contextlib
 import re
 from importlib.metadata import packages_distributions
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -237,6 +238,20 @@ def test_spins_larger_than_sites_are_said(option, sites, verdict, tmp_path, monk
     shown = capsys.readouterr().out
     assert f"{sites} pixels taken as a site" in shown
     assert ("Like these" in shown) != verdict
+
+
+@pytest.mark.parametrize(("seen", "drawn"), [(0, 1), (1, 0), (0, 0), (1, 1)])
+def test_draws_may_be_more_ordered_than_images_or_less(seen, drawn, tmp_path, monkeypatch):
+    """The check alone is run: 0 is a chessboard, and 1 has one colour."""
+    monkeypatch.setattr("skhamiltonian.__main__.run", lambda source: None)
+    main([str(write("stack", tmp_path)), "--output", str(tmp_path / "first")])
+    lines = (tmp_path / "first.py").read_text(encoding="utf-8").partition("make images like these?")[2]
+    boards = [np.indices((n, n)).sum(axis=0) % 2 * 2 - 1 for n in (8, 64)]
+    lattice = SimpleNamespace(sample=lambda *_, **__: np.ones(64**2) if drawn else boards[1])
+    names = {"np": np, "shape": (8, 8), "windows": np.ones(64) if seen else boards[0]}
+    names["local"] = SimpleNamespace(to_sampler=lambda shape: lattice)
+    with pytest.raises(SystemExit, match="NOT like these") if seen != drawn else contextlib.nullcontext():
+        exec(lines.partition("# A lattice of 64")[0], names)
 
 
 def test_images_of_one_shape_stay_whole(tmp_path, monkeypatch):
