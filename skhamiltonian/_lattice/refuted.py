@@ -64,10 +64,15 @@ def warn_of_refuted(
     found = refuted(X, shape, names, weight, are_angles)
     if found:
         each = "; ".join(f"{r.name!r}: {r.what} is {r.value:.3g} +- {r.error:.2g} and must be 0" for r in found)
+        more = ""
+        if any(r.name == "translation" for r in found):
+            more = (
+                ". A LocalHamiltonian of periodic rows always assumes translations; windows of something larger have "
+                "none, and open boundaries are its default"
+            )
         warn(
             f"the data refute symmetries ({each}): remove the names from `symmetries`, or add missing configurations, "
-            "such as those of the other phases. A LocalHamiltonian of periodic rows always assumes translations; "
-            "windows of something larger have none, and open boundaries are its default"
+            f"such as those of the other phases{more}"
         )
 
 

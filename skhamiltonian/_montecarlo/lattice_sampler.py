@@ -256,8 +256,8 @@ class LatticeSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, Bas
         if not made.converged:
             warn(
                 f"chains have not converged after {made.burn_in} sweeps at temperature {request.temperature}: "
-                "configurations are correlated, and perhaps not in equilibrium; pass larger burn_in and n_sweeps, "
-                f"or another method than {made.method!r}",
+                "configurations are correlated, and perhaps not in equilibrium; set larger numbers, "
+                f"sampler.set_params(burn_in=..., n_sweeps=...), or another method than {made.method!r}",
                 ConvergenceWarning,
             )
         return made
