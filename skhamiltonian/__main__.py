@@ -56,7 +56,7 @@ print(f"independent sites {independent.score(test):.3f}, network {made.score(tes
 if made.is_window_:
     print("These look like windows of something larger: use LocalHamiltonian for other temperatures.")
 if (made.calibration_ or {}).get("method") != "local":
-    print("The +- below are the noise of the draws alone; with `symmetries`, that of the fit may be in them, too.")
+    print("The +- below are the noise of the draws alone; with `symmetries`, they may hold the noise of the fit, too.")
 
 # `support`: how many of the configurations count at a temperature. Below 50 a point is a generalisation.
 T0 = TEMPERATURE
