@@ -24,7 +24,7 @@ ARROWS = {
     "_ising": {"_lattice", "_montecarlo", "_utils"},
     "_local": {"_lattice", "_montecarlo", "_utils"},
     "_xy": {"_lattice", "_montecarlo", "_utils"},
-    "_coarse": {"_utils"},
+    "_coarse": {"_lattice", "_utils"},
     "_montecarlo": {"_utils"},
     "_lattice": {"_utils"},
     "_utils": set(),

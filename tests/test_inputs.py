@@ -457,7 +457,7 @@ CURES = {
         lambda: phase_curve(GridSearchCV(LocalHamiltonian(2.0), {"sparsity": [1.0]}), [2.0]),
         "sampler must have a method",
     ),
-    "a finished search": (lambda: phase_curve(FINISHED, [2.0]), "pass its best_estimator_"),
+    "a finished search": (lambda: phase_curve(FINISHED, [2.0]), r"got GridSearchCV\(.{1,30}: pass its best_estimator_"),
     "a folder": (lambda: DomainBinarizer().fit("images/"), "got the path 'images/': read it first"),
     "paths": (lambda: DomainBinarizer().fit([Path("a.png"), Path("b.png")]), "got the path 'a.png': read it first"),
 }

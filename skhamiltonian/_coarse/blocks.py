@@ -16,6 +16,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils._chunking import get_chunk_n_rows
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from .._lattice.looks_folded import warn_if_folded
 from .._utils.alphabet import smallest_integer
 from .._utils.checks import check_choice, check_lattice_shape, check_lengths
 from .._utils.configurations import validate_configurations
@@ -135,6 +136,11 @@ class BlockSpinTransformer(TransformerMixin, BaseEstimator):
         -------
         self : BlockSpinTransformer
             The fitted transformer.
+
+        Warns
+        -----
+        UserWarning
+            If `lattice_shape` is None, and X looks like a lattice of more than one dimension.
         """
         check_choice(self.boundary, "boundary", ("open", "periodic"))
         check_choice(self.rule, "rule", tuple(_RULES))
@@ -147,6 +153,8 @@ class BlockSpinTransformer(TransformerMixin, BaseEstimator):
             raise ValueError(
                 f"block_size must not exceed lattice_shape={lengths} (n_features={n_sites}), got {self.block_size!r}"
             )
+        if self.lattice_shape is None:
+            warn_if_folded(X)
         self.lattice_shape_, self.block_size_, self.stride_ = lengths, block_size, stride
         self.lattice_shape_out_ = tuple(
             math.ceil(length / d) if self.boundary == "periodic" else (length - b) // d + 1

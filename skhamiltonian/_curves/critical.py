@@ -134,9 +134,9 @@ def crossing_temperature(curve: PhaseCurve, other: PhaseCurve, observable: str =
     z = max(min(before, after) for before, after in zip(sides[0], sides[1][::-1], strict=True))
     if z < _SIGNIFICANT:
         raise ValueError(
-            f"{observable} has no significant crossing, got {_text(T, y)} and {_text(T_other, y_other)}: on one side "
-            f"the curves differ by {max(z, 0):.1f} standard errors only (limit {_SIGNIFICANT:g}): "
-            "draw more configurations, or measure farther from the crossing"
+            f"{observable} has no significant crossing, got {_text(T, y)} and {_text(T_other, y_other)}. On one side "
+            f"of the crossing the curves differ by {max(z, 0):.1f} standard errors only (limit {_SIGNIFICANT:g}). "
+            "Draw more configurations, or measure farther from the crossing"
         )
     center = T[common][k : k + 2].mean()
     near = [_nearest(center, *one) for one in points]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -179,7 +180,8 @@ def as_sampler(sampler: Any) -> ThermalSampler:
     if isinstance(last, type) or not callable(getattr(last, "sample", None)):
         ways = {"to_sampler": "to_sampler()", "best_estimator_": "best_estimator_"}
         hint = "".join(f": pass its {way}" for name, way in ways.items() if hasattr(last, name))
-        raise TypeError(f"sampler must have a method sample(temperature, n_samples=...), got {last!r}{hint}")
+        got = reprlib.repr(last)  # that of a search is long
+        raise TypeError(f"sampler must have a method sample(temperature, n_samples=...), got {got}{hint}")
     return ForeignSampler(last, set(inspect.signature(last.sample).parameters))
 
 

@@ -139,6 +139,10 @@ class PhaseCurve:
             raise KeyError(f"{name!r} was not measured; there are {', '.join(self.observables)}")
         return self.observables[name]
 
+    def __getattr__(self, name: str) -> Any:
+        hint = f": its value and error are curve[{name!r}]" if name in vars(self).get("observables", ()) else ""
+        raise AttributeError(f"'PhaseCurve' object has no attribute {name!r}{hint}")
+
     def __repr__(self) -> str:
         """Return a table with errors in units of the last digit: 0.6713(23) is 0.6713 +- 0.0023, 0.6713(?) has none."""
         names, arrays = [name for name in _TABLE if name in self.observables], self._arrays()

@@ -13,8 +13,6 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from .._lattice.conserved import warn_of_conserved
-from .._lattice.refuted import warn_of_refuted
 from .._lattice.terms import KnownEnergy, TermSum
 from .._utils import sklearn_compat as _callbacks
 from .._utils.alphabet import ANGLES, Alphabet, learn_alphabet
@@ -23,6 +21,7 @@ from .._utils.configurations import validate_configurations
 from .._utils.progress import Progress
 from .._utils.repeatable import check_parameters_repeatable
 from .._utils.warn import warn
+from .doubts import warn_of_doubts
 from .energy import LARGEST_TABLE, LocalEnergy, energies, energies_of_angles, term_sum
 from .fitting import learn, stored_network
 from .observations import WindowGeometry
@@ -50,7 +49,7 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         Temperature T of the training configurations, in the unit of the energy (k_B = 1). If it is unknown, pass 1.0:
         energies are then in units of T. It is not used if `fit` is given a temperature for each row.
     lattice_shape : tuple of int, default=None
-        Shape of each row, sites in C order; None: a chain.
+        Shape of each row, sites in C order; None: a chain. A warning says if X then looks like another lattice.
     boundary : {"open", "periodic"} or a tuple of these, one per axis, default="open"
         "open" if rows are windows of a larger lattice: only sites whose windows all lie inside the row are learned
         from. "periodic" if rows are whole tori: every site is learned from.
@@ -336,11 +335,7 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
             "window_shape_": made.geometry.window_shape,
         }
         if not continues and data.measured is None:
-            weight = data.weight if np.ptp(data.weight) else None
-            assumed = ("translation",) if all(made.geometry.periodic) else ()
-            warn_of_refuted(data.X, made.lattice_shape, (*made.symmetries, *assumed), weight, alphabet.period > 0)
-            if not alphabet.period:  # angles have no sum
-                warn_of_conserved(data.X, alphabet.states, made.lattice_shape)
+            warn_of_doubts(data, made, alphabet, self.lattice_shape is None)
         self.__dict__.pop("feature_names_in_", None)
         names = ("n_features_in_", "feature_names_in_")
         self.__dict__.update({name: vars(seen)[name] for name in names if name in vars(seen)}, **learned)

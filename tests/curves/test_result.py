@@ -1,5 +1,6 @@
 """PhaseCurve: files that return what was saved or refuse, frames, datasets and the table."""
 
+import pickle
 import sys
 import zipfile
 
@@ -174,3 +175,11 @@ def test_a_path_is_a_path_and_no_file_descriptor(curve, path):
     for function in (PhaseCurve.load, curve.save):
         with pytest.raises(TypeError, match=f"not {type(path).__name__}"):
             function(path)
+
+
+def test_an_observable_as_an_attribute_gets_the_way_to_it(curve):
+    with pytest.raises(AttributeError, match=r"its value and error are curve\['energy'\]"):
+        curve.energy  # noqa: B018
+    with pytest.raises(AttributeError, match=r"no attribute 'energies'$"):
+        curve.energies  # noqa: B018
+    assert repr(pickle.loads(pickle.dumps(curve))) == repr(curve)
