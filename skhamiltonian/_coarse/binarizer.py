@@ -343,12 +343,8 @@ def count_modes(values: Array) -> int:
     width = max(0.9 * spread * len(values) ** -0.2, _COMB * gap)
     low, high = distinct[0] - 4 * width, distinct[-1] + 4 * width
     n_bins = int(min(_MOST_BINS, max(_N_BINS, 8 * (high - low) / width)))
-    # Every value is shared by the two bins around it, weighted by its distance from them.
-    place = (distinct - low) / (high - low) * (n_bins - 1)
-    left = place.astype(int)
-    density = np.bincount(left, counts * (1 - place + left), n_bins) + np.bincount(
-        left + 1, counts * (place - left), n_bins
-    )
+    place = np.rint((distinct - low) / (high - low) * (n_bins - 1)).astype(int)
+    density = np.bincount(place, counts, n_bins)
     sigma = width / (high - low) * (n_bins - 1)
     smooth = gaussian_filter(density, sigma, mode="constant")
     # The relative noise of the highest bin, summed over the kernel.

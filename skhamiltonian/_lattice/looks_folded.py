@@ -67,5 +67,4 @@ def folded_length(X: NDArray[Any], are_angles: bool) -> int | None:
 def _sides(bonds: NDArray[np.float64], length: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the means over the bonds beside the ends of the rows of a lattice, and over those across the ends."""
     across = np.arange(length - 1, bonds.shape[1], length)
-    after = np.minimum(across + 1, bonds.shape[1] - 1)
-    return (bonds[:, across - 1] + bonds[:, after]).mean(axis=1) / 2, bonds[:, across].mean(axis=1)
+    return (bonds[:, across - 1] + bonds[:, across + 1]).mean(axis=1) / 2, bonds[:, across].mean(axis=1)

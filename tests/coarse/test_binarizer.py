@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from scipy.signal import find_peaks
 from skimage import filters
 
 from skhamiltonian import DomainBinarizer, IsingSampler, extract_windows
@@ -285,6 +286,22 @@ def test_the_comb_of_grey_levels_is_no_mode():
         assert count_modes(image.ravel().astype(float)) == 1
     image = np.round(np.concatenate([rng.normal(80, 8, 50_000), rng.normal(150, 8, 50_000)]))
     assert count_modes(image) == 2
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_modes_are_those_of_a_kernel_density(seed):
+    """Silverman's rule, a kernel at each value, maxima on a fine grid that stand out by four sigma of their noise."""
+    rng = np.random.default_rng(seed)
+    centres, widths = np.cumsum(rng.uniform(0, 5, 4)), rng.uniform(0.05, 0.8, 4)
+    values = np.concatenate([rng.normal(c, w, 500) for c, w in zip(centres, widths, strict=True)])
+    spread = min(values.std(), np.subtract(*np.quantile(values, [0.75, 0.25])) / 1.34)
+    width = 0.9 * spread * len(values) ** -0.2
+    grid = np.arange(values.min() - 4 * width, values.max() + 4 * width, width / 10)
+    kernel = np.exp(-((grid[:, None] - values) ** 2) / (2 * width**2)) / (np.sqrt(2 * np.pi) * width)
+    density = kernel.sum(axis=1)
+    noise = 1 / np.sqrt(2 * np.sqrt(np.pi) * width * density.max())
+    wanted = find_peaks(density, prominence=density.max() * max(0.02, 4 * noise))[0]
+    assert count_modes(values) == len(wanted)
 
 
 def test_separation_is_that_of_two_normal_classes():

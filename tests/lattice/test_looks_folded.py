@@ -28,6 +28,10 @@ def test_windows_are_seen():
     assert folded_length(extract_windows(large, 8)[0], False) == 8
 
 
+def test_two_rows_are_seen():
+    assert folded_length(draws((2, 8), coupling=-1.0), False) == 8
+
+
 def test_angles_are_seen():
     X = XYSampler((6, 6), 1.5, random_state=0).sample(n_samples=1000)
     assert folded_length(X + 2 * np.pi, True) == 6
