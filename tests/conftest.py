@@ -53,4 +53,5 @@ def random_calibration(n_sites, n_states, rng):
     """A correction of log p by about one, whose limits to the data are met by some configurations."""
     scales = np.array([-n_sites * np.log(n_states), 1 / n_sites, -0.5, 1.0, 0.3, 0.5, 1.5])
     coef = np.append(0.4 * rng.normal(size=N_FEATURES), 0.2)
-    return Calibration(rng.normal(size=n_sites), np.sort(rng.normal(size=n_states)), scales, coef)
+    errors = np.zeros((N_FEATURES, 0)), np.zeros(0)
+    return Calibration(rng.normal(size=n_sites), np.sort(rng.normal(size=n_states)), scales, coef, *errors)

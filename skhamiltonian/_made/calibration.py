@@ -34,17 +34,28 @@ class Calibration:
     inverse width of the order parameter and the largest r^2 of the data. ``coef`` holds the weights of the
     features and, last, what is subtracted. The order parameter of states v is ``v @ direction`` if `states` are
     numbers, (n_states,), and the length of that vector if they are vectors, (n_states, n_components).
+
+    The noise of the rows moves log p along the features. ``errors``, (n_features, n_parameters), are combinations of
+    them with independent coefficients of one standard error, and ``mean_errors`` are their means at T0.
     """
 
     direction: Array
     states: Array
     scales: Array
     coef: Array
+    errors: Array
+    mean_errors: Array
 
     def __call__(self, log_prob: NDArray[np.floating], codes: NDArray[np.int8]) -> Array:
         """Return g - ln <e^g> of configurations from their uncalibrated log p."""
-        h = features(log_prob, self.order_parameter(codes), self.scales)
-        return np.tensordot(self.coef[:-1], h, 1) - self.coef[-1]
+        return np.tensordot(self.coef[:-1], self._features(log_prob, codes), 1) - self.coef[-1]
+
+    def energy_errors(self, log_prob: NDArray[np.floating], codes: NDArray[np.int8]) -> Array:
+        """Return the change of log p of every row by one standard error of each parameter, (n, n_parameters)."""
+        return np.tensordot(self._features(log_prob, codes), self.errors, (0, 0)) - self.mean_errors
+
+    def _features(self, log_prob: NDArray[np.floating], codes: NDArray[np.int8]) -> Array:
+        return np.stack(features(log_prob, self.order_parameter(codes), self.scales))
 
     def order_parameter(self, codes: NDArray[np.int8]) -> Array:
         """Return the weighted sum of the states of every configuration."""
@@ -80,7 +91,7 @@ class LocalCalibration:
         """Return -H/T0 - ln Z of every row."""
         return -self.energy.energies(codes) - self.log_normalizer
 
-    def energy_errors(self, codes: NDArray[np.int8]) -> Array:
+    def energy_errors(self, log_prob: NDArray[np.floating], codes: NDArray[np.int8]) -> Array:
         """Return the change of -log p of every row by one standard error of each parameter, (n, n_parameters)."""
         return self.energy.energy_errors(codes) - self.mean_errors
 

@@ -53,7 +53,7 @@ def chosen_calibration(
         # The length of a vector has no sign, so only its square counts.
         order = plan.order_parameter, "spin-flip" in plan.symmetries or plan.alphabet.period > 0
         smooth, smooth_gains = smooth_calibration(network, seen, drawn, order, smooth_seed)
-        gains = gains if smooth is None else smooth_gains[: len(unseen.codes)]
+        gains = smooth_gains[: len(unseen.codes)]
     if wanted == "smooth":
         return smooth
     energy = wanted if isinstance(wanted, TermSum) else _local_energy(plan, rows, take_fine, rng, local_seed)

@@ -28,6 +28,7 @@ _DRAWS_PER_ROW = 2
 # A coefficient of a standardised feature has the prior standard deviation 0.3; it matters below 2 000 rows.
 _INVERSE_PENALTY = 0.1
 _EVEN = [0, 1, 2, 3, 4]
+_DEGENERATE = 1e-9
 # Share of the rows that lies outside each of the two limits of log p.
 _TAIL = 1e-3
 _MAX_ENUMERATED = 2**16
@@ -56,12 +57,12 @@ def drawn_sample(network: Network, n_rows: int, seed: np.random.SeedSequence) ->
 
 def smooth_calibration(
     network: Network, rows: Sample, drawn: Sample, order: tuple[Array | None, bool], seed: np.random.SeedSequence
-) -> tuple[dict[str, Any] | None, Array]:
+) -> tuple[dict[str, Any], Array]:
     """Fit the density ratio of data, the Sample `rows`, to the network's draws.
 
     `order` is a pair: the weights of the sites in the order parameter (None: the leading component), and whether its
-    sign has no effect. Returns the fitted numbers by name, or None where cross-validation speaks against them; and
-    what each row gains in log-likelihood by numbers that were fitted to other rows.
+    sign has no effect. Returns the fitted numbers by name; and what each row gains in log-likelihood by numbers that
+    were fitted to other rows. Where cross-validation speaks against them, log p stays and gains are zero.
     """
     fold_seed, direction_seed = seed.spawn(2)
     direction, even = order
@@ -79,20 +80,23 @@ def smooth_calibration(
     for train, test in KFold(5, shuffle=True, random_state=int(fold_seed.generate_state(1)[0])).split(x):
         gains[test] = _gain(_coefficients(x[train], y), x[test], y)
     gain, gain_error = mean_and_error(gains)
-    if gain < -2 * gain_error:
-        return None, gains
     coef = np.zeros(N_FEATURES + 1)
-    coef[used] = _coefficients(x, y)
+    if helps := gain >= -2 * gain_error:
+        coef[used] = _coefficients(x, y)
+    else:
+        gains, gain, gain_error = np.zeros(len(x)), 0.0, 0.0
     g = y @ coef[used]
-    coef[-1], error = _log_normaliser(network, Calibration(direction, states, scales, coef), g)
+    errors = np.zeros((N_FEATURES, len(used)))
+    share = effective_share(g)
+    # The noise of the rows, and that of the draws to which they are compared.
+    errors[used], mean_errors = _errors(y, g, 1 / (1 / len(x) + 1 / (share * len(y))))
+    calibration = Calibration(direction, states, scales, coef, errors, mean_errors)
+    coef[-1], error = _log_normaliser(network, calibration, g) if helps else (0.0, 0.0)
     return {
         "method": "smooth",
-        "direction": direction,
-        "states": states,
-        "scales": scales,
-        "coef": coef,
+        **vars(calibration),
         "log_normalizer_error": error,
-        "effective_share": effective_share(g),
+        "effective_share": share,
         "gain": gain,
         "gain_error": gain_error,
         "n_rows": len(x),
@@ -157,6 +161,24 @@ def _coefficients(x: Array, y: Array) -> Array:
     weight = np.where(label, 1.0, len(x) / len(y))
     regression = LogisticRegression(C=_INVERSE_PENALTY, solver="newton-cholesky", tol=1e-8)
     return regression.fit(np.concatenate([x, y]) / width, label, sample_weight=weight).coef_[0] / width
+
+
+def _errors(y: Array, g: Array, n_rows: float) -> tuple[Array, Array]:
+    """Return combinations of features that n rows leave uncertain by one standard error each, and their means.
+
+    The law that maximises the likelihood of rows within an exponential family has the means of the features in the
+    rows, which vary by covariance / n. So the parameters vary by its inverse, / n. Features y of draws of weight e^g
+    give the covariance.
+    """
+    weight = np.exp(g - g.max())
+    weight /= weight.sum()
+    width = y.std(axis=0)
+    width[width <= 1e-12 * np.abs(y).max(axis=0)] = 1.0  # constant, up to rounding
+    z = (y - weight @ y) / width
+    values, vectors = np.linalg.eigh(z.T @ (weight[:, None] * z))
+    values[values <= _DEGENERATE * values[-1]] = math.inf  # features that coincide, as those of one site do
+    errors = vectors / width[:, None] / np.sqrt(n_rows * values)
+    return errors, weight @ y @ errors
 
 
 def _gain(coef: Array, x: Array, y: Array) -> Array:

@@ -20,9 +20,8 @@ from .._utils.checks import COLDEST, check_flag, check_integer, check_lattice_sh
 from .._utils.configurations import check_counts, validate_configurations
 from .._utils.repeatable import check_parameters_repeatable
 from .._utils.torch_state import plain_torch
-from .calibration import LocalCalibration
 from .doubts import IS_WINDOW, warn_of_chains, warn_of_doubts, warn_of_unlike_draws
-from .fitting import calibrated, joined_scores, learn, score
+from .fitting import calibrated, energy_errors, joined_scores, learn, score
 from .network import Network, score_codes
 from .parameters import check_parameters, make_plan
 from .persistence import check_stored
@@ -156,9 +155,10 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         independent draws of equal weight a draw of the network is worth; ``log_normalizer_error``, the standard error
         of log p by its normaliser (0 where all configurations were enumerated); ``n_rows``, the rows of the gain. The
         rest defines it: for a local energy, the ``sites`` and the ``table`` of its terms in units of T0, and
-        ``log_normalizer``, ln Z at T0. None without a calibration, with fewer than 200 rows unless the energy is
-        "local" or given, where cross-validation speaks against the smooth one by more than two standard errors, or if
-        the network has memorised its rows and fewer than 100 were held back.
+        ``log_normalizer``, ln Z at T0. A smooth one changes nothing, with the gain 0, where cross-validation speaks
+        against it by more than two standard errors. None without a calibration, with fewer than 200 rows unless the
+        energy is "local" or given, or if the network has memorised its rows and fewer than 100 were held back. Errors
+        of curves hold the noise of the rows through the calibration; without one they are those of the draws alone.
     loss_curve_ : list of float
         Mean negative log-likelihood of the training rows after each epoch, in nats per configuration.
     validation_scores_ : list of float or None
@@ -520,8 +520,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             known = {"log_weight": joint_log_weight(blocks), "log_partition": log_partition}
         energy = -self.temperature_ * (log_p - log_cells)
         energy -= (network.alphabet.vectors[:, 0][codes] * np.float64(field)).sum(axis=2)
-        if isinstance(network.calibration, LocalCalibration) and len(network.calibration.mean_errors):
-            errors = network.calibration.energy_errors(codes.reshape(-1, codes.shape[2]))
+        if (errors := energy_errors(network, codes.reshape(-1, codes.shape[2]))) is not None:
             known["energy_errors"] = self.temperature_ * errors.reshape(*codes.shape[:2], -1)
         return Draws(self.states_[codes], energy, method=method if method in METHODS else "tempered", **known)
 

@@ -46,17 +46,20 @@ def _check(stored: dict[str, Any]) -> None:
 
 def _check_calibration(numbers: dict[str, Any], n_sites: int, n_states: int, vectors: tuple[int, ...]) -> None:
     check_choice(numbers["method"], "calibration_['method']", ("smooth", "local"))
+    n_parameters = len(numbers["mean_errors"])
     shapes: dict[str, tuple[int, ...]] = {
         "direction": (n_sites,),
         "states": vectors,
         "scales": (N_FEATURES,),
         "coef": (N_FEATURES + 1,),
+        "errors": (N_FEATURES, n_parameters),
+        "mean_errors": (n_parameters,),
     }
     if numbers["method"] == "local":
         for sites in numbers["sites"]:
             _expect(sites.ndim == 2 and sites.dtype.kind == "i" and 0 < n_states ** sites.shape[1] < 2**31, "sites")
             _expect(sites.size == 0 or 0 <= sites.min() <= sites.max() < n_sites, "calibration_['sites']")
-        size, n_parameters = sum(n_states ** each.shape[1] for each in numbers["sites"]), len(numbers["mean_errors"])
+        size = sum(n_states ** each.shape[1] for each in numbers["sites"])
         shapes = {"table": (size,), "errors": (n_parameters, size), "mean_errors": (n_parameters,)}
         _expect(math.isfinite(numbers["log_normalizer"]), "calibration_['log_normalizer']")
     for name, shape in shapes.items():

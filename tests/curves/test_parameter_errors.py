@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from skhamiltonian import Draws, IsingSampler, LocalHamiltonian, ThermalSampler, phase_curve
+from skhamiltonian import Draws, IsingSampler, LocalHamiltonian, MADEHamiltonian, ThermalSampler, phase_curve
 from skhamiltonian._utils.alphabet import enumerate_states
 
 # The weights of all states are far from equal, so that few of them count at low temperature.
@@ -104,3 +104,48 @@ def test_integrated_entropies_carry_the_error_of_the_couplings():
     for name, each in z.items():
         # chi-square of 24: within 0.35 ... 2.1 but once in 10^3
         assert 0.35 < np.mean(np.square(each)) < 2.1, name
+
+
+def test_entropy_and_energy_at_t0_have_the_noise_of_the_rows():
+    """By enumeration: at T0 that of n rows is sqrt(C / n) for the entropy, whatever the number of draws."""
+    X = IsingSampler((3, 3), 2.5, random_state=0).sample(n_samples=1000)
+    made = MADEHamiltonian(2.5, hidden_layer_sizes=(16,), max_iter=20, random_state=0).fit(X)
+    assert made.calibration_["method"] == "smooth"
+    h = -made.score_samples(STATES)
+    noise = np.sqrt(np.exp(-h) @ (h - np.exp(-h) @ h) ** 2 * (1 / 1000 + 1 / 20_000)) / 9
+    curve = phase_curve(made, [2.5, 5.0], n_samples=10**6, random_state=0)
+    assert curve["entropy"].error[0] == pytest.approx(noise, rel=0.05)
+    assert curve["energy"].error[0] == pytest.approx(2.5 * noise, rel=0.05)
+    assert curve["free_energy"].error[0] < 0.02 * noise  # energies count from F(T0)
+    assert curve["free_energy"].error[1] > noise
+
+
+def test_metropolis_and_tempered_draws_have_the_same_noise_of_the_rows():
+    X = IsingSampler((3, 3), 2.5, random_state=0).sample(n_samples=400)
+    made = MADEHamiltonian(2.5, hidden_layer_sizes=(16,), max_iter=20, random_state=0).fit(X)
+    one, other = (
+        phase_curve(made, [1.8], n_samples=40_000, method=method, random_state=0)
+        for method in ("tempered", "metropolis")
+    )
+    for name in ("abs_magnetization", "energy", "heat_capacity"):
+        assert one[name].error[0] == pytest.approx(other[name].error[0], rel=0.1)
+
+
+@pytest.mark.slow
+def test_curves_of_networks_without_symmetries_scatter_as_their_errors_say():
+    """Independent fits to 2000 rows, at other temperatures, against enumeration."""
+    T, z = np.array([1.8, 2.5, 4.0]), []
+    E = IsingSampler((3, 3)).energy(STATES).astype(float)
+    log_z = np.array([np.logaddexp.reduce(-E / t) for t in (*T, 2.5)])
+    p = np.exp(-E / T[:, None] - log_z[:3, None])
+    free_energy, m = (-T * log_z[:3] + 2.5 * log_z[3]) / 9, p @ np.abs(STATES.mean(axis=1))
+    true = {"free_energy": free_energy, "abs_magnetization": m, "entropy": (log_z[:3] + p @ E / T) / 9}
+    for seed in range(16):
+        X = IsingSampler((3, 3), 2.5, random_state=seed).sample(n_samples=2000)
+        curve = phase_curve(MADEHamiltonian(2.5, random_state=seed).fit(X), T, random_state=seed)
+        for name, exact in true.items():
+            off, known = (curve[name].value - exact) / curve[name].error, [0, 2] if name == "free_energy" else [0, 1, 2]
+            z.append(off[known])  # F(T0) is the zero of energies
+    z = np.concatenate(z)
+    assert np.mean(np.abs(z) < 3) > 0.95
+    assert np.mean(np.square(z)) < 3

@@ -1,6 +1,7 @@
 """The fit of a calibration, part by part: rows and draws, direction, coefficients, gain and normaliser."""
 
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from skhamiltonian._made.calibration import N_FEATURES, Calibration, features
 from skhamiltonian._made.calibration_fit import (
     Sample,
     _coefficients,
+    _errors,
     _gain,
     _leading_direction,
     _log_normaliser,
@@ -142,14 +144,14 @@ def test_small_systems_are_enumerated(random_network, n_states, n_sites):
     assert error == 0
 
 
-def calibrated_pair(random_network, even, seed=0):
+def calibrated_pair(random_network, even, seed=0, strength=1.0):
     """A network, a law that differs by a known density ratio, and 4000 rows of that law."""
     network = random_network(10, 2, (6,), activation="tanh", scale=0.3)
     codes = enumerate_states((0, 1), 10).astype(np.int8)
     log_p = uncalibrated_log_prob(network, codes)
     order = (2.0 * codes - 1).sum(axis=1)
     scales = np.array([log_p.mean(), 1 / log_p.std(), -9, 9, 0, 1 / order.std(), 9])
-    coef = np.array([0.3, 0.0, 0.4, 0.0, 0.0, 0.0 if even else 0.5, 0.0])
+    coef = strength * np.array([0.3, 0.0, 0.4, 0.0, 0.0, 0.0 if even else 0.5, 0.0])
     log_q = log_p + np.tensordot(coef, np.stack(features(log_p, order, scales)), 1)
     log_q -= np.logaddexp.reduce(log_q)
     rows = np.random.default_rng(seed).choice(len(codes), 4000, p=np.exp(log_q))
@@ -163,7 +165,7 @@ def calibrated_pair(random_network, even, seed=0):
 def test_the_density_ratio_is_found_and_its_gain_is_stated(random_network, even):
     """The divergence from the true law falls to the noise of 4000 rows and a penalty; an even one has no odd terms."""
     numbers, codes, log_p, log_q = calibrated_pair(random_network, even)
-    calibration = Calibration(*(numbers[name] for name in ("direction", "states", "scales", "coef")))
+    calibration = Calibration(*(numbers[f.name] for f in fields(Calibration)))
     found = log_p + calibration(log_p, codes)
     before, after = (np.exp(log_q) @ (log_q - x) for x in (log_p, found))
     assert np.logaddexp.reduce(found) == pytest.approx(0, abs=1e-9)
@@ -197,7 +199,45 @@ def test_a_correction_is_refused_only_where_rows_lose_by_more_than_two_errors(ra
     mean = errors * math.sqrt(4000 / 3999 / 4000)
     monkeypatch.setattr(_density_ratio, "_gain", lambda coef, x, y: mean + spread)
     numbers = calibrated_pair(random_network, False)[0]
-    assert (numbers is None) == (errors < -2)
-    if numbers is not None:
+    assert (numbers["effective_share"] == 1) == (errors < -2)
+    if errors > -2:
         assert numbers["gain"] == pytest.approx(mean, abs=1e-12)
         assert numbers["gain"] == pytest.approx(errors * numbers["gain_error"], abs=1e-12)
+
+
+def test_errors_are_one_standard_error_each_and_drop_what_coincides():
+    """Weighted draws of five features, of which one is constant and one is the sum of two others."""
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(5000, 5)) * [1, 1e6, 0, 1e-6, 1] + [0, 3, 7, 0, 0]
+    y[:, 4] = y[:, 0] + 1e-6 * y[:, 1]
+    g = 0.5 * y[:, 0]
+    errors, mean_errors = _errors(y, g, 400)
+    weight = np.exp(g) / np.exp(g).sum()
+    moved = y @ errors - mean_errors
+    np.testing.assert_allclose(weight @ moved, 0, atol=1e-9)
+    covariance = 400 * moved.T @ (weight[:, None] * moved)
+    np.testing.assert_allclose(np.sort(np.diag(covariance)), [0, 0, 1, 1, 1], atol=1e-9)
+    np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-9)
+
+
+@pytest.mark.parametrize("exponent", [0.5, 1.0, 2.0])
+def test_laws_scatter_as_their_errors_say(random_network, exponent):
+    """Fits to 4000 rows of a law of the same family: ln Z and the energy at another temperature, by enumeration."""
+    z = []
+    for seed in range(40):
+        numbers, codes, log_p, log_q = calibrated_pair(random_network, False, seed, strength=0.3)
+        calibration = Calibration(*(numbers[f.name] for f in fields(Calibration)))
+        found, moved = log_p + calibration(log_p, codes), calibration.energy_errors(log_p, codes)
+        (log_z, energy), true = thermal(found, exponent), thermal(log_q, exponent)
+        shifts = [np.subtract(thermal(found + d, exponent), (log_z, energy)) for d in moved.T]
+        error = np.linalg.norm(shifts, axis=0)
+        z.append(np.subtract((log_z, energy), true) / np.maximum(error, 1e-9))
+    # chi-square of 40: within 0.4 ... 1.9 but once in 10^4
+    assert 0.4 < np.mean(np.square(z), axis=0)[1] < 1.9
+    assert exponent == 1 or 0.4 < np.mean(np.square(z), axis=0)[0] < 1.9
+
+
+def thermal(log_p, exponent):
+    """ln Z and the mean energy of p to some power, in units of T0."""
+    log_z = np.logaddexp.reduce(exponent * log_p)
+    return log_z, -np.exp(exponent * log_p - log_z) @ log_p

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from laws import enumerated_law, g_test
+from laws import enumerated_law, g_test, taken_as_true
 from sklearn.exceptions import ConvergenceWarning
 
 from skhamiltonian import IsingSampler, MADEHamiltonian, phase_curve
@@ -158,7 +158,7 @@ def frozen_start(n_sites, exponent=1.0):
 @pytest.fixture(scope="module")
 def made():
     X = IsingSampler(lattice_shape=(3, 3), temperature=2.5, random_state=0).sample(n_samples=5000)
-    return MADEHamiltonian(2.5, hidden_layer_sizes=(16,), max_iter=20, random_state=0).fit(X)
+    return taken_as_true(MADEHamiltonian(2.5, hidden_layer_sizes=(16,), max_iter=20, random_state=0).fit(X))
 
 
 def enumerated(made, T, field):

@@ -5,6 +5,7 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from laws import taken_as_true
 from scipy import stats
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
@@ -148,7 +149,7 @@ def test_window_method_draws_blocks_as_enumerated(made, T):
     S = enumerate_states((-4, -2, 0, 2, 4), 4).astype(np.int8)
     weight = np.exp(T0 / T * made.score_samples(S))
     exact = weight @ np.abs(S.mean(axis=1) / 4) / weight.sum()
-    curve = phase_curve(made, [T], n_samples=8000, method="window", random_state=0)
+    curve = phase_curve(taken_as_true(made), [T], n_samples=8000, method="window", random_state=0)
     value, error = curve["abs_magnetization"]
     assert error[0] < 0.0053
     assert abs(value[0] - exact) < 4 * error[0]
@@ -160,6 +161,7 @@ def test_windows_and_tempered_draws_agree_where_single_blocks_are_frozen():
     S = blocks.fit_transform(IsingSampler((8, 8), T0, random_state=0).sample(n_samples=20_000))
     made = MADEHamiltonian(T0, hidden_layer_sizes=(128,), lattice_shape=(7, 7), max_iter=15, random_state=0).fit(S)
     T = [2.0, 3.0]
+    made = taken_as_true(made)
     tempered = phase_curve(made, T, n_samples=20_000, random_state=0)
     windows = phase_curve(made, T, n_samples=2500, method="window", random_state=1)
     for name in ("abs_magnetization", "energy"):
