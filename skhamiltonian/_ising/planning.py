@@ -85,7 +85,7 @@ def _run_trial(engine: Engine, n_chains: int, budget: float, seed: np.random.See
         tau = seen.autocorrelation_time()
         n_forget = max(tau, groups[0].renewal_time())
         is_rigid = may_be_rigid and seen.change_rate < _RARE_FLIPS
-        converged = n >= 10 * n_forget and not is_rigid
+        converged = n >= 10 * n_forget and not is_rigid and not seen.drift()
         if converged or is_rigid or _trial_price(engine, n_chains, 2 * n) > budget:
             return Trial(tau, n_forget, n, converged)
         n *= 2

@@ -112,8 +112,10 @@ def _run_trial(engine: Engine, budget: float, seed: np.random.SeedSequence) -> T
         series = [_without_phases(x, *one) for x in (seen.energy, seen.mean, seen.overlap)]
         series.append(_without_phases(seen.overlap_of_two, *two))
         tau = seen.stride * max(map(autocorrelation_time, series))
-        if n >= 10 * tau or _trial_price(engine, 2 * n) > budget:
-            return Trial(tau, tau, n, n >= 10 * tau)
+        n_forget = max(tau, chains.renewal_time())
+        converged = n >= 10 * n_forget and not seen.drift()
+        if converged or _trial_price(engine, 2 * n) > budget:
+            return Trial(tau, n_forget, n, converged)
         n *= 2
 
 

@@ -28,7 +28,8 @@ class TemperedGroup(HeatBathGroup):
         n_replicas = self.n_chains * n_rungs
         self.streams = new_streams(seed, n_replicas)
         self.column = np.arange(n_replicas).reshape(-1, n_rungs)
-        self.n_done = 0
+        self.from_hot = np.zeros(n_replicas, dtype=bool)  # on the hottest rung since they left the coldest
+        self.n_done = self.arrivals = 0
 
     def advance(self, n_sweeps: int, temperature: float) -> None:
         beta, terms = np.empty(self.column.size), self.system.terms
@@ -39,6 +40,12 @@ class TemperedGroup(HeatBathGroup):
                 H = lane_energies(self.lanes, self.windows, terms)
                 exchange(self.column, H, self.ladder, self.n_done % 2, self.streams)
                 self.n_done += 1
+                self.from_hot[self.column[:, -1]] = True
+                self.arrivals += int(self.from_hot[self.column[:, 0]].sum())
+                self.from_hot[self.column[:, 0]] = False
+
+    def renewal_time(self) -> float:
+        return self.n_done * self.n_chains / max(1, self.arrivals)
 
     def states(self) -> NDArray[np.int8]:
         return np.ascontiguousarray(self.lanes.codes[:, self.column[:, 0]].T)

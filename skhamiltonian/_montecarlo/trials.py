@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import ttest_1samp
 
 from .chain_groups import ChainGroup
 from .statistics import autocorrelation_time
 
 NANOSECONDS_PER_TRIAL = 1e10
 _RECORDS = 256  # states recorded in a trial run, however long it is
+_NO_DRIFT = 1e-4  # chance of such a difference between both halves of a run in equilibrium
 
 
 class Trial(NamedTuple):
@@ -21,7 +23,7 @@ class Trial(NamedTuple):
     tau: float  # integrated autocorrelation time of the slowest observable
     n_forget: float  # tau, or the mean time between arrivals from the hottest rung
     n_run: int  # length of the run that was recorded, after a burn-in as long
-    converged: bool  # n_run >= 10 n_forget, and the chains move freely
+    converged: bool  # n_run >= 10 n_forget, and the chains move freely and do not drift
 
     def schedule(self, n_draws: int) -> tuple[int, int]:
         """Return the sweeps before the first draw, and those between two of `n_draws` draws.
@@ -47,6 +49,16 @@ class Records(NamedTuple):
     def autocorrelation_time(self) -> float:
         """Return the integrated autocorrelation time of the slowest observable, in sweeps."""
         return self.stride * max(map(autocorrelation_time, self[:4]))
+
+    def drift(self) -> bool:
+        """Return whether the chains together move on from their start: both halves of the run differ in their means.
+
+        A run that is short against the autocorrelation time does not show it otherwise.
+        """
+        halves = (np.array_split(x, 2, axis=1) for x in self[:4])
+        steps = np.stack([late.mean(axis=1) - early.mean(axis=1) for early, late in halves])
+        steps = steps[np.ptp(steps, axis=1) > 1e-12 * np.abs(steps).max(initial=1e-300)]
+        return bool(np.any(ttest_1samp(steps, 0.0, axis=1).pvalue < _NO_DRIFT))
 
 
 def record(chains: ChainGroup, n_sweeps: int, temperature: float, low: NDArray[Any]) -> Records:

@@ -48,8 +48,9 @@ def _run_trial(engine: Engine, n_chains: int, seed: np.random.SeedSequence) -> T
     while True:
         if system.competes or not groups:
             groups = start_chains(engine, n_chains, n, seed.spawn(1)[0])
-        tau = record(groups[0], n, engine.temperature, low).autocorrelation_time()
-        converged = n >= 10 * tau
+        seen = record(groups[0], n, engine.temperature, low)
+        tau = seen.autocorrelation_time()
+        converged = n >= 10 * tau and not seen.drift()
         if converged or (4 if system.competes else 2) * engine.price(2 * n, n_chains) > NANOSECONDS_PER_TRIAL:
             return Trial(tau, tau, n, converged)
         n *= 2

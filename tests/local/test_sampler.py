@@ -14,11 +14,12 @@ from sklearn.base import clone
 from skhamiltonian import IsingSampler, LocalHamiltonian, ising_exact, phase_curve
 from skhamiltonian._curves.integration import EnergyPoint, energy_point, integrate_energy, with_entropy
 from skhamiltonian._curves.measure import Request, measure
+from skhamiltonian._local import planning
 from skhamiltonian._local.energy import LocalEnergy
 from skhamiltonian._local.network_moves import NetworkMoves, colours
 from skhamiltonian._local.sampler import LocalSampler
-from skhamiltonian._local.system import LocalSystem
-from skhamiltonian._local.tempering import TemperedGroup
+from skhamiltonian._local.system import LocalSystem, ordered_states
+from skhamiltonian._local.tempering import TemperedGroup, tempered_group
 from skhamiltonian._montecarlo.draws import Draws, Estimate
 
 
@@ -245,6 +246,28 @@ def test_replicas_travel_along_the_whole_ladder():
     for n_sweeps in (1, 2, 1):
         group.advance(n_sweeps, 1.0)
     np.testing.assert_array_equal(group.column, before[:, ::-1])
+    arrivals, was_hot = 0, set(group.column[:, -1])
+    group.arrivals, group.from_hot[:] = 0, np.isin(np.arange(8), list(was_hot))
+    for _ in range(30):
+        group.advance(1, 1.0)
+        was_hot |= set(group.column[:, -1])
+        arrived = was_hot & set(group.column[:, 0])
+        arrivals, was_hot = arrivals + len(arrived), was_hot - arrived
+    assert group.arrivals == arrivals > 10
+    assert group.renewal_time() == 34 * 2 / arrivals
+
+
+def test_a_trial_of_tempering_runs_ten_times_between_arrivals(monkeypatch):
+    """Observables forget sooner here, but a replica that has not been hot is no independent draw."""
+    monkeypatch.setattr(TemperedGroup, "renewal_time", lambda self: 77.0)
+    system, seed = LocalSystem(ising_energy(0.5, -1.0), (4, 4), (True, True)), np.random.SeedSequence(0)
+    kind = tempered_group(system, 4.0, seed)
+    engine = planning.Engine("parallel-tempering", system, 4.0, kind, planning.Starts(ordered_states(system)))
+    trial = planning._run_trial(engine, 1e12, seed)
+    assert trial.converged
+    assert trial.tau < 20
+    assert trial.n_forget == 77.0
+    assert trial.n_run >= 770
 
 
 @pytest.mark.parametrize("boundary", ["open", ("periodic", "open"), "periodic"])

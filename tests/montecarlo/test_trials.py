@@ -1,13 +1,15 @@
 """What a trial run records, and the sweeps that follow from it, against their formulas."""
 
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from skhamiltonian import IsingSampler, XYSampler
 from skhamiltonian._montecarlo.planning import Plan
-from skhamiltonian._montecarlo.trials import Trial, record
+from skhamiltonian._montecarlo.trials import Records, Trial, record
 
 
 def test_a_schedule_has_eight_times_to_forget_and_two_autocorrelation_times():
@@ -57,6 +59,33 @@ def test_records_are_energy_mean_and_overlaps(angles, is_even):
         before = [np.vdot(one[chain - 1], one[chain]) for one in s]
         np.testing.assert_allclose(seen.overlap_of_two[chain], part(np.array(before) / 5))
     assert seen.change_rate == pytest.approx(np.mean(states[1:] != states[:-1]))
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_chains_that_move_on_together_drift(which):
+    """A rise by a third of the noise in the whole run, of one observable of 64 chains; noise alone is no drift."""
+    series = np.random.default_rng(0).normal(size=(4, 64, 100))
+    assert not Records(*series, 1, 1.0).drift()
+    series[which] += np.linspace(0, 0.3, 100)
+    assert Records(*series, 1, 1.0).drift()
+
+
+def test_chains_that_stand_still_do_not_drift():
+    still = np.ones((4, 16, 32)) * [[[1.0]], [[0.3]], [[-1e5]], [[0.0]]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not Records(*still, 1, 0.0).drift()
+        assert not Records(*still[:, :1], 1, 0.0).drift()
+
+
+def test_hardly_a_run_in_equilibrium_drifts():
+    """Chains of AR(1) with the autocorrelation time 3, in runs of 32 to 320 sweeps."""
+    rng = np.random.default_rng(0)
+    drifts = 0
+    for n in np.tile([32, 100, 320], 100):
+        noise = rng.normal(size=(4, 16, n + 50))
+        drifts += Records(*lfilter([1], [1, -0.5], noise)[..., 50:], 1, 1.0).drift()
+    assert drifts <= 2
 
 
 @pytest.mark.parametrize("sampler", [IsingSampler, XYSampler])
