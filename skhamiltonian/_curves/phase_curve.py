@@ -99,9 +99,11 @@ def phase_curve(
           ln Z = ln sum_s exp(-H(s) / T) or `entropy` is True. A learned free energy is relative to F(T0), like the
           energy, so the entropy is absolute, in nats.
 
-        Errors are standard errors by jackknife over independent chains, populations or long blocks. For a list of
-        models, they are at least the error of the mean over the models. The errors do not include bias common to all
-        models, such as that of too small a network.
+        Errors are standard errors by jackknife over independent chains, populations or long blocks. Those of a learned
+        model also hold the noise of its rows: a local energy knows the errors of its couplings, and a network has them
+        by its calibration; without one, errors are those of the draws alone. For a list of models, they are at least
+        the error of the mean over the models. The errors do not include bias common to all models, such as that of
+        too small a network.
 
     Raises
     ------
