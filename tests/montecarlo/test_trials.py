@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from scipy.signal import lfilter
+from sklearn.exceptions import ConvergenceWarning
 
-from skhamiltonian import IsingSampler, XYSampler
+from skhamiltonian import IsingSampler, LocalHamiltonian, XYSampler
 from skhamiltonian._montecarlo.planning import Plan
 from skhamiltonian._montecarlo.trials import Records, Trial, record
 
@@ -86,6 +87,17 @@ def test_hardly_a_run_in_equilibrium_drifts():
         noise = rng.normal(size=(4, 16, n + 50))
         drifts += Records(*lfilter([1], [1, -0.5], noise)[..., 50:], 1, 1.0).drift()
     assert drifts <= 2
+
+
+@pytest.mark.parametrize("kind", ["ising", "local", "xy"])
+def test_a_trial_that_drifts_is_none(monkeypatch, kind):
+    monkeypatch.setattr(Records, "drift", lambda self: True)
+    monkeypatch.setattr(f"skhamiltonian._{kind}.planning.NANOSECONDS_PER_TRIAL", 1e7)
+    X = IsingSampler((4, 4), 4.0, burn_in=9, n_sweeps=9, random_state=0).sample(n_samples=2000)
+    local = LocalHamiltonian(4.0, lattice_shape=(4, 4), boundary="periodic", window_shape=2).fit(X)
+    samplers = {"ising": IsingSampler((4, 4), 4.0), "local": local.to_sampler(), "xy": XYSampler((4, 4), 4.0)}
+    with pytest.warns(ConvergenceWarning, match="chains have not converged"):
+        samplers[kind].sample(n_samples=100)
 
 
 @pytest.mark.parametrize("sampler", [IsingSampler, XYSampler])
