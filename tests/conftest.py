@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from skhamiltonian._made.calibration import N_FEATURES, Calibration
+from skhamiltonian._made.calibration import N_FEATURES, N_NOISE, Calibration
 from skhamiltonian._made.network import Network, masks
 from skhamiltonian._utils.alphabet import Alphabet
 
@@ -53,5 +53,5 @@ def random_calibration(n_sites, n_states, rng):
     """A correction of log p by about one, whose limits to the data are met by some configurations."""
     scales = np.array([-n_sites * np.log(n_states), 1 / n_sites, -0.5, 1.0, 0.3, 0.5, 1.5])
     coef = np.append(0.4 * rng.normal(size=N_FEATURES), 0.2)
-    errors = np.zeros((N_FEATURES, 0)), np.zeros(0)
+    errors = np.zeros((N_NOISE, 0)), np.zeros(0)
     return Calibration(rng.normal(size=n_sites), np.sort(rng.normal(size=n_states)), scales, coef, *errors)

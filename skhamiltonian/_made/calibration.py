@@ -24,6 +24,7 @@ from .._lattice.terms import TermSum
 
 Array = NDArray[np.float64]
 N_FEATURES = 7
+N_NOISE = N_FEATURES + 2
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Calibration:
     features and, last, what is subtracted. The order parameter of states v is ``v @ direction`` if `states` are
     numbers, (n_states,), and the length of that vector if they are vectors, (n_states, n_components).
 
-    The noise of the rows moves log p along the features. ``errors``, (n_features, n_parameters), are combinations of
+    The noise of the rows moves log p along `noise_features`. ``errors``, (N_NOISE, n_parameters), are combinations of
     them with independent coefficients of one standard error, and ``mean_errors`` are their means at T0.
     """
 
@@ -48,14 +49,17 @@ class Calibration:
 
     def __call__(self, log_prob: NDArray[np.floating], codes: NDArray[np.int8]) -> Array:
         """Return g - ln <e^g> of configurations from their uncalibrated log p."""
-        return np.tensordot(self.coef[:-1], self._features(log_prob, codes), 1) - self.coef[-1]
+        h = features(log_prob, self.order_parameter(codes), self.scales)
+        return np.tensordot(self.coef[:-1], h, 1) - self.coef[-1]
 
     def energy_errors(self, log_prob: NDArray[np.floating], codes: NDArray[np.int8]) -> Array:
         """Return the change of log p of every row by one standard error of each parameter, (n, n_parameters)."""
-        return np.tensordot(self._features(log_prob, codes), self.errors, (0, 0)) - self.mean_errors
+        return self.noise_features(log_prob, codes).T @ self.errors - self.mean_errors
 
-    def _features(self, log_prob: NDArray[np.floating], codes: NDArray[np.int8]) -> Array:
-        return np.stack(features(log_prob, self.order_parameter(codes), self.scales))
+    def noise_features(self, log_prob: NDArray[np.floating], codes: NDArray[np.int8]) -> Array:
+        """Return the features, and the sum m of the states (its length for vectors) and m^2, (N_NOISE, n)."""
+        m = order_parameter(self.states, codes, np.ones(codes.shape[1]))
+        return np.stack([*features(log_prob, self.order_parameter(codes), self.scales), m, m**2])
 
     def order_parameter(self, codes: NDArray[np.int8]) -> Array:
         """Return the weighted sum of the states of every configuration."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from .._lattice.terms import TermSum
 from .._utils.alphabet import enumerate_states
-from .calibration import N_FEATURES, Calibration, LocalCalibration, features, order_parameter
+from .calibration import N_FEATURES, N_NOISE, Calibration, LocalCalibration, features, order_parameter
 from .network import Codes, Network, uncalibrated_log_prob
 from .sampling.law import Law
 from .sampling.tempered import POPULATION, effective_sample_size, populations
@@ -88,9 +89,13 @@ def smooth_calibration(
     g = y @ coef[used]
     errors = np.zeros((N_FEATURES, len(used)))
     share = effective_share(g)
+    calibration = Calibration(direction, states, scales, coef, np.zeros((N_NOISE, 0)), np.zeros(0))
+    moving = [*used, N_NOISE - 1] if even else list(range(N_NOISE))
+    noise = calibration.noise_features(drawn.log_prob, drawn.codes)[moving].T
+    errors = np.zeros((N_NOISE, len(moving)))
     # The noise of the rows, and that of the draws to which they are compared.
-    errors[used], mean_errors = _errors(y, g, 1 / (1 / len(x) + 1 / (share * len(y))))
-    calibration = Calibration(direction, states, scales, coef, errors, mean_errors)
+    errors[moving], mean_errors = _errors(noise, g, 1 / (1 / len(x) + 1 / (share * len(y))))
+    calibration = replace(calibration, errors=errors, mean_errors=mean_errors)
     coef[-1], error = _log_normaliser(network, calibration, g) if helps else (0.0, 0.0)
     return {
         "method": "smooth",

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._utils.alphabet import MAX_STATES, Alphabet
 from .._utils.checks import check_choice, check_temperature
-from .calibration import N_FEATURES
+from .calibration import N_FEATURES, N_NOISE
 from .network import layer_masks, skip_mask
 
 
@@ -52,7 +52,7 @@ def _check_calibration(numbers: dict[str, Any], n_sites: int, n_states: int, vec
         "states": vectors,
         "scales": (N_FEATURES,),
         "coef": (N_FEATURES + 1,),
-        "errors": (N_FEATURES, n_parameters),
+        "errors": (N_NOISE, n_parameters),
         "mean_errors": (n_parameters,),
     }
     if numbers["method"] == "local":

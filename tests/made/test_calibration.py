@@ -6,7 +6,7 @@ from laws import taken_as_true
 from sklearn.base import clone
 
 from skhamiltonian import IsingSampler, MADEHamiltonian, phase_curve
-from skhamiltonian._made.calibration import N_FEATURES, Calibration, features
+from skhamiltonian._made.calibration import N_FEATURES, N_NOISE, Calibration, features
 from skhamiltonian._made.calibration_fit import Sample, _coefficients, _scales, drawn_sample, smooth_calibration
 from skhamiltonian._made.fitting import calibrated
 from skhamiltonian._made.network import log_prob, uncalibrated_log_prob
@@ -163,7 +163,7 @@ def test_features_are_continuous_and_tame_beyond_the_data():
 def test_a_calibration_is_its_formula():
     """Term by term, of states whose log p lies below, inside and above the data, and two beyond them in r^2."""
     scales, coef = np.array([-3.0, 0.5, -2.0, 1.5, 0.2, 0.8, 2.0]), np.array([0.4, 0.3, -0.6, 0.2, 0.7, 0.1, -0.3, 0.9])
-    no_errors = np.zeros((N_FEATURES, 0)), np.zeros(0)
+    no_errors = np.zeros((N_NOISE, 0)), np.zeros(0)
     calibration = Calibration(np.array([1.0, -2.0]), np.array([-1.0, 0.5, 2.0]), scales, coef, *no_errors)
     codes, log_p = np.array([[0, 1], [2, 0], [1, 1], [0, 2]], np.int8), np.array([-9.0, -2.0, 1.0, -5.0])
     wanted = []

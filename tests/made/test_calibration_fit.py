@@ -175,6 +175,7 @@ def test_the_density_ratio_is_found_and_its_gain_is_stated(random_network, even)
     spread = math.sqrt(np.exp(log_q) @ (found - log_p - (before - after)) ** 2)
     assert numbers["gain_error"] == pytest.approx(spread / math.sqrt(4000), rel=0.05)
     assert np.all(numbers["coef"][5:7] == 0) == even
+    assert np.all(numbers["errors"][5:8] == 0) == even
     assert numbers["coef"].shape == (N_FEATURES + 1,)
     assert numbers["n_rows"] == 4000
 
@@ -241,9 +242,10 @@ def test_errors_hold_the_noise_of_the_rows_and_of_the_draws(random_network):
     numbers, codes, log_p, _ = calibrated_pair(random_network, False, strength=0.3)
     calibration = Calibration(*(numbers[f.name] for f in fields(Calibration)))
     p, moved = np.exp(log_p + calibration(log_p, codes)), calibration.energy_errors(log_p, codes)
-    wanted = (1 / 4000 + 1 / (numbers["effective_share"] * 20_480)) * np.eye(7)
-    np.testing.assert_allclose(moved.T @ (p[:, None] * moved), wanted, atol=0.06 * wanted[0, 0])
-    assert np.abs(p @ moved).max() < 0.05 * np.sqrt(wanted[0, 0])
+    wanted = 1 / 4000 + 1 / (numbers["effective_share"] * 20_480)
+    moving = np.arange(9) > 1  # the order parameter is m here: two of the nine features say what two others say
+    np.testing.assert_allclose(moved.T @ (p[:, None] * moved), np.diag(wanted * moving), atol=0.06 * wanted)
+    assert np.abs(p @ moved).max() < 0.05 * np.sqrt(wanted)
 
 
 def thermal(log_p, exponent):
