@@ -36,8 +36,8 @@ class Calibration:
     features and, last, what is subtracted. The order parameter of states v is ``v @ direction`` if `states` are
     numbers, (n_states,), and the length of that vector if they are vectors, (n_states, n_components).
 
-    The noise of the rows moves log p along `noise_features`. ``errors``, (N_NOISE, n_parameters), are combinations of
-    them with independent coefficients of one standard error, and ``mean_errors`` are their means at T0.
+    The noise of the rows moves the calibrated log p along its `noise_features`. ``errors``, (N_NOISE, n_parameters),
+    are combinations of them with independent coefficients of one standard error; ``mean_errors`` are their means at T0.
     """
 
     direction: Array
@@ -53,7 +53,7 @@ class Calibration:
         return np.tensordot(self.coef[:-1], h, 1) - self.coef[-1]
 
     def energy_errors(self, log_prob: NDArray[np.floating], codes: NDArray[np.int8]) -> Array:
-        """Return the change of log p of every row by one standard error of each parameter, (n, n_parameters)."""
+        """Return the change of the calibrated `log_prob` by one standard error of each parameter, (n, n_parameters)."""
         return self.noise_features(log_prob, codes).T @ self.errors - self.mean_errors
 
     def noise_features(self, log_prob: NDArray[np.floating], codes: NDArray[np.int8]) -> Array:

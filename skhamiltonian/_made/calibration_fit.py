@@ -87,21 +87,16 @@ def smooth_calibration(
     else:
         gains, gain, gain_error = np.zeros(len(x)), 0.0, 0.0
     g = y @ coef[used]
-    errors = np.zeros((N_FEATURES, len(used)))
-    share = effective_share(g)
     calibration = Calibration(direction, states, scales, coef, np.zeros((N_NOISE, 0)), np.zeros(0))
-    moving = [*used, N_NOISE - 1] if even else list(range(N_NOISE))
-    noise = calibration.noise_features(drawn.log_prob, drawn.codes)[moving].T
-    errors = np.zeros((N_NOISE, len(moving)))
-    # The noise of the rows, and that of the draws to which they are compared.
-    errors[moving], mean_errors = _errors(noise, g, 1 / (1 / len(x) + 1 / (share * len(y))))
-    calibration = replace(calibration, errors=errors, mean_errors=mean_errors)
     coef[-1], error = _log_normaliser(network, calibration, g) if helps else (0.0, 0.0)
+    errors, mean_errors = _errors_of_law(
+        calibration, Sample(drawn.codes, drawn.log_prob + g - coef[-1]), g, len(x), even
+    )
     return {
         "method": "smooth",
-        **vars(calibration),
+        **vars(replace(calibration, errors=errors, mean_errors=mean_errors)),
         "log_normalizer_error": error,
-        "effective_share": share,
+        "effective_share": effective_share(g),
         "gain": gain,
         "gain_error": gain_error,
         "n_rows": len(x),
@@ -166,6 +161,18 @@ def _coefficients(x: Array, y: Array) -> Array:
     weight = np.where(label, 1.0, len(x) / len(y))
     regression = LogisticRegression(C=_INVERSE_PENALTY, solver="newton-cholesky", tol=1e-8)
     return regression.fit(np.concatenate([x, y]) / width, label, sample_weight=weight).coef_[0] / width
+
+
+def _errors_of_law(calibration: Calibration, drawn: Sample, g: Array, n_rows: int, even: bool) -> tuple[Array, Array]:
+    """Return ``errors`` and ``mean_errors`` of a calibration from its own log p of draws, which have the weights e^g.
+
+    To the noise of the rows is added that of the draws, to which they are compared.
+    """
+    moving = [*_EVEN, N_NOISE - 1] if even else list(range(N_NOISE))
+    y = calibration.noise_features(drawn.log_prob, drawn.codes)[moving].T
+    errors = np.zeros((N_NOISE, len(moving)))
+    errors[moving], means = _errors(y, g, 1 / (1 / n_rows + 1 / effective_sample_size(g)))
+    return errors, means
 
 
 def _errors(y: Array, g: Array, n_rows: float) -> tuple[Array, Array]:

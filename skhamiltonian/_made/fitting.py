@@ -21,9 +21,9 @@ from .._utils.mapped import release_pages
 from .._utils.memory import check_memory
 from .._utils.progress import Progress
 from .._utils.warn import warn
-from .calibration import Calibration, restored
+from .calibration import restored
 from .calibration_choice import MIN_ROWS, chosen_calibration
-from .network import Array, Codes, Network, batches, log_prob, uncalibrated_log_prob
+from .network import Array, Codes, Network, batches, log_prob
 from .parameters import TrainingPlan
 
 if TYPE_CHECKING:
@@ -177,16 +177,6 @@ def score(network: Network, X: NDArray[Any]) -> NDArray[np.float64]:
     shift = network.n_sites * network.alphabet.log_cell
     each = (network.alphabet.encode_checked(X[rows], rows.start) for rows in batches(network, len(X)))
     return np.concatenate([log_prob(network, codes) for codes in each]) - shift
-
-
-def energy_errors(network: Network, codes: Codes) -> NDArray[np.float64] | None:
-    """Return the change of log p of every row by one standard error of each parameter; None if it is unknown."""
-    if network.calibration is None or not len(network.calibration.mean_errors):
-        return None
-    raw = np.zeros(len(codes))
-    if isinstance(network.calibration, Calibration):
-        raw = np.concatenate([uncalibrated_log_prob(network, codes[rows]) for rows in batches(network, len(codes))])
-    return network.calibration.energy_errors(raw, codes)
 
 
 def calibrated(network: Network, calibration: Mapping[str, Any] | None) -> Network:

@@ -227,7 +227,8 @@ def test_laws_scatter_as_their_errors_say(random_network):
     for seed in range(40):
         numbers, codes, log_p, log_q = calibrated_pair(random_network, False, seed, strength=0.3)
         calibration = Calibration(*(numbers[f.name] for f in fields(Calibration)))
-        found, moved = log_p + calibration(log_p, codes), calibration.energy_errors(log_p, codes)
+        found = log_p + calibration(log_p, codes)
+        moved = calibration.energy_errors(found, codes)
         for k, exponent in enumerate((0.5, 1.0, 2.0)):
             at_found, true = thermal(found, exponent), thermal(log_q, exponent)
             shifts = [np.subtract(thermal(found + d, exponent), at_found) for d in moved.T]
@@ -241,7 +242,8 @@ def test_errors_hold_the_noise_of_the_rows_and_of_the_draws(random_network):
     """By enumeration: independent parameters, of which each moves log p by 1/n + 1/m in mean square, with m draws."""
     numbers, codes, log_p, _ = calibrated_pair(random_network, False, strength=0.3)
     calibration = Calibration(*(numbers[f.name] for f in fields(Calibration)))
-    p, moved = np.exp(log_p + calibration(log_p, codes)), calibration.energy_errors(log_p, codes)
+    found = log_p + calibration(log_p, codes)
+    p, moved = np.exp(found), calibration.energy_errors(found, codes)
     wanted = 1 / 4000 + 1 / (numbers["effective_share"] * 20_480)
     moving = np.arange(9) > 1  # the order parameter is m here: two of the nine features say what two others say
     np.testing.assert_allclose(moved.T @ (p[:, None] * moved), np.diag(wanted * moving), atol=0.06 * wanted)
