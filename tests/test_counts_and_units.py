@@ -1,11 +1,20 @@
 """What estimators have in common: temperature is a unit of energy, and a row that counts twice is two rows."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import cross_val_score
 
-from skhamiltonian import InteractionExpansion, LocalHamiltonian, MADEHamiltonian, PseudolikelihoodIsing
+from skhamiltonian import (
+    IndependentSites,
+    InteractionExpansion,
+    LocalHamiltonian,
+    MADEHamiltonian,
+    PseudolikelihoodIsing,
+)
 
 SHAPE = (2, 3)
 X = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (60, 6))
@@ -83,3 +92,55 @@ def test_counted_rows_of_a_group_are_repeated_rows(entry):
     repeated = clone(model).fit(np.repeat(rows, counts, axis=0), groups=np.repeat(groups, counts))
     for name in names:
         np.testing.assert_allclose(getattr(counted, name), getattr(repeated, name), rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+SCORED = {
+    "IndependentSites": IndependentSites(2.0),
+    "PseudolikelihoodIsing": PseudolikelihoodIsing(2.0),
+    "MADEHamiltonian": MADE,
+    "LocalHamiltonian": LOCAL,
+    "LocalHamiltonian, network": clone(LOCAL).set_params(hidden_layer_sizes=(2,), max_iter=1),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Draws at the temperature of X")
+@pytest.mark.parametrize("entry", SCORED)
+def test_the_score_of_counted_rows_is_that_of_repeated_rows(entry):
+    """A row that counts zero times may hold a state that the model does not know."""
+    counts = np.random.default_rng(5).integers(0, 4, 60)
+    rows = np.where(counts[:, None] == 0, 5, X)
+    model = clone(SCORED[entry]).fit(X)
+    score = model.score(rows, sample_weight=counts)
+    assert score == pytest.approx(model.score(np.repeat(rows, counts, axis=0)), rel=1e-12)
+    assert model.score(X, sample_weight=np.full(60, 3)) == pytest.approx(model.score(X), rel=1e-12)
+    assert abs(score - model.score(X)) > 1e-6
+
+
+@pytest.mark.parametrize("rows", [X.tolist(), pd.DataFrame(X, columns=list("abcdef"))], ids=["lists", "frame"])
+@pytest.mark.parametrize("entry", SCORED)
+def test_counts_weigh_the_score_of_any_table(entry, rows):
+    model, counts = clone(SCORED[entry]).fit(rows), np.arange(60)
+    wanted = clone(SCORED[entry]).fit(X).score(X, sample_weight=counts)
+    assert model.score(rows, sample_weight=counts.tolist()) == pytest.approx(wanted, rel=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:Draws at the temperature of X")
+@pytest.mark.parametrize("entry", [entry for entry in SCORED if "network" not in entry])  # other minibatches
+def test_routed_counts_weigh_fits_and_scores_of_all_folds(entry):
+    """Three folds of counted rows, and the same folds of repeated rows."""
+    counts, fold = np.random.default_rng(6).integers(1, 4, 60), np.arange(60) % 3
+
+    def folds(fold):
+        return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(3)]
+
+    repeated = cross_val_score(SCORED[entry], np.repeat(X, counts, axis=0), cv=folds(np.repeat(fold, counts)))
+    with config_context(enable_metadata_routing=True):
+        model = clone(SCORED[entry]).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        counted = cross_val_score(model, X, params={"sample_weight": counts}, cv=folds(fold))
+    np.testing.assert_allclose(counted, repeated, rtol=1e-6)
+
+
+@pytest.mark.parametrize("entry", SCORED)
+def test_weights_of_a_score_must_match_the_rows(entry):
+    with pytest.raises(ValueError, match="sample_weight"):
+        clone(SCORED[entry]).fit(X).score(X, sample_weight=[1, 2])

@@ -17,7 +17,7 @@ from .._montecarlo.draws import Draws
 from .._montecarlo.sampler import ThermalSampler
 from .._utils.alphabet import encode_states, learn_states
 from .._utils.checks import COLDEST, check_number, check_temperature
-from .._utils.configurations import check_counts, validate_configurations
+from .._utils.configurations import check_counts, mean_score, validate_configurations
 from .._utils.mapped import release_pages
 from .._utils.memory import check_memory
 
@@ -142,7 +142,7 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
         codes = encode_states(validate_configurations(self, X, reset=False), self.states_)
         return self.log_prob_[np.arange(codes.shape[1]), codes].sum(axis=1)
 
-    def score(self, X: ArrayLike, y: Any = None) -> float:
+    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean log-likelihood per configuration, in nats.
 
         Parameters
@@ -151,13 +151,16 @@ class IndependentSites(ThermalSampler, DensityMixin, BaseEstimator):
             Configurations.
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, integers >= 0. None counts each row once. ``cross_val_score`` and searches pass
+            weights to `score` only if scikit-learn routes metadata; see :ref:`counts`.
 
         Returns
         -------
         score : float
             Mean of `score_samples`.
         """
-        return float(np.mean(self.score_samples(X)))
+        return mean_score(self.score_samples, X, sample_weight)
 
     def _prepare(self, **options: Any) -> int | None:
         super()._prepare(**options)

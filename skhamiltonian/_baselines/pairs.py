@@ -21,7 +21,7 @@ from .._lattice.symmetry import SYMMETRIES
 from .._montecarlo.draws import Draws
 from .._montecarlo.sampler import ThermalSampler
 from .._utils.checks import check_lattice_shape, check_names, check_number, check_temperature
-from .._utils.configurations import refuse_other_spins, validate_configurations
+from .._utils.configurations import mean_score, refuse_other_spins, validate_configurations
 from .._utils.memory import check_memory
 from .._utils.names import rows_for, without_names
 from .._utils.repeatable import check_parameters_repeatable
@@ -203,7 +203,7 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
         s = _spins(self, X, reset=False).astype(np.float64)
         return -((s @ self.coupling_) * s).sum(axis=1) / 2 - s @ self.field_
 
-    def score(self, X: ArrayLike, y: Any = None) -> float:
+    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         r"""Return the mean log *pseudo*-likelihood, :math:`\sum_i \ln p(s_i | s_{\setminus i})`, in nats.
 
         A pseudo-likelihood cannot be compared with a likelihood. :func:`pseudo_log_likelihood` is the same score for
@@ -215,6 +215,9 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
             Configurations of -1 and 1.
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, integers >= 0. None counts each row once. ``cross_val_score`` and searches pass
+            weights to `score` only if scikit-learn routes metadata; see :ref:`counts`.
 
         Returns
         -------
@@ -222,9 +225,7 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
             Mean over the rows of the sum over the sites.
         """
         check_is_fitted(self)
-        s = _spins(self, X, reset=False).astype(np.float64)
-        local_field = s @ self.coupling_ + self.field_
-        return float(-np.logaddexp(0, -2 * s * local_field / self.temperature_).sum(axis=1).mean())
+        return mean_score(self._row_scores, X, sample_weight)
 
     def to_sampler(
         self,
@@ -301,6 +302,12 @@ class PseudolikelihoodIsing(ThermalSampler, DensityMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = True
         return tags
+
+    def _row_scores(self, X: ArrayLike) -> Floats:
+        """Return the log pseudo-likelihood of every row."""
+        s = _spins(self, X, reset=False).astype(np.float64)
+        local_field = s @ self.coupling_ + self.field_
+        return -np.logaddexp(0, -2 * s * local_field / self.temperature_).sum(axis=1)
 
     def _shared(self, symmetries: Sequence[str]) -> InteractionExpansion | None:
         """Return the expansion that fits shared couplings; None if every pair has its own coupling."""

@@ -312,8 +312,6 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         seen.__dict__.update(past)
         X, y, sample_weight, groups = given
         data = read(seen, X, y, sample_weight, self.temperature, reset=not continues, groups=groups)
-        if not data.weight.all():  # rows without a weight are as if they were not there: their states do not count
-            data = data.part(np.flatnonzero(data.weight))
         alphabet = learn_alphabet(data.X, _known_states(self) if continues else self.states)
         made = plan(seen, len(data), data.X.shape[1], alphabet, one_pass=adds)
         context = _callbacks.begin(self, X, made.max_iter)
@@ -341,7 +339,7 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         self.__dict__.update({name: vars(seen)[name] for name in names if name in vars(seen)}, **learned)
         return self
 
-    def score(self, X: Any, y: ArrayLike | None = None) -> float:
+    def score(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean log pseudo-likelihood of a site, in nats.
 
         It is the mean of log p(site | all others) over the sites whose windows all lie inside the rows. Free sites
@@ -356,6 +354,9 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
             Configurations.
         y : array-like of shape (n_samples,), default=None
             Temperature of each row; None: `temperature_`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts; None: once. ``cross_val_score`` and searches pass weights to `score` only if
+            scikit-learn routes metadata; see :ref:`counts`.
 
         Returns
         -------
@@ -367,7 +368,7 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         ValueError
             If X holds a state that was not seen in `fit`.
         """
-        total, n_sites = self._row_scores(X, y)
+        total, n_sites = self._row_scores(X, y, sample_weight)
         if not n_sites.any():
             raise ValueError("X must have sites with no masked site in their windows, got none")
         return float(total.sum() / n_sites.sum())
@@ -450,10 +451,10 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
             raise ValueError(f"windows of shape {energy.window_shape} have too many patterns for a table")
         return term_sum(energy, shape, (True,) * len(shape))
 
-    def _row_scores(self, X: Any, y: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the log pseudo-likelihood of every row and the number of its sites that count."""
+    def _row_scores(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the log pseudo-likelihood of every row and the number of its sites, both times its weight."""
         check_is_fitted(self)
-        data = read(self, X, y, None, self.temperature_, reset=False)
+        data = read(self, X, y, sample_weight, self.temperature_, reset=False)
         geometry = WindowGeometry(self.window_shape_, len(self.states_), self.periodic_)
         return row_log_likelihoods(self._local_energy(), self._alphabet(), data, geometry, self.lattice_shape_)
 

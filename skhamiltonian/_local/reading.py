@@ -73,7 +73,10 @@ class Data:
 def read(
     estimator: Any, X: Any, y: Any, sample_weight: Any, temperature: float, *, reset: bool, groups: Any = None
 ) -> Data:
-    """Return the checked data; if y is None, all rows have the temperature `temperature`."""
+    """Return the checked data of the rows that have a weight.
+
+    If y is None, all rows have the temperature `temperature`.
+    """
     X, measured = _split_mask(X)
     X = validate_configurations(estimator, X, reset=reset)
     weight = np.broadcast_to(1.0, len(X))
@@ -85,7 +88,8 @@ def read(
         if weight.max() > _LARGEST_COUNT or (weight != np.round(weight)).any():
             weight = weight / weight[weight > 0].mean()
     each = np.broadcast_to(float(temperature), len(X)) if y is None else _temperatures(y, len(X))
-    return Data(X, measured, each, weight, check_groups(groups, len(X)))
+    data = Data(X, measured, each, weight, check_groups(groups, len(X)))
+    return data if weight.all() else data.part(np.flatnonzero(weight))  # other rows are as if they were not there
 
 
 def _split_mask(X: Any) -> tuple[Any, NDArray[np.bool_] | None]:

@@ -20,14 +20,14 @@ def row_log_likelihoods(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return, for every row, the sum over its inner sites of log p(site | rest), and the number of these sites.
 
-    For angles p is a density per radian.
+    Both are times the weight of the row. For angles p is a density per radian.
     """
     total, n_sites = np.zeros(len(data)), np.zeros(len(data))
     for first, block in data.blocks(alphabet.fine, lattice_shape, 1.0):
         row, log_p = _site_log_likelihoods(energy, block.unweighted(), geometry, first)
         total += np.bincount(row, log_p - alphabet.log_cell, len(data))
         n_sites += np.bincount(row, minlength=len(data))
-    return total, n_sites
+    return data.weight * total, data.weight * n_sites
 
 
 def _site_log_likelihoods(

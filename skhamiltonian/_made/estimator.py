@@ -17,7 +17,7 @@ from .._montecarlo.sampler import ThermalSampler
 from .._utils import sklearn_compat as _callbacks
 from .._utils.alphabet import Alphabet, learn_alphabet
 from .._utils.checks import COLDEST, check_flag, check_integer, check_lattice_shape, check_verbose, seed_sequence
-from .._utils.configurations import check_counts, validate_configurations
+from .._utils.configurations import check_counts, mean_score, validate_configurations
 from .._utils.repeatable import check_parameters_repeatable
 from .._utils.torch_state import plain_torch
 from .doubts import IS_WINDOW, warn_of_chains, warn_of_doubts, warn_of_unlike_draws
@@ -393,7 +393,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         X = validate_configurations(self, X, reset=False)
         return score(self._network(), X)
 
-    def score(self, X: ArrayLike, y: Any = None) -> float:
+    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean log-likelihood per configuration, in nats.
 
         Parameters
@@ -402,13 +402,16 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             Configurations.
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, integers >= 0. None counts each row once. ``cross_val_score`` and searches pass
+            weights to `score` only if scikit-learn routes metadata; see :ref:`counts`.
 
         Returns
         -------
         score : float
             Mean of `score_samples`.
         """
-        return float(np.mean(self.score_samples(X)))
+        return mean_score(self.score_samples, X, sample_weight)
 
     def sample(  # type: ignore[override]  # the options of chains are named
         self,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import validate_data
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples, validate_data
 
 from .checks import as_array, refuse_misread
 from .memory import check_memory
@@ -159,6 +160,15 @@ def check_counts(sample_weight: Any, n_samples: int) -> NDArray[np.intp] | None:
     if not counts.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")  # the message of scikit-learn
     return counts
+
+
+def mean_score(score_samples: Callable[[Any], NDArray[Any]], X: Any, sample_weight: Any) -> float:
+    """Return the mean score of rows that count `sample_weight` times each; None: once."""
+    counts = check_counts(sample_weight, _num_samples(unwrap_tensor(X)))
+    if counts is None:
+        return float(np.mean(score_samples(X)))
+    rows = np.flatnonzero(counts)  # others are as if they were not there
+    return float(np.average(score_samples(_safe_indexing(unwrap_tensor(X), rows)), weights=counts[rows]))
 
 
 def check_groups(groups: Any, n_samples: int) -> NDArray[np.intp] | None:
