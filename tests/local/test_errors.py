@@ -194,7 +194,7 @@ def test_rows_without_weight_are_as_if_they_were_not_there():
     X, weight = rows(60), np.random.default_rng(0).uniform(0.1, 2, 60)
     weight[::3] = 0
     data = read(clone(CHAIN), X, None, weight, 2.0, reset=True)
-    assert data.weight[weight > 0].mean() == pytest.approx(1)
+    assert data.weight.mean() == pytest.approx(1)
     with_zeros, without = (
         clone(CHAIN).fit(X[rows_], sample_weight=weight[rows_]) for rows_ in (slice(None), weight > 0)
     )
