@@ -12,6 +12,7 @@ import scipy.sparse as sp
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from sklearn.preprocessing import OrdinalEncoder
 
 from skhamiltonian import (
     BlockSpinTransformer,
@@ -193,18 +194,19 @@ REFUSED = {
     "no rows": (lambda: X[:0], r"0 sample\(s\) \(shape=\(0, 6\)\)"),
     "no sites": (lambda: X[:, :0], r"0 feature\(s\) \(shape=\(60, 0\)\)"),
     "masked": (lambda: np.ma.masked_equal(X, 1), "masked array.*X.filled"),
-    "category": (lambda: pd.DataFrame(X, columns=NAMES).astype("category"), r"'s0' of X is a category.*\.cat\.codes"),
+    "category": (lambda: pd.DataFrame(X, columns=NAMES).astype("category"), r"'s0' .*a category.*categories=.* \* 6\)"),
     "polars category": (lambda: pl.DataFrame(X.astype(str), schema=NAMES).cast(pl.Categorical), "'s0' .* is a cat"),
-    "strings": (lambda: X.astype(str), r"must hold numbers \(spin values\), got .*<U4"),
-    "frame of strings": (lambda: pd.DataFrame(X.astype(str)), "strings.*OrdinalEncoder"),
+    "strings": (lambda: X.astype(str), r"strings.*OrdinalEncoder\(categories=.* \* 6\)"),
+    "bytes": (lambda: X.astype(bytes), r"strings.*OrdinalEncoder\(categories=.* \* 6\)"),
+    "frame of strings": (lambda: pd.DataFrame(X.astype(str)), r"strings.*OrdinalEncoder\(categories=.* \* 6\)"),
     "complex": (lambda: X * 1j, r"(?s)Complex data not supported.*0\.\+1\.j"),
     "sparse matrix": (lambda: sp.csr_matrix(X), r"X.toarray\(\)"),
     "sparse array": (lambda: sp.coo_array(X), r"X.toarray\(\)"),
     "dates": (lambda: X.astype("datetime64[s]"), r"dates or durations \(dtype datetime64\[s\]\)"),
     "durations": (lambda: pd.DataFrame(X.astype("timedelta64[s]")), r"dates or durations \(dtype timedelta64\[s\]\)"),
     "polars dates": (lambda: pl.DataFrame(X.astype("M8[ms]"), schema=NAMES), r"dates or durations \(dtype Datetime"),
-    "NaN": (lambda: with_value(np.nan), r"NaN \(.*nan.* in row 2, column 3\): crop .*impute"),
-    "infinity": (lambda: with_value(-np.inf), r"infinity \(.*-inf.* in row 2, column 3\): crop .*impute"),
+    "NaN": (lambda: with_value(np.nan), r"NaN \(nan in row 2, column 3\): crop .*impute"),
+    "infinity": (lambda: with_value(-np.inf), r"infinity \(-inf in row 2, column 3\): crop .*impute"),
     "missing": (lambda: pd.DataFrame(with_value(0)).astype("Int8").replace(0, pd.NA), r"NaN .* in row 2, column 3"),
     "None": (lambda: with_value(None), r"NaN .* in row 2, column 3"),
     "ragged": (lambda: [[1, -1], [1]], "inhomogeneous"),
@@ -255,6 +257,12 @@ def test_what_is_no_alphabet_is_refused_with_the_way_out(entry, kind):
 @pytest.mark.parametrize("entry", READERS)
 def test_a_state_that_was_not_seen_is_named_with_its_place(entry, value):
     refuses(READERS[entry], with_value(value), rf"{np.asarray(value)!s}.*row 2, column 3".replace("+", r"\+"))
+
+
+def test_a_state_that_was_not_seen_comes_with_the_states_to_pass():
+    with pytest.raises(ValueError, match=r"X holds 3 .*pass states=\[-1, 1, 3\] to the estimator"):
+        clone(FREE).fit(X).score(with_value(3))
+    IndependentSites(states=[-1, 1, 3]).fit(X).score(with_value(3))
 
 
 @pytest.mark.parametrize("entry", [name for name in CONFIGURATIONS if "fit" not in name])
@@ -470,3 +478,26 @@ def test_a_message_names_the_cure(name):
     use, message = CURES[name]
     with pytest.raises((TypeError, ValueError), match=message):
         use()
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_the_advised_encoder_has_one_map_and_finds_what_is_missing(missing):
+    """A column that is always up has the number of up; a missing category does not become a state."""
+    names = np.where(X > 0, "up", "down")
+    names[:, 0] = "up"
+    frame = pd.DataFrame(names, columns=NAMES).astype("category")
+    encoder = OrdinalEncoder(categories=[["down", "up"]] * 6)
+    if missing:
+        frame.iloc[2, 3] = None
+        with pytest.raises(ValueError, match="nan"):
+            IndependentSites().fit(encoder.fit_transform(frame))
+    else:
+        np.testing.assert_array_equal(encoder.fit_transform(frame), names == "up")
+
+
+def test_numbers_of_numpy_are_shown_as_numbers():
+    for T, shown in ((np.float64(-1), r"-1\.0"), (np.float32(np.nan), "nan")):
+        with pytest.raises(ValueError, match=rf"temperature must be a positive number, got {shown}$"):
+            ISING.sample(T)
+    with pytest.raises(ValueError, match=r"n_samples must be an integer >= 0, got -1$"):
+        ISING.sample(n_samples=np.int64(-1))

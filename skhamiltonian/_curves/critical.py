@@ -9,7 +9,7 @@ from numpy.polynomial import polynomial
 from numpy.typing import NDArray
 
 from .._montecarlo.draws import Estimate
-from .result import PhaseCurve
+from .result import PhaseCurve, one_number_each
 
 _N_POINTS = 6
 _SIGNIFICANT = 3.0  # standard errors by which two curves differ on either side of a crossing
@@ -57,13 +57,16 @@ def peak_temperature(curve: PhaseCurve, observable: str = "heat_capacity") -> Es
     T, y, sigma = _points(curve, observable)
     top = int(np.argmax(y)) if len(y) else 0
     if len(T) < _N_POINTS or top in (0, len(T) - 1):
-        raise ValueError(f"{observable} must have a peak inside at least {_N_POINTS} temperatures, got {_text(T, y)}")
+        raise ValueError(
+            f"{observable} must have a peak inside at least {_N_POINTS} temperatures, got {_text(T, y)}: "
+            f"{'measure more temperatures' if len(T) < _N_POINTS else _beyond(T, top)}"
+        )
     gain = _peak_gain(y, _floored(sigma, y))
     # 99 % of flat curves of 6 to 41 points gain less if the errors have 20 degrees of freedom.
     if not gain > (limit := 8 + len(T) / 2):
         raise ValueError(
             f"{observable} has no significant peak, got {_text(T, y)}: a rise followed by a fall improves chi^2 by "
-            f"{gain:.1f} only (limit {limit:.1f}): draw more configurations"
+            f"{gain:.1f} only (limit {limit:.1f}): {_beyond(T, top) or 'draw more configurations'}"
         )
     low = np.flatnonzero(y < _PEAK_HEIGHT * y[top])
     start, stop = np.max(low[low < top], initial=-1) + 1, np.min(low[low > top], initial=len(T))
@@ -126,7 +129,7 @@ def crossing_temperature(curve: PhaseCurve, other: PhaseCurve, observable: str =
     if min(len(T), len(T_other)) < _N_POINTS or k == len(d) - 1:
         raise ValueError(
             f"{observable} must cross inside a common range of at least {_N_POINTS} temperatures each, "
-            f"got {_text(T, y)} and {_text(T_other, y_other)}"
+            f"got {_text(T, y)} and {_text(T_other, y_other)}: measure at more temperatures, over a wider range"
         )
     sigma_other = np.interp(T[common], T_other, _floored(sigma_other, y_other))
     sigma_d = np.hypot(_floored(sigma, y)[common], sigma_other)
@@ -135,8 +138,8 @@ def crossing_temperature(curve: PhaseCurve, other: PhaseCurve, observable: str =
     if z < _SIGNIFICANT:
         raise ValueError(
             f"{observable} has no significant crossing, got {_text(T, y)} and {_text(T_other, y_other)}. On one side "
-            f"of the crossing the curves differ by {max(z, 0):.1f} standard errors only (limit {_SIGNIFICANT:g}). "
-            "Draw more configurations, or measure farther from the crossing"
+            f"of the crossing the curves differ by {max(z, 0):.1f} standard errors only (limit {_SIGNIFICANT:g}): "
+            "measure over a wider range of temperatures, or draw more configurations"
         )
     center = T[common][k : k + 2].mean()
     near = [_nearest(center, *one) for one in points]
@@ -152,9 +155,7 @@ def _points(curve: PhaseCurve, observable: str) -> tuple[Floats, Floats, Floats]
 
     Points at the same temperature are one point, their mean: a polynomial needs as many temperatures as coefficients.
     """
-    value, error = map(np.asarray, curve[observable])
-    if value.ndim > 1:
-        raise ValueError(f"{observable} must be one number at each temperature, got arrays of shape {value.shape[1:]}")
+    value, error = map(np.asarray, one_number_each(curve, observable))
     order = np.argsort(curve.temperatures)
     order = order[np.isfinite(curve.temperatures[order]) & np.isfinite(value[order]) & np.isfinite(error[order])]
     T, start, count = np.unique(curve.temperatures[order], return_index=True, return_counts=True)
@@ -216,6 +217,13 @@ def _text(T: Floats, y: Floats) -> str:
     if not len(T):
         return "no points with error bars"
     return f"{len(T)} points from T = {T[0]:g} to {T[-1]:g}, the largest value at {T[np.argmax(y)]:g}"
+
+
+def _beyond(T: Floats, i: int) -> str:
+    """Return where to measure if point i is at an end of the temperatures or next to it; else an empty string."""
+    if i <= 1:
+        return f"measure below T = {T[0]:g}, too"
+    return f"measure above T = {T[-1]:g}, too" if i >= len(T) - 2 else ""
 
 
 def _fit(x: Floats, y: Floats, sigma: Floats, degree: int) -> Floats:

@@ -20,7 +20,7 @@ from .._utils.alphabet import ANGLES, enumerate_states
 from .._utils.checks import check_integer, seed_sequence
 from .._utils.configurations import check_counts, validate_configurations
 from .._utils.folds import check_fold
-from .phase_curve import phase_curve
+from .phase_curve import phase_curve, shown
 
 _MOST_ENUMERATED = 2**16  # configurations whose sum is ln Z; beyond, the energy is integrated
 Floats = NDArray[np.float64]
@@ -241,7 +241,7 @@ def _density(model: Any, n_samples: int, seed: np.random.SeedSequence) -> _Densi
         )
     sampler = model.to_sampler() if learned else model
     if not isinstance(sampler, ThermalSampler) or not callable(getattr(sampler, "energy", None)):
-        raise TypeError(f"estimator must have a density (score_samples and sample) or an energy, got {model!r}")
+        raise TypeError(f"estimator must have a density (score_samples and sample) or an energy, got {shown(model)}")
     T = float(sampler._own_temperature() or 1.0)
     draws = sampler.sample(T, n_samples=n_samples, random_state=draws_seed)
     known = _Density(sampler, T, _log_partition(sampler, T, n_samples, draws.shape[1], curve_seed), draws, np.empty(0))

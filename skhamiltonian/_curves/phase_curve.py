@@ -180,11 +180,15 @@ def as_sampler(sampler: Any) -> ThermalSampler:
     if isinstance(last, ThermalSampler):
         return last
     if isinstance(last, type) or not callable(getattr(last, "sample", None)):
-        ways = {"to_sampler": "to_sampler()", "best_estimator_": "best_estimator_"}
-        hint = "".join(f": pass its {way}" for name, way in ways.items() if hasattr(last, name))
-        got = reprlib.repr(last)  # that of a search is long
-        raise TypeError(f"sampler must have a method sample(temperature, n_samples=...), got {got}{hint}")
+        raise TypeError(f"sampler must have a method sample(temperature, n_samples=...), got {shown(last)}")
     return ForeignSampler(last, set(inspect.signature(last.sample).parameters))
+
+
+def shown(model: Any) -> str:
+    """Return what an error shows of a model that is no sampler, and which part of it to pass instead."""
+    ways = {"to_sampler": "to_sampler()", "best_estimator_": "best_estimator_"}
+    # The whole text of a search is long.
+    return reprlib.repr(model) + "".join(f": pass its {way}" for name, way in ways.items() if hasattr(model, name))
 
 
 def _data_temperature(samplers: Sequence[ThermalSampler]) -> float | None:
@@ -220,12 +224,12 @@ def _is_short(curve: PhaseCurve) -> NDArray[np.bool_]:
 
 
 def _warn_if_too_short(curve: PhaseCurve, short: NDArray[np.bool_], n_samples: int) -> None:
-    ess, rhat = curve.effective_sample_size, curve.r_hat
     if short.any():
+        ess, r_hat = np.min(curve.effective_sample_size[short]), np.fmax.reduce(curve.r_hat[short])
+        why = "" if ess >= _ENOUGH_DRAWS else f"; effective sample size down to {ess:.0f} (limit {_ENOUGH_DRAWS})"
+        why += f"; r_hat up to {r_hat:.2f} (limit {_R_HAT_LIMIT})" if r_hat > _R_HAT_LIMIT else ""
         warn(
-            f"The error bars at {_list(curve.temperatures[short], len(short))}; "
-            f"effective sample size down to {np.min(ess[short]):.0f} (limit {_ENOUGH_DRAWS}); "
-            f"r_hat up to {np.fmax.reduce(rhat[short]):.2f} (limit {_R_HAT_LIMIT})) are not reliable: "
+            f"The error bars at {_list(curve.temperatures[short], len(short))}{why}) are not reliable: "
             f"draw more than n_samples={n_samples}, or choose another method",
             ConvergenceWarning,
         )

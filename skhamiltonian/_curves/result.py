@@ -273,6 +273,17 @@ class PhaseCurve:
                 raise ValueError(f"{os.fspath(path)!r} is not a PhaseCurve file, or is damaged: {error}") from error
 
 
+def one_number_each(curve: PhaseCurve, observable: str) -> Estimate:
+    """Return an observable of a curve, or raise ValueError if it is an array at each temperature."""
+    estimate = curve[observable]
+    if np.ndim(estimate.value) > 1:
+        raise ValueError(
+            f"{observable} must be one number at each temperature, got arrays of shape {estimate.value.shape[1:]}: "
+            "measure a number of them as an observable of its own, such as lambda X: f(X)[:, 0]"
+        )
+    return estimate
+
+
 def _rows(rows: ArrayLike, energy: Callable | None, angles: bool) -> Draws:
     """Return measured configurations as Draws of one chain."""
     X = validate_configurations(BaseEstimator(), rows, reset=True)

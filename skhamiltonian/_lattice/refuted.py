@@ -64,9 +64,14 @@ def warn_of_refuted(
     found = refuted(X, shape, names, weight, are_angles)
     if found:
         each = "; ".join(f"{r.name!r}: {r.what} is {r.value:.3g} +- {r.error:.2g} and must be 0" for r in found)
-        more = ""
-        if any(r.name == "translation" for r in found):
-            more = (
+        more, names_found = "", {r.name for r in found}
+        if names_found & {"translation", "point-group"}:
+            more += (
+                f". Or the columns of X are not the sites of lattice_shape={shape} in C order: names such as s0, s1, "
+                "s10, s2 are sorted as text"
+            )
+        if "translation" in names_found:
+            more += (
                 ". A LocalHamiltonian of periodic rows always assumes translations; windows of something larger have "
                 "none, and open boundaries are its default"
             )

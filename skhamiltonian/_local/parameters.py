@@ -87,8 +87,9 @@ def plan(local: Any, n_samples: int, n_sites: int, alphabet: Alphabet, *, one_pa
     if min(geometry.inner_shape(shape)) < 1:
         needed = tuple(2 * w - 1 if not wraps else w for w, wraps in zip(geometry.window_shape, periodic, strict=True))
         raise ValueError(
-            f"no site of lattice_shape={shape} has all its windows of shape {geometry.window_shape} inside: with "
-            f"open boundaries pass rows of {needed} sites or more, or a smaller window_shape"
+            f"no site of lattice_shape={shape} has all its windows of shape {geometry.window_shape} inside: pass "
+            "boundary='periodic' if rows are whole periodic lattices; with open boundaries pass rows of "
+            f"{needed} sites or more, or a smaller window_shape"
         )
     n_patterns = geometry.n_states ** math.prod(geometry.window_shape)
     hidden, are_angles = _layers(local.hidden_layer_sizes), alphabet.period > 0

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._curves.phase_curve import as_sampler, phase_curve
-from .._curves.result import PhaseCurve
+from .._curves.result import PhaseCurve, one_number_each
 from .._montecarlo.draws import Estimate
 
 # A point with fewer training configurations behind it is a generalisation. The estimate hardly falls below a few
@@ -161,7 +161,7 @@ class PhaseCurveDisplay:
         PhaseCurveDisplay
             This display.
         """
-        estimates = {label: curve[observable] for label, curve in self.curves.items()}
+        estimates = {label: one_number_each(curve, observable) for label, curve in self.curves.items()}
         ax = new_axes(self) if ax is None else ax
         learned = [curve.data_temperature is not None for curve in self.curves.values()]
         known = [any(learned) and not from_data for from_data in learned]

@@ -234,9 +234,10 @@ def encode_states(X: NDArray[Any], states: NDArray[Any], first_row: int = 0) -> 
     unseen = states[codes] != X
     if unseen.any():
         row, column = np.argwhere(unseen)[0]
+        value, known = X[row, column].item(), states.tolist()
         raise ValueError(
-            f"X holds {X[row, column].item()!r} (row {first_row + row}, column {column}), "
-            f"which is not one of the states {states.tolist()}"
+            f"X holds {value!r} (row {first_row + row}, column {column}), which is not one of the states {known}: "
+            f"if it is a state, too, pass states={sorted([*known, value])} to the estimator and fit it again"
         )
     return codes
 

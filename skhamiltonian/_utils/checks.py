@@ -28,13 +28,18 @@ def check_number(
 ) -> float:
     """Return `value` as a float in the given range, or raise an error that shows the value."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be {_range_text(low, high, include_low, include_high)}, got {value!r}")
+        raise TypeError(f"{name} must be {_range_text(low, high, include_low, include_high)}, got {_text(value)}")
     number = float(value)
     above = number >= low if include_low else number > low
     below = number <= high if include_high else number < high
     if not (above and below):  # NaN fails both comparisons
-        raise ValueError(f"{name} must be {_range_text(low, high, include_low, include_high)}, got {value!r}")
+        raise ValueError(f"{name} must be {_range_text(low, high, include_low, include_high)}, got {_text(value)}")
     return number
+
+
+def _text(value: Any) -> str:
+    """Return a number as text: -1.0 instead of np.float64(-1.0)."""
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def _range_text(low: float, high: float, include_low: bool, include_high: bool) -> str:
@@ -49,7 +54,7 @@ def check_temperature(temperature: Any, name: str = "temperature", *, allow_infi
     T = check_number(temperature, name, low=0.0, include_low=False, include_high=allow_infinite)
     if not allow_infinite and not COLDEST <= T <= 1 / COLDEST:  # its squares overflow
         raise ValueError(
-            f"{name} must be between {COLDEST:g} and {1 / COLDEST:g}, got {temperature!r}: rescale energies"
+            f"{name} must be between {COLDEST:g} and {1 / COLDEST:g}, got {_text(temperature)}: rescale energies"
         )
     return T
 
@@ -80,9 +85,9 @@ def check_temperatures(
 def check_integer(value: Any, name: str, *, minimum: int = 0) -> int:
     """Return `value` as an int >= `minimum`; floats and bools are refused."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be an integer >= {minimum}, got {value!r}")
+        raise TypeError(f"{name} must be an integer >= {minimum}, got {_text(value)}")
     if value < minimum:
-        raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}")
+        raise ValueError(f"{name} must be an integer >= {minimum}, got {_text(value)}")
     return int(value)
 
 

@@ -29,7 +29,7 @@ def validate_configurations(estimator: Any, X: Any, *, reset: bool) -> NDArray[A
     X = unwrap_tensor(X)
     _refuse_what_would_be_misread(X)
     X = validate_data(estimator, X, reset=reset, dtype=None, order="C", ensure_all_finite=False)
-    if X.dtype.kind == "O":
+    if X.dtype.kind in "OUS":
         X = _numbers_from_objects(X)
     if X.dtype.kind == "b":
         return X.astype(np.int8)
@@ -68,7 +68,8 @@ def _refuse_what_would_be_misread(X: Any) -> None:
     for name, dtype in _column_dtypes(X):
         if str(dtype) in ("category", "Categorical", "Enum"):
             raise TypeError(
-                f"column {name!r} of X is a category: convert it to integer states, for instance with .cat.codes"
+                f"column {name!r} of X is a category: give all columns one map to numbers, such as "
+                f"{_encoder(len(X.columns))}. Codes of single columns differ, and are -1 for a missing value"
             )
         if np.dtype(dtype).kind in "mM" if isinstance(dtype, np.dtype) else "date" in str(dtype).lower():
             raise TypeError(f"X holds dates or durations (dtype {dtype}); spin values must be numbers")
@@ -94,14 +95,20 @@ def _column_dtypes(X: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _numbers_from_objects(X: NDArray[Any]) -> NDArray[Any]:
-    if any(isinstance(value, str) for value in X.ravel()):
+    if any(isinstance(value, (str, bytes)) for value in X.ravel()):
         raise TypeError(
-            "X holds strings, but spin values must be numbers: convert them with sklearn.preprocessing.OrdinalEncoder"
+            "X holds strings, but spin values must be numbers: convert digits with X.astype(int), and names by one map "
+            f"for all columns, such as {_encoder(X.shape[1])}. An encoder without categories numbers each column by "
+            "itself"
         )
     try:
         return X.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise TypeError(f"X must hold numbers (spin values): {error}") from error
+
+
+def _encoder(n_sites: int) -> str:
+    return f"sklearn.preprocessing.OrdinalEncoder(categories=[['down', 'up']] * {n_sites})"
 
 
 def _refuse_non_finite(X: NDArray[Any]) -> None:
@@ -110,7 +117,7 @@ def _refuse_non_finite(X: NDArray[Any]) -> None:
         bad = ~np.isfinite(rows)
         if bad.any():
             row, column = np.argwhere(bad)[0]
-            value = rows[row, column]
+            value = rows[row, column].item()
             kind = "NaN" if np.isnan(value) else "infinity"
             raise ValueError(
                 f"Input X contains {kind} ({value!r} in row {start + row}, column {column}): "
@@ -164,11 +171,12 @@ def check_counts(sample_weight: Any, n_samples: int) -> NDArray[np.intp] | None:
 
 def mean_score(score_samples: Callable[[Any], NDArray[Any]], X: Any, sample_weight: Any) -> float:
     """Return the mean score of rows that count `sample_weight` times each; None: once."""
-    counts = check_counts(sample_weight, _num_samples(unwrap_tensor(X)))
-    if counts is None:
+    if sample_weight is None:
         return float(np.mean(score_samples(X)))
+    X = unwrap_tensor(X)
+    counts = check_counts(sample_weight, _num_samples(X))
     rows = np.flatnonzero(counts)  # others are as if they were not there
-    return float(np.average(score_samples(_safe_indexing(unwrap_tensor(X), rows)), weights=counts[rows]))
+    return float(np.average(score_samples(_safe_indexing(X, rows)), weights=counts[rows]))
 
 
 def check_groups(groups: Any, n_samples: int) -> NDArray[np.intp] | None:

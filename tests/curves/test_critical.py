@@ -179,6 +179,27 @@ def test_noise_that_hides_a_peak_is_said():
         peak_temperature(curve(T, [0, 3, 0, 0, 0, 0, 2], [1, 1, 1e-3, 1, 1e-3, 1, 1e-3]))
 
 
+@pytest.mark.parametrize(("center", "cure"), [(0.9, "below T = 1"), (1.15, "below T = 1"), (2.1, "above T = 2")])
+@pytest.mark.parametrize("height", [1, 100])
+def test_a_peak_at_an_end_is_to_be_measured_beyond_it(center, cure, height):
+    """At an end, and next to it and hidden by noise."""
+    T = np.linspace(1, 2, 8)
+    with pytest.raises(ValueError, match=f"measure {cure}, too$"):
+        peak_temperature(curve(T, height * np.exp(-((T - center) ** 2)), 0.05 * height))
+
+
+def test_too_few_temperatures_are_to_be_more():
+    with pytest.raises(ValueError, match=r"measure more temperatures$"):
+        peak_temperature(curve(np.arange(1.0, 6.0), np.array([0, 1, 2, 1, 0]), 0.1))
+
+
+def test_curves_that_do_not_cross_are_to_be_measured_over_a_wider_range():
+    """More draws would not help: the lines cross at T = 2.2."""
+    T = np.linspace(1, 2, 8)
+    with pytest.raises(ValueError, match=r"must cross inside .* over a wider range$"):
+        crossing_temperature(curve(T, 2.2 - T, 0.01), curve(T, 0 * T, 0.01), "heat_capacity")
+
+
 SHAPES = {  # what has neither a peak nor, from the same shape and a constant away, a crossing
     "flat": lambda T: np.ones_like(T),
     "rising": lambda T: 1 + 0.02 * T,
@@ -279,7 +300,7 @@ def test_an_observable_that_is_an_array_has_no_peak():
     T = np.linspace(2, 3, 11)
     one = curve(T, 3 - (T - 2.5) ** 2, 0.01)
     both = Estimate(*(np.stack([part, part], axis=1) for part in one["heat_capacity"]))
-    with pytest.raises(ValueError, match=r"heat_capacity must be one number at each .* arrays of shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"heat_capacity must be one number at each .* shape \(2,\): measure"):
         peak_temperature(replace(one, observables={"heat_capacity": both}))
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.special import i0, i1
 from sklearn import config_context
-from sklearn.model_selection import GroupKFold, PredefinedSplit
+from sklearn.model_selection import GridSearchCV, GroupKFold, PredefinedSplit
 from sklearn.pipeline import make_pipeline
 
 from skhamiltonian import (
@@ -285,12 +285,16 @@ REFUSED = {
     "a number of folds as text": (lambda: entropy(IndependentSites(), X0, "two"), "two"),
     "weights": (lambda: entropy(IndependentSites(), X0, sample_weight=np.full(40, 0.5)), "counts of rows.*0.5"),
     "no density": (lambda: entropy(BlockSpinTransformer(lattice_shape=(3, 3)), X0), "density .*or an energy, got Bl"),
+    "a search": (
+        lambda: entropy(GridSearchCV(IndependentSites(), {"smoothing": [1]}), X0),
+        "or an energy, got GridSearchCV.*: pass its best_estimator_",
+    ),
     "windows": (
         lambda: entropy(LocalHamiltonian(lattice_shape=(9,), window_shape=2), X0),
         "windows of something larger",
     ),
     "NaN": (lambda: entropy(IndependentSites(), np.full((9, 2), np.nan)), "NaN .*in row 0, column 0"),
-    "text": (lambda: entropy(IndependentSites(), X0.astype(str)), "must hold numbers"),
+    "text": (lambda: entropy(IndependentSites(), X0.astype(str)), "must be numbers"),
 }
 
 

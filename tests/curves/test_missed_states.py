@@ -75,6 +75,30 @@ def test_points_that_are_doubtful_anyway_accuse_nobody_and_are_not_accused_twice
     assert "not reliable" in str(record[0].message)
 
 
+class Drifting(ThermalSampler):
+    """Sixteen chains of spins up, half of them with another energy."""
+
+    states_ = np.array([-1, 1])
+
+    def __init__(self, difference):
+        self.difference = difference
+
+    def _draw(self, temperature, n_samples, field, method, seed):
+        noise = np.random.default_rng(seed).normal(size=(16, n_samples // 16))
+        energy = noise + self.difference * (np.arange(16) >= 8)[:, None]
+        return Draws(np.ones((*noise.shape, 2), np.int8), energy)
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "difference", "named"),
+    [(16, 0.0, ["effective"]), (4096, 0.75, ["r_hat"]), (16, 9.0, ["effective", "r_hat"])],
+)
+def test_a_warning_names_only_what_is_beyond_its_limit(n_samples, difference, named):
+    with pytest.warns(ConvergenceWarning, match="not reliable") as record:
+        phase_curve(Drifting(difference), [1.0], n_samples=n_samples, random_state=0)
+    assert [word for word in ("effective", "r_hat") if word in str(record[0].message)] == named
+
+
 def test_a_noisy_energy_is_not_larger_than_an_exact_one():
     """Energies of 50 at T = 1 and 49 at T = 2, one of them with an error of 1.8, or none."""
 

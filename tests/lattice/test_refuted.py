@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skhamiltonian import IsingSampler, LocalHamiltonian, MADEHamiltonian
-from skhamiltonian._lattice.refuted import _of_all_sites, error_of_mean, refuted
+from skhamiltonian._lattice.refuted import _of_all_sites, error_of_mean, refuted, warn_of_refuted
 from skhamiltonian._utils.alphabet import enumerate_states
 
 ALL = ("translation", "point-group", "spin-flip")
@@ -102,6 +102,14 @@ def test_a_local_energy_of_periodic_rows_assumes_translations():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         local.fit(ising((16,), 1.0))
+
+
+@pytest.mark.parametrize("symmetry", ["translation", "point-group"])
+def test_columns_in_another_order_are_named_as_a_cause(symmetry):
+    """Columns s0, s1, s10, ..., as a program sorts their names."""
+    X = ising((6, 6), 2.5)[:, np.argsort([f"s{i}" for i in range(36)])]
+    with pytest.warns(UserWarning, match=r"not the sites of lattice_shape=\(6, 6\) in C order: .* s1, s10"):
+        warn_of_refuted(X, (6, 6), (symmetry,))
 
 
 def test_weights_decide_what_is_refuted():

@@ -71,6 +71,12 @@ def test_points_carry_their_error_bars(observable):
     np.testing.assert_allclose([x, y, bar], [T[order], value[order], error[order]])
 
 
+def test_an_array_at_each_temperature_is_no_curve():
+    arrays = dataclasses.replace(CURVE, observables={"G": Estimate(np.ones((4, 3)), np.ones((4, 3)))})
+    with pytest.raises(ValueError, match=r"G must be one number at each temperature, got arrays of shape \(3,\): mea"):
+        PhaseCurveDisplay.from_curves({"a": arrays}, observable="G")
+
+
 def test_points_without_data_behind_them_are_pale_and_open_and_the_legend_says_so():
     ax = PhaseCurveDisplay.from_curves({"MADE": LEARNED}).ax_
     full, pale = ax.containers
