@@ -278,7 +278,7 @@ def one_number_each(curve: PhaseCurve, observable: str) -> Estimate:
     estimate = curve[observable]
     if np.ndim(estimate.value) > 1:
         raise ValueError(
-            f"{observable} must be one number at each temperature, got arrays of shape {estimate.value.shape[1:]}: "
+            f"{observable} must be one number at each temperature, got arrays of shape {np.shape(estimate.value)[1:]}: "
             "measure a number of them as an observable of its own, such as lambda X: f(X)[:, 0]"
         )
     return estimate

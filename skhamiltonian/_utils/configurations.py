@@ -171,10 +171,10 @@ def check_counts(sample_weight: Any, n_samples: int) -> NDArray[np.intp] | None:
 
 def mean_score(score_samples: Callable[[Any], NDArray[Any]], X: Any, sample_weight: Any) -> float:
     """Return the mean score of rows that count `sample_weight` times each; None: once."""
-    if sample_weight is None:
-        return float(np.mean(score_samples(X)))
     X = unwrap_tensor(X)
-    counts = check_counts(sample_weight, _num_samples(X))
+    counts = None if sample_weight is None else check_counts(sample_weight, _num_samples(X))
+    if counts is None:
+        return float(np.mean(score_samples(X)))
     rows = np.flatnonzero(counts)  # others are as if they were not there
     return float(np.average(score_samples(_safe_indexing(X, rows)), weights=counts[rows]))
 
