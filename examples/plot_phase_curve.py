@@ -72,6 +72,7 @@ networks = {
     ),
 }
 log_p = -ising.energy(X_new) / T0 - ising_exact(shape, T0).log_partition
+report("expect a ConvergenceWarning: 8 epochs are few for the network of the paper")
 for label, network in networks.items():
     network.fit(X)
     nats = np.mean(log_p - network.score_samples(X_new))
