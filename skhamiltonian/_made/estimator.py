@@ -89,7 +89,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
           than with "smooth" by more than two standard errors; "smooth" without translations, for windows of
           something larger (see `is_window_`) and for very many states.
         - a fitted :class:`LocalHamiltonian` or :class:`InteractionExpansion`, or one in a
-          ``sklearn.frozen.FrozenEstimator``, which survives `clone`: H is this energy on a periodic lattice.
+          ``sklearn.frozen.FrozenEstimator``, which survives `clone`: H is this energy. The lattice is periodic, but
+          open for an expansion of energies with ``boundary="open"``.
         - False: nothing.
     order_parameter : "auto" or array-like of shape (n_sites,), default="auto"
         Weights of the sites in the order parameter of the calibration (ones for the magnetization). "auto" is the
@@ -285,8 +286,9 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
 
         Every call is one pass over X with a one-cycle learning rate, which ends near zero; parts should have at
         least 50 minibatches. The alphabet is that of the first call unless `states` gives it. There is no early
-        stopping, no calibration, and no `sparsity` by "auto", which depends on the length of the stream; `fit` with
-        ``warm_start=True`` on a last part adds them.
+        stopping and no `sparsity` by "auto", which depends on the length of the stream. There is no calibration
+        either, and a calibration that exists is dropped. `fit` with ``warm_start=True`` on a last part adds them, from
+        this part alone.
 
         Parameters
         ----------
