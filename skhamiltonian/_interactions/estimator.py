@@ -69,7 +69,9 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
     lattice_shape : tuple of int, default=None
         Shape of the lattice, sites in C order. None means that there is no lattice: every pair of sites may interact.
     boundary : {"periodic", "open"} or a tuple of these, one per axis, default="periodic"
-        Neighbour of the last site of an axis: the first site ("periodic") or none ("open").
+        "periodic": the neighbour of the last site of an axis is the first site. "open" depends on the method. With
+        "projection" and "contrastive", rows are whole lattices, and the last site has no such neighbour. With
+        "pseudolikelihood", rows are windows of a larger lattice, and the last site has neighbours that are not seen.
     max_distance : float, default=3.0
         Largest distance of a pair on the lattice, in lattice spacings.
     symmetries : "auto" or tuple of {"translation", "point-group", "spin-flip"}, default="auto"
@@ -84,9 +86,9 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
         the errors of the model, leaves the statistical error of the data, and normalises the energy. It needs a model
         with ``sample`` and ``score_samples``, and operators that describe the energy well (see `score`).
         "pseudolikelihood" needs no model: its couplings best predict each site of X from all other sites [3]_. The
-        rows are in equilibrium, all at `temperature` or each at its own temperature `y`. With ``boundary="open"`` the
-        rows are windows of a larger lattice: only sites that have all of their operators inside the window are
-        predicted, and nothing is assumed about the sites outside.
+        rows are in equilibrium, all at `temperature` or each at its own temperature `y`. With ``boundary="open"`` only
+        sites that have all of their operators inside the window are predicted, and nothing is assumed about the sites
+        outside.
     sparse : bool, default=True
         Whether couplings that vanish within their errors are set to exactly zero. The adaptive lasso [1]_ ranks the
         operators; Schwarz's criterion, extended for the number of operators tried, selects how many to keep; and the

@@ -136,7 +136,9 @@ def refuted(
     if "point-group" in fewer and len(task.states) > 1 and np.isfinite(task.temperatures).all():
         parts = split(operators, fewer["point-group"])
         step = -(-len(task.X) // _ROWS_OF_TESTS)
-        rows, sites = _rows(task, step), _sites(parts.operators, task)
+        rows = _rows(task, step)
+        # A contrastive fit has whole lattices, also open ones: all neighbours of every site are known.
+        sites = _sites(parts.operators, task) if method == "pseudolikelihood" else np.arange(task.X.shape[1])
         found = estimate(rows, site_groups(parts.operators, sites, task.X.shape[1]), len(parts.operators))
         if couplings_differ(found.projection, parts.whole, rows.n_independent):
             yield "point-group"

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from skhamiltonian import InteractionExpansion, IsingSampler
+from skhamiltonian import IndependentSites, InteractionExpansion, IsingSampler
 from skhamiltonian._interactions.symmetry_tests import Counted, _deviations, magnetization_differs
 
 
@@ -127,3 +127,14 @@ def test_few_rows_that_count_often_refute_a_symmetry_of_energies():
     assert told(lambda: expansion.fit(X, E)) == []
     (said,) = told(lambda: expansion.fit(X, E, np.full(40, 40)))
     assert "'point-group'" in said
+
+
+@pytest.mark.parametrize("across", [1.0, 0.3])
+def test_whole_open_lattices_are_tested_at_all_sites(across):
+    """No site of 4 x 4 has all of its pairs up to distance 3 inside; bonds that differ refute the point group."""
+    ising = IsingSampler((4, 4), 3.0, coupling=(1.0, across), boundary="open", random_state=0)
+    X = ising.sample(n_samples=2000)
+    expansion = InteractionExpansion(lattice_shape=(4, 4), boundary="open", method="contrastive", random_state=0)
+    said = told(lambda: expansion.fit(X, IndependentSites(3.0).fit(X)))
+    assert len(said) == (across != 1.0)
+    assert all("refute the symmetry 'point-group'" in one for one in said)
