@@ -111,15 +111,28 @@ def energies_of(y: Any, X: NDArray, rows: Any) -> Floats:
     return np.stack(columns, axis=1)
 
 
+def refuse_angles(y: Any) -> None:
+    """Raise ValueError if y is a model of angles, or a list with one."""
+    for owner in _owners(y):
+        if getattr(owner, "_are_angles", False):
+            raise ValueError(
+                "y must not be a model of angles, because operators are products of the values in X, got "
+                f"{type(owner).__name__}: fit LocalHamiltonian(states='angle') to the rows, whose couplings are those "
+                "of cosines"
+            )
+
+
 def temperature_of(y: Any) -> float:
     """Return the temperature of a model or of several; nan if it is unknown, or they differ."""
-    models = y if _are_models(y) else [y]
-    owners = [getattr(model, "__self__", model) for model in models]
-    found = {
-        getattr(owner, "temperature_", getattr(owner, "temperature", None)) for owner in owners if _is_model(owner)
-    }
+    owners = [owner for owner in _owners(y) if _is_model(owner)]
+    found = {getattr(owner, "temperature_", getattr(owner, "temperature", None)) for owner in owners}
     (only,) = found if len(found) == 1 else (None,)
     return float(only) if isinstance(only, numbers.Real) else math.nan
+
+
+def _owners(y: Any) -> list[Any]:
+    """Return the models, each also if only its method is given."""
+    return [getattr(model, "__self__", model) for model in (y if _are_models(y) else [y])]
 
 
 def _is_model(y: Any) -> bool:

@@ -418,7 +418,7 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
             site, or states are angles.
         """
         check_is_fitted(self)
-        if self.offsets_ is not None:
+        if self._are_angles:
             raise ValueError(
                 "to_sampler has no chains of angles: pass this estimator as calibrate of a MADEHamiltonian, which "
                 "draws at every temperature"
@@ -458,8 +458,12 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
         geometry = WindowGeometry(self.window_shape_, len(self.states_), self.periodic_)
         return row_log_likelihoods(self._local_energy(), self._alphabet(), data, geometry, self.lattice_shape_)
 
+    @property
+    def _are_angles(self) -> bool:
+        return self.offsets_ is not None
+
     def _alphabet(self) -> Alphabet:
-        return ANGLES if self.offsets_ is not None else Alphabet.of_numbers(self.states_)
+        return ANGLES if self._are_angles else Alphabet.of_numbers(self.states_)
 
     def _local_energy(self, *, as_table: bool = False) -> LocalEnergy:
         """Return the energy of windows; with `as_table`, a table of a network too unless it would be too large."""

@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skhamiltonian import IndependentSites, InteractionExpansion, IsingSampler
+from skhamiltonian import (
+    IndependentSites,
+    InteractionExpansion,
+    IsingSampler,
+    LocalHamiltonian,
+    MADEHamiltonian,
+    XYSampler,
+)
 
 
 @pytest.mark.parametrize("options", [{}, {"symmetries": ()}, {"symmetries": ["translation"]}, {"boundary": "open"}])
@@ -79,6 +86,19 @@ def test_models_of_different_temperatures_are_refused(spins):
     models = [IndependentSites(temperature=T).fit(X) for T in (1.0, 2.0)]
     with pytest.raises(ValueError, match=r"one temperature, got \[1.0, 2.0\]"):
         InteractionExpansion(method="contrastive").fit(X, models)
+
+
+def test_models_of_angles_are_refused():
+    """The operators would be powers of the angle."""
+    xy = XYSampler((8,), 1.0, random_state=0)
+    X = xy.sample(n_samples=300)
+    local = LocalHamiltonian(1.0, boundary="periodic", states="angle").fit(X)
+    made = MADEHamiltonian(1.0, states="angle", hidden_layer_sizes=(4,), max_iter=1, calibrate=False, random_state=0)
+    made.fit(X)
+    for y in (xy, xy.energy, local.energy, made, [made, made]):
+        for method in ("projection", "contrastive"):
+            with pytest.raises(ValueError, match=r"y must not be .*angles, .*LocalHamiltonian\(states='angle'\)"):
+                InteractionExpansion(lattice_shape=(8,), method=method).fit(X, y)
 
 
 # ---------------------------------------------------------------------------------------------- other lattices
