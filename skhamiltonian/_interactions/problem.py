@@ -42,7 +42,7 @@ def projection(operators: Sequence[Operator], X: NDArray, asked: Asked, weight: 
     energies = energies_of(asked.y, X, asked.rows)
     mean = energies.mean(axis=1)
     rounding = _ROUNDING * math.sqrt(np.average((mean - np.average(mean, weights=weight)) ** 2, weights=weight))
-    estimate = partial(project, energies=energies, weight=weight)
+    estimate = partial(project, energies=energies, weight=weight, errors=energy_errors(asked.y, X))
     return Problem(operator_sums(X, operators), weight, estimate, rounding, weight.sum())
 
 
@@ -109,6 +109,17 @@ def energies_of(y: Any, X: NDArray, rows: Any) -> Floats:
             bad = np.flatnonzero(~np.isfinite(column))[0]
             raise ValueError(f"energies must be finite, got {column[bad]} in row {bad}")
     return np.stack(columns, axis=1)
+
+
+def energy_errors(y: Any, X: NDArray) -> Floats:
+    """Return the changes of the energies by one standard error of each parameter of the model, (n_samples, n).
+
+    There are none if the errors of y are unknown, or if y is several models, whose spread holds them.
+    """
+    owners = _owners(y)
+    known = getattr(owners[0], "_energy_errors_of", None) if len(owners) == 1 else None
+    errors = None if known is None else known(X)
+    return np.zeros((len(X), 0)) if errors is None else errors
 
 
 def refuse_angles(y: Any) -> None:

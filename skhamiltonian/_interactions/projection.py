@@ -63,14 +63,16 @@ def expand(problem: Problem, sparse: bool) -> tuple[Floats, float, Floats]:
     return coupling, found.constant, error
 
 
-def project(operators: Floats, energies: Floats, weight: Floats) -> Projection:
+def project(operators: Floats, energies: Floats, weight: Floats, errors: Floats) -> Projection:
     r"""Fit the energies of M models, (n, M), by operators, (n, p), and return the mean over the models.
 
     A holds the operators with mean 0 and standard deviation 1 (the result is least squares on the energy differences
-    of all pairs of configurations), w how often each row counts, and G = A'wA:
+    of all pairs of configurations), w how often each row counts, and G = A'wA. Columns of `errors`, (n, q), are the
+    changes e_j of the energies by one standard error of independent parameters of the model:
 
     .. math:: c_m = -G^{-1} A' w E_m, \quad c = \frac1M \sum_m c_m, \quad V = t_{n-p-1}^2\, G^{-1} \Big(\sum_i
               w_i \frac{r_i^2}{1 - h_i} a_i a_i'\Big) G^{-1} + \frac{t_{M-1}^2}{M} \mathrm{var}_m c_m
+              + \sum_j d_j d_j', \quad d_j = G^{-1} A' w e_j
 
     r are the residuals of the mean energy, and h_i = a_i' G^{-1} a_i + 1/n the leverages. A row pulls the fit towards
     itself, so the variance of its residual is too small by the factor 1 - h (HC2: J. G. MacKinnon, H. White,
@@ -86,6 +88,8 @@ def project(operators: Floats, energies: Floats, weight: Floats) -> Projection:
     c -= inverse @ (A.T @ ((E + A @ c) * weight[:, None]))  # G has the square of the condition number of A
     V = _over_configurations(A, (E + A @ c).mean(axis=1), inverse, weight) + np.diag(undetermined)
     V *= stdtrit(n - len(c) - 1, _ONE_SIGMA) ** 2 if n > len(c) + 1 else 1
+    d = inverse @ (A.T @ (errors * weight[:, None]))
+    V += d @ d.T
     if M > 1:
         V += stdtrit(M - 1, _ONE_SIGMA) ** 2 / M * np.diag(c.var(axis=1, ddof=1))
     coupling = c.mean(axis=1) / scale

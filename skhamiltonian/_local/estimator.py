@@ -451,6 +451,13 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
             raise ValueError(f"windows of shape {energy.window_shape} have too many patterns for a table")
         return term_sum(energy, shape, (True,) * len(shape))
 
+    def _energy_errors_of(self, X: NDArray[Any]) -> NDArray[np.float64] | None:
+        """Return the changes of the energy of every row by one standard error of each parameter, None if unknown."""
+        energy = self._local_energy()
+        if energy.errors is None:
+            return None
+        return term_sum(energy, self.lattice_shape_, self.periodic_).energy_errors(self._alphabet().encode(X))
+
     def _row_scores(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the log pseudo-likelihood of every row and the number of its sites, both times its weight."""
         check_is_fitted(self)

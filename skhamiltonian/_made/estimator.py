@@ -560,6 +560,11 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             tilt = tilt + np.where(self.unseen_states_, _FORBIDDEN, 0.0)
         return Law(float(self.temperature_ / temperature), tilt)
 
+    def _energy_errors_of(self, X: NDArray[Any]) -> NDArray[np.float64] | None:
+        """Return the changes of the energy of every row by one standard error of each parameter, None if unknown."""
+        errors = energy_errors(self._network(), self._alphabet().encode(X))
+        return None if errors is None else self.temperature_ * errors
+
     def _support(self, temperature: float, field: Any, seed: np.random.SeedSequence) -> float:
         return self.n_samples_seen_ * support(self._network(), self._law(temperature, field), seed)
 

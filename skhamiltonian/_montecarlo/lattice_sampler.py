@@ -205,6 +205,10 @@ class LatticeSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, Bas
         """Return the changes of H of every row by the errors of learned couplings, None if couplings are exact."""
         return None
 
+    def _energy_errors_of(self, X: NDArray[Any]) -> NDArray[np.float64] | None:
+        """Return the same of every row of configurations."""
+        return self._energy_errors(self._states_of(X, strict=True))
+
     def _prepare(self, **options: Any) -> int | None:
         super()._prepare(**options)
         self._check_parameters()
