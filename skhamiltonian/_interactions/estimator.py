@@ -29,7 +29,18 @@ from .._utils.checks import (
 from .._utils.configurations import validate_configurations
 from .._utils.repeatable import check_repeatable
 from .._utils.warn import warn
-from .fitting import Couplings, Task, by_energy, by_pseudolikelihood, refuted, single, site_score, states_of
+from .fitting import (
+    Couplings,
+    Task,
+    by_energy,
+    by_pseudolikelihood,
+    lacks_powers,
+    refuted,
+    single,
+    site_score,
+    states_of,
+    unexplained,
+)
 from .operators import Geometry, Operator, Sites, operator_sums
 from .problem import (
     LARGEST_POWER,
@@ -37,6 +48,7 @@ from .problem import (
     Asked,
     check_states,
     energies_of,
+    is_noisy,
     operators_of,
     refuse_angles,
     temperature_of,
@@ -44,6 +56,7 @@ from .problem import (
 )
 from .translation import translated
 
+_MOST_UNEXPLAINED = 0.1  # of the variance of an energy; networks of Ising models leave up to 0.04 by their noise
 _FEW_GROUPS = 4  # so few may hide interactions of much data, because Student's law has wide tails
 
 
@@ -220,8 +233,10 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If the rows hardly determine some couplings, whose errors are then wide; if they refute a symmetry; or if
-            groups are so few that no coupling is kept.
+            If the rows hardly determine some couplings, whose errors are then wide; if they refute a symmetry; if
+            groups are so few that no coupling is kept; or if, with "projection", the operators leave more than a tenth
+            of the variance of the energy unexplained. Energies that are numbers may have noise: they also have to
+            show products of powers of neighbours, as labels of a Potts model do.
         """
         symmetries = self._check_parameters()
         if groups is not None and self.method != "pseudolikelihood":
@@ -234,12 +249,15 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
         task = self._task(X, y, weight, shape, group)
         check_states(task.states, symmetries)
         operators = self._operators(task, symmetries)
+        asked = Asked(y, rows)
         if self.method == "pseudolikelihood":
             found = by_pseudolikelihood(operators, task, self.sparse)
         else:
             seed = None if self.random_state is None else seed_sequence(self.random_state, "InteractionExpansion.fit")
-            found = by_energy(operators, task, Asked(y, rows, seed), self.method, self.sparse)
-        self._warn(found, operators, task, Asked(y, rows), symmetries)
+            energies = energies_of(y, X, rows) if self.method == "projection" else None
+            asked = Asked(y, rows, seed, energies)
+            found = by_energy(operators, task, asked, self.method, self.sparse)
+        self._warn(found, operators, task, asked, symmetries)
         self.lattice_shape_, self.states_, self.operators_ = shape, task.states, operators
         self.coef_, self.intercept_, self.coef_std_ = found.coupling, found.constant, found.error
         self.temperature_ = single(task.temperatures)
@@ -449,7 +467,7 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
         asked: Asked,
         symmetries: tuple[str, ...],
     ) -> None:
-        """Warn once of couplings that the rows hardly determine, and once of symmetries that they refute."""
+        """Warn of couplings that rows hardly determine, and of symmetries that they refute or too few operators."""
         if self.sparse and task.group is not None and task.group.max() < _FEW_GROUPS and not found.coupling.any():
             warn(
                 f"no coupling is kept: {task.group.max() + 1} groups are too few to tell one from noise. Fit more "
@@ -475,6 +493,16 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
                 f"the rows refute the symmetry {' and '.join(names)} by more than five standard errors, so the "
                 "couplings are wrong: leave it out of symmetries"
             )
+        elif asked.energies is not None:
+            share = unexplained(operators, found.coupling, task, asked.energies)
+            if share > _MOST_UNEXPLAINED and (not is_noisy(asked.y) or lacks_powers(operators, task, asked.energies)):
+                warn(
+                    f"the operators leave {share:.0%} of the variance of the energy unexplained (limit "
+                    f"{_MOST_UNEXPLAINED:.0%}), so the couplings are not the whole energy: use more operators, such as "
+                    "a larger max_distance, fewer symmetries or your own terms; LocalHamiltonian has all functions of "
+                    "a window, also of labels such as those of a Potts model. A network of few rows has such noise, "
+                    "too: fit it to more rows"
+                )
 
     def _term_sum(self, lattice_shape: Sequence[int] | None, states: NDArray[Any]) -> TermSum:
         check_is_fitted(self)

@@ -12,11 +12,19 @@ from numpy.typing import NDArray
 from sklearn.utils import gen_batches
 
 from .operators import FAMILIES, Geometry, Operator, lattice_operators, operator_sums
-from .problem import PROBLEMS, Asked, energies_of
+from .problem import PROBLEMS, Asked
 from .projection import Projection, expand, pseudo_inverse, standardised, support
 from .pseudolikelihood import estimate, is_wide, totals
 from .site_laws import Rows, site_groups
-from .symmetry_tests import Counted, couplings_differ, energy_differs, magnetization_differs, positions_differ, split
+from .symmetry_tests import (
+    LEAST_ROWS,
+    Counted,
+    couplings_differ,
+    energy_differs,
+    magnetization_differs,
+    positions_differ,
+    split,
+)
 from .translation import inner_sites
 
 _ROWS_OF_TESTS = 8192
@@ -125,8 +133,8 @@ def refuted(
 
     `fewer` holds, for every symmetry, the operators that the other symmetries allow.
     """
-    if method == "projection":
-        yield from _refuted_by_energy(operators, fewer, task, energies_of(asked.y, task.X, asked.rows))
+    if asked.energies is not None:
+        yield from _refuted_by_energy(operators, fewer, task, asked.energies)
         return
     windows, counted = method == "pseudolikelihood" or all(task.periodic), Counted(task.X, task.weight, task.group)
     if "translation" in fewer and windows:
@@ -144,6 +152,34 @@ def refuted(
             yield "point-group"
     if "spin-flip" in fewer and magnetization_differs(counted):
         yield "spin-flip"
+
+
+def unexplained(
+    operators: Sequence[Operator], coupling: NDArray[np.float64], task: Task, energies: NDArray[np.float64]
+) -> float:
+    """Return the share of the variance of the mean energy that the couplings do not explain; 0 for few rows."""
+    step = -(-len(task.X) // _ROWS_OF_TESTS)
+    X, weight, energy, needed = task.X[::step], task.weight[::step], energies[::step].mean(axis=1), coupling != 0
+    residual = energy + operator_sums(X, [operators[k] for k in np.flatnonzero(needed)]) @ coupling[needed]
+    left, variance = (
+        np.average((one - np.average(one, weights=weight)) ** 2, weights=weight) for one in (residual, energy)
+    )
+    few = weight.sum() < LEAST_ROWS + needed.sum() or variance <= (1e-12 * np.abs(energy).max()) ** 2
+    return 0.0 if few else float(left / variance)
+
+
+def lacks_powers(operators: Sequence[Operator], task: Task, energies: NDArray[np.float64]) -> bool:
+    """Return whether products such as s_i^2 s_j of neighbours explain what the operators leave of the energies."""
+    bonds = [one.sites for one in operators if one.distance == 1 and one.sites.shape[1] == 2]
+    if len(task.states) < 3 or not bonds:
+        return False
+    i, j = np.concatenate(bonds).T
+    more = [np.stack(sites, axis=1) for sites in ([i, i, j], [i, j, j], [i, i, j, j])]
+    more = [*operators, *(Operator("", sites, 1.0) for sites in more)]
+    step = -(-len(task.X) // _ROWS_OF_TESTS)
+    task, energies = replace(task, X=task.X[::step], weight=task.weight[::step]), energies[::step].mean(axis=1)[:, None]
+    left, right = (_residual(each, task, energies) for each in (operators, more))
+    return energy_differs("translation", (left, left, right), len(more), task.weight.sum())
 
 
 def _refuted_by_energy(

@@ -30,16 +30,18 @@ _ROUNDING = 1e-7  # an operator whose share in the energy is smaller counts as a
 
 
 class Asked(NamedTuple):
-    """The arguments of `fit`: y, the rows with their names, and the seed of draws."""
+    """The arguments of `fit`: y, the rows with their names, the seed of draws, and the energies of a projection."""
 
     y: Any
     rows: Any
     seed: np.random.SeedSequence | None = None
+    energies: Floats | None = None  # (n_samples, n_models)
 
 
 def projection(operators: Sequence[Operator], X: NDArray, asked: Asked, weight: Floats) -> Problem:
     """Return the problem of least squares on the energies of X."""
-    energies = energies_of(asked.y, X, asked.rows)
+    energies = asked.energies
+    assert energies is not None
     mean = energies.mean(axis=1)
     rounding = _ROUNDING * math.sqrt(np.average((mean - np.average(mean, weights=weight)) ** 2, weights=weight))
     estimate = partial(project, energies=energies, weight=weight, errors=energy_errors(asked.y, X))
@@ -48,7 +50,7 @@ def projection(operators: Sequence[Operator], X: NDArray, asked: Asked, weight: 
 
 def contrastive(operators: Sequence[Operator], X: NDArray, asked: Asked, weight: Floats) -> Problem:
     """Return the problem of separating X from as many draws of the models."""
-    y, rows, seed = asked
+    y, rows, seed, _ = asked
     models = list(y) if isinstance(y, (list, tuple)) else [y]
     for model in models:
         if not all(hasattr(model, name) for name in ("score_samples", "sample", "temperature_")):
@@ -87,7 +89,7 @@ def weighted_rows(
     weight = counts.astype(np.float64)
     if weight.all():
         return rows, X, y, weight, group
-    if y is not None and not _is_model(y) and not _are_models(y):
+    if y is not None and is_noisy(y):
         check_consistent_length(X, y)
         refuse_misread(y, "y")
         y = np.asarray(y)[weight > 0]
@@ -120,6 +122,11 @@ def energy_errors(y: Any, X: NDArray) -> Floats:
     known = getattr(owners[0], "_energy_errors_of", None) if len(owners) == 1 else None
     errors = None if known is None else known(X)
     return np.zeros((len(X), 0)) if errors is None else errors
+
+
+def is_noisy(y: Any) -> bool:
+    """Return whether y holds numbers, which may have noise; a function has none."""
+    return not _is_model(y) and not _are_models(y)
 
 
 def refuse_angles(y: Any) -> None:

@@ -20,7 +20,7 @@ from .operators import Operator
 from .projection import Projection
 
 _LEVEL = 5.7e-7  # two-sided chance of five standard errors
-_LEAST_ROWS = 50
+LEAST_ROWS = 50
 _LEAST_SHARE = 0.2  # of the energy that symmetric operators leave unexplained
 _LEAST_PART = {"translation": 0.05, "point-group": 1e-3, "spin-flip": 1e-3}  # of the variance of an energy
 
@@ -73,7 +73,7 @@ def couplings_differ(found: Projection, whole: NDArray[np.int64], n_samples: flo
         d = difference @ found.coupling[parts]
         V = difference @ found.covariance[np.ix_(parts, parts)] @ difference.T
         q, free = len(d), n_samples - len(whole) - len(d)
-        if free < _LEAST_ROWS - len(whole) or free < 1 or np.linalg.cond(V) > 1e10:
+        if free < LEAST_ROWS - len(whole) or free < 1 or np.linalg.cond(V) > 1e10:
             continue
         T2 = float(d @ np.linalg.solve(V, d))
         if f_law.sf(T2 * free / (q * max(n_samples - 1, 1)), q, free) * len(tried) < _LEVEL:
@@ -91,7 +91,7 @@ def energy_differs(name: str, squares: tuple[float, float, float], n_more: int, 
     """
     variation, left, right = squares
     free = n_samples - n_more - 1
-    if free < _LEAST_ROWS or left - right < max(_LEAST_SHARE * left, _LEAST_PART[name] * variation):
+    if free < LEAST_ROWS or left - right < max(_LEAST_SHARE * left, _LEAST_PART[name] * variation):
         return False
     return bool(f_law.sf((left - right) / max(right, 1e-300) * free / n_more, n_more, free) < _LEVEL)
 
@@ -149,7 +149,7 @@ def _of_groups(deviation: NDArray[np.float64], n: float) -> tuple[NDArray[np.flo
 
 def _chance(mean: ArrayLike, variance: ArrayLike, n: float) -> float:
     """Return the smallest two-sided chance of the means of n rows; 1 for few rows, or if nothing varies."""
-    if n < _LEAST_ROWS:
+    if n < LEAST_ROWS:
         return 1.0
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(np.asarray(variance) > 1e-12, np.abs(mean) / np.sqrt(np.asarray(variance) / (n - 1)), 0.0)

@@ -1,5 +1,7 @@
 """InteractionExpansion: exact energies come back to rounding, and stated errors are honest."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.special import ndtr, stdtrit
@@ -101,6 +103,38 @@ def test_alphabets_of_any_number_of_states(states):
     np.testing.assert_allclose(expansion.predict(X), energy, atol=1e-10)
     constant = V[states.index(0)] * 16
     assert expansion.intercept_ == pytest.approx(constant, abs=1e-9)
+
+
+def potts(X):
+    """H = -sum over bonds of delta(s, s')."""
+    bonds = nearest_neighbours((4, 4), (True, True))
+    return -(X[:, bonds[:, 0]] == X[:, bonds[:, 1]]).sum(axis=1).astype(float)
+
+
+@pytest.mark.parametrize(("n_states", "share"), [(2, None), (3, "5.%"), (4, "6.%")])
+def test_operators_that_do_not_make_the_energy_are_told(n_states, share):
+    """Products of powers of one site and of s s' are all functions of two states, but not of three labels."""
+    X, expansion = (
+        np.random.default_rng(0).integers(0, n_states, (2000, 16)),
+        InteractionExpansion(lattice_shape=(4, 4)),
+    )
+    if share is None:
+        assert couplings(expansion.fit(X, potts)) == pytest.approx({"field": -4.0, "pair (0, 1)": 2.0})
+        return
+    with pytest.warns(UserWarning, match=f"leave {share} of the variance .* unexplained .*LocalHamiltonian"):
+        expansion.fit(X, potts)
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_noise_of_three_states_is_no_lack_of_operators(labels):
+    """Noise leaves a half unexplained; only labels of a Potts model warn."""
+    rng, bonds = np.random.default_rng(0), nearest_neighbours((4, 4), (True, True))
+    X = rng.integers(0, 3, (2000, 16)) - 1
+    energy = potts(X) if labels else -(X[:, bonds[:, 0]] * X[:, bonds[:, 1]]).sum(axis=1) + (X**2).sum(axis=1)
+    with warnings.catch_warnings(record=True) as log:
+        warnings.simplefilter("always")
+        InteractionExpansion(lattice_shape=(4, 4)).fit(X, energy + energy.std() * rng.normal(size=2000))
+    assert ["unexplained" in str(one.message) for one in log] == [True] * labels
 
 
 def test_own_operators_and_any_graph(spins):
