@@ -56,7 +56,7 @@ from .problem import (
 )
 from .translation import translated
 
-_MOST_UNEXPLAINED = 0.1  # of the variance of an energy; networks of Ising models leave up to 0.04 by their noise
+_MOST_UNEXPLAINED = 0.1  # of the variance of an energy; networks of Ising models left up to 0.06 by their noise
 _FEW_GROUPS = 4  # so few may hide interactions of much data, because Student's law has wide tails
 
 
@@ -140,9 +140,11 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    The meaning of the errors depends on the method. With "projection", the energy of *one* network is a function
-    without noise, and `coef_std_` is the error of its projection; the error of the network is not included. A list of
-    networks that were fitted to independent data includes it, except for bias common to all of them. With
+    The meaning of the errors depends on the method. With "projection", `coef_std_` is the error of the projection, and
+    of what the model knows of its own errors: all errors of a :class:`LocalHamiltonian` or of a network with a local
+    calibration (``calibration_["method"] == "local"``), only those of the correction if the calibration is "smooth",
+    and none of a network without calibration or of a function. A list of networks that were fitted to independent data
+    includes all, except for bias common to all of them. With
     "contrastive", the errors are those of the data and of the draws; they cover the true couplings if the operators
     include all that interact. The same holds for "pseudolikelihood", whose errors are clustered by rows, or by
     `groups` of rows that are not independent.

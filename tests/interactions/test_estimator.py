@@ -8,7 +8,7 @@ from scipy.special import ndtr, stdtrit
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skhamiltonian import IndependentSites, InteractionExpansion, IsingSampler, MADEHamiltonian
+from skhamiltonian import IndependentSites, InteractionExpansion, IsingSampler, LocalHamiltonian, MADEHamiltonian
 from skhamiltonian._interactions.operators import Geometry, lattice_operators, operator_sums
 from skhamiltonian._interactions.projection import Problem, Projection, contrast, expand, support
 from skhamiltonian._lattice.bonds import nearest_neighbours
@@ -282,6 +282,24 @@ def test_the_error_of_a_mean_over_exact_models_is_students(J, spins):
     assert fit.coef_ == pytest.approx(np.mean(J))
     wanted = stdtrit(len(J) - 1, ndtr(1.0)) * np.std(J, ddof=1) / np.sqrt(len(J))
     assert fit.coef_std_ == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_a_projection_has_the_errors_of_its_model(sparse):
+    """Couplings of clusters of spins are those of operators, and their covariance is known."""
+    ising = IsingSampler((4, 4), 3.0, next_nearest_coupling=0.3, random_state=0)
+    X, options = ising.sample(n_samples=1000), {"lattice_shape": (4, 4), "symmetries": ("point-group", "spin-flip")}
+    local = LocalHamiltonian(3.0, boundary="periodic", **options).fit(X)
+    options["symmetries"] += ("translation",)
+    made = MADEHamiltonian(3.0, hidden_layer_sizes=(8,), max_iter=2, calibrate=local, random_state=0, **options).fit(X)
+    wanted = np.sqrt(np.diag(local.covariance_))
+    for y in (local, local.to_sampler().energy, made, [made]):
+        fit = InteractionExpansion(lattice_shape=(4, 4), sparse=sparse).fit(X, y)
+        names = [operator.name for operator in fit.operators_]
+        kept = [names.index("pair (0, 1)"), names.index("pair (1, 1)")]
+        np.testing.assert_allclose(fit.coef_[kept], local.couplings_, atol=1e-9)
+        np.testing.assert_allclose(fit.coef_std_[kept], wanted, rtol=1e-6)
+    assert InteractionExpansion(lattice_shape=(4, 4)).fit(X, [local, local]).coef_std_.max() < 1e-9
 
 
 def test_sparse_fits_of_noisy_energies_find_what_is_there():
