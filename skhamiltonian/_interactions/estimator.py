@@ -28,19 +28,8 @@ from .._utils.checks import (
 )
 from .._utils.configurations import validate_configurations
 from .._utils.repeatable import check_repeatable
-from .._utils.warn import warn
-from .fitting import (
-    Couplings,
-    Task,
-    by_energy,
-    by_pseudolikelihood,
-    lacks_powers,
-    refuted,
-    single,
-    site_score,
-    states_of,
-    unexplained,
-)
+from .doubts import warn_of_doubts
+from .fitting import Task, by_energy, by_pseudolikelihood, single, site_score, states_of
 from .operators import Geometry, Operator, Sites, operator_sums
 from .problem import (
     LARGEST_POWER,
@@ -48,16 +37,12 @@ from .problem import (
     Asked,
     check_states,
     energies_of,
-    is_noisy,
     operators_of,
     refuse_angles,
     temperature_of,
     weighted_rows,
 )
 from .translation import translated
-
-_MOST_UNEXPLAINED = 0.1  # of the variance of an energy; networks of Ising models left up to 0.06 by their noise
-_FEW_GROUPS = 4  # so few may hide interactions of much data, because Student's law has wide tails
 
 
 class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
@@ -259,7 +244,8 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
             energies = energies_of(y, X, rows) if self.method == "projection" else None
             asked = Asked(y, rows, seed, energies)
             found = by_energy(operators, task, asked, self.method, self.sparse)
-        self._warn(found, operators, task, asked, symmetries)
+        fewer = self._fewer(task, symmetries)
+        warn_of_doubts(found, operators, fewer, task, asked, self.method, self.sparse)
         self.lattice_shape_, self.states_, self.operators_ = shape, task.states, operators
         self.coef_, self.intercept_, self.coef_std_ = found.coupling, found.constant, found.error
         self.temperature_ = single(task.temperatures)
@@ -461,27 +447,8 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
         geometry = Geometry(task.shape, periodic, max_distance, symmetries, n_powers)
         return operators_of(self.operators, geometry, on_lattice)
 
-    def _warn(
-        self,
-        found: Couplings,
-        operators: Sequence[Operator],
-        task: Task,
-        asked: Asked,
-        symmetries: tuple[str, ...],
-    ) -> None:
-        """Warn of couplings that rows hardly determine, and of symmetries that they refute or too few operators."""
-        if self.sparse and task.group is not None and task.group.max() < _FEW_GROUPS and not found.coupling.any():
-            warn(
-                f"no coupling is kept: {task.group.max() + 1} groups are too few to tell one from noise. Fit more "
-                "groups, or pass sparse=False"
-            )
-        if found.wide.any():
-            warn(
-                f"these rows hardly determine {found.wide.sum()} of {len(operators)} couplings, such as "
-                f"{operators[int(np.argmax(found.wide))].name!r}, and the errors of these are wide: the rows are too "
-                "few, or a site nearly always follows from all others. Use more rows, rows at a higher temperature, "
-                "fewer operators or more symmetries"
-            )
+    def _fewer(self, task: Task, symmetries: tuple[str, ...]) -> dict[str, Sequence[Operator]]:
+        """Return the operators without each symmetry; those without translation are chosen by the test."""
         fewer: dict[str, Sequence[Operator]] = {
             name: self._operators(task, tuple(one for one in symmetries if one != name))
             for name in symmetries
@@ -489,22 +456,7 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
         }
         if "translation" in symmetries:
             fewer["translation"] = ()
-        names = [repr(name) for name in refuted(operators, fewer, task, asked, self.method)]
-        if names:
-            warn(
-                f"the rows refute the symmetry {' and '.join(names)} by more than five standard errors, so the "
-                "couplings are wrong: leave it out of symmetries"
-            )
-        elif asked.energies is not None:
-            share = unexplained(operators, found.coupling, task, asked.energies)
-            if share > _MOST_UNEXPLAINED and (not is_noisy(asked.y) or lacks_powers(operators, task, asked.energies)):
-                warn(
-                    f"the operators leave {share:.0%} of the variance of the energy unexplained (limit "
-                    f"{_MOST_UNEXPLAINED:.0%}), so the couplings are not the whole energy: use more operators, such as "
-                    "a larger max_distance, fewer symmetries or your own terms; LocalHamiltonian has all functions of "
-                    "a window, also of labels such as those of a Potts model. A network of few rows has such noise, "
-                    "too: fit it to more rows"
-                )
+        return fewer
 
     def _term_sum(self, lattice_shape: Sequence[int] | None, states: NDArray[Any]) -> TermSum:
         check_is_fitted(self)

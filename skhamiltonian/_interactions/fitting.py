@@ -160,7 +160,7 @@ def unexplained(
     """Return the share of the variance of the mean energy that the couplings do not explain; 0 for few rows."""
     step = -(-len(task.X) // _ROWS_OF_TESTS)
     X, weight, energy, needed = task.X[::step], task.weight[::step], energies[::step].mean(axis=1), coupling != 0
-    residual = energy + operator_sums(X, [operators[k] for k in np.flatnonzero(needed)]) @ coupling[needed]
+    residual = energy + operator_sums(X, [operators[k] for k in np.flatnonzero(needed).tolist()]) @ coupling[needed]
     left, variance = (
         np.average((one - np.average(one, weights=weight)) ** 2, weights=weight) for one in (residual, energy)
     )
@@ -174,8 +174,8 @@ def lacks_powers(operators: Sequence[Operator], task: Task, energies: NDArray[np
     if len(task.states) < 3 or not bonds:
         return False
     i, j = np.concatenate(bonds).T
-    more = [np.stack(sites, axis=1) for sites in ([i, i, j], [i, j, j], [i, i, j, j])]
-    more = [*operators, *(Operator("", sites, 1.0) for sites in more)]
+    powers = [np.stack(sites, axis=1) for sites in ([i, i, j], [i, j, j], [i, i, j, j])]
+    more = [*operators, *(Operator("", sites, 1.0) for sites in powers)]
     step = -(-len(task.X) // _ROWS_OF_TESTS)
     task, energies = replace(task, X=task.X[::step], weight=task.weight[::step]), energies[::step].mean(axis=1)[:, None]
     left, right = (_residual(each, task, energies) for each in (operators, more))
