@@ -21,7 +21,7 @@ from .._utils.configurations import check_counts, mean_score, validate_configura
 from .._utils.repeatable import check_parameters_repeatable
 from .._utils.torch_state import plain_torch
 from .doubts import IS_WINDOW, warn_of_chains, warn_of_doubts, warn_of_unlike_draws
-from .fitting import calibrated, joined_scores, learn, score
+from .fitting import calibrated, energy_errors, joined_scores, learn, score
 from .network import Network, score_codes
 from .parameters import check_parameters, make_plan
 from .persistence import check_stored
@@ -525,8 +525,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
             known = {"log_weight": joint_log_weight(blocks), "log_partition": log_partition}
         energy = -self.temperature_ * (log_p - log_cells)
         energy -= (network.alphabet.vectors[:, 0][codes] * np.float64(field)).sum(axis=2)
-        if network.calibration is not None and len(network.calibration.mean_errors):
-            errors = network.calibration.energy_errors(log_p.ravel(), codes.reshape(-1, codes.shape[2]))
+        if (errors := energy_errors(network, codes.reshape(-1, codes.shape[2]), log_p.ravel())) is not None:
             known["energy_errors"] = self.temperature_ * errors.reshape(*codes.shape[:2], -1)
         return Draws(self.states_[codes], energy, method=method if method in METHODS else "tempered", **known)
 

@@ -23,7 +23,7 @@ from .._utils.progress import Progress
 from .._utils.warn import warn
 from .calibration import restored
 from .calibration_choice import MIN_ROWS, chosen_calibration
-from .network import Array, Codes, Network, batches, log_prob
+from .network import Array, Codes, Network, batches, log_prob, score_codes
 from .parameters import TrainingPlan
 
 if TYPE_CHECKING:
@@ -177,6 +177,13 @@ def score(network: Network, X: NDArray[Any]) -> NDArray[np.float64]:
     shift = network.n_sites * network.alphabet.log_cell
     each = (network.alphabet.encode_checked(X[rows], rows.start) for rows in batches(network, len(X)))
     return np.concatenate([log_prob(network, codes) for codes in each]) - shift
+
+
+def energy_errors(network: Network, codes: Codes, log_p: Array | None = None) -> Array | None:
+    """Return the change of log p of every row by one standard error of each parameter; None if it is unknown."""
+    if network.calibration is None or not len(network.calibration.mean_errors):
+        return None
+    return network.calibration.energy_errors(score_codes(network, codes) if log_p is None else log_p, codes)
 
 
 def calibrated(network: Network, calibration: Mapping[str, Any] | None) -> Network:
