@@ -9,6 +9,7 @@ import sys
 import time
 from importlib.metadata import packages_distributions
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +63,9 @@ if (made.calibration_ or {}).get("method") != "local":
 T0 = TEMPERATURE
 T = T0 * np.linspace(0.6, 2.0, 15)
 curve = phase_curve(made, T, verbose=1)
-for t, m, error, n in zip(T, *curve["abs_magnetization"], curve.support, strict=True):
+for t, m, error, n, r in zip(T, *curve["abs_magnetization"], curve.support, curve.r_hat, strict=True):
     doubt = "" if n >= 50 else ": a generalisation"
+    doubt += f", unreliable: r_hat {r:.2f} is above 1.05" if r > 1.05 else ""
     print(f"T/T0 = {t / T0:.2f}: <|m|> = {m:.4f} +- {error:.4f}, support {n:.0f}{doubt}")
 display = PhaseCurveDisplay.from_curves({"learned": curve})
 display.figure_.savefig(PICTURE)
@@ -85,33 +87,58 @@ print(f"{binarizer.pixels_per_site_} pixels taken as a site; up and down differ 
 shape = tuple(map(min, zip(*(image.shape for image in spins))))  # images of one shape stay whole
 windows, groups = extract_windows(spins, shape)
 
+# Are up and down equivalent? If you know, set spin_flip to True or False.
+m = np.array([image.mean() for image in spins])
+mean, error = m.mean(), m.std(ddof=1) / len(m) ** 0.5 if len(m) > 1 else np.nan
+spin_flip = abs(mean) <= 3 * error
+print("mean spin of each image:", *(f"{one:+.3f}" for one in m), f"and of all: {mean:+.3f} +- {error:.3f}")
+why = "one image gives no error" if len(m) == 1 else f"zero is {'within' if spin_flip else 'beyond'} three errors"
+print(f"Up and down are {'' if spin_flip else 'NOT '}taken as equivalent: {why}. To change it, set spin_flip.")
+
 # One energy for all places. Its couplings are in units of the unknown temperature T0 of the images.
 # If images differ in more than chance, such as their T0, fit(windows, groups=groups) has honest errors.
-local = LocalHamiltonian(lattice_shape=shape, symmetries=("point-group",), random_state=0).fit(windows)
+symmetries = ("point-group", "spin-flip") if spin_flip else ("point-group",)
+local = LocalHamiltonian(lattice_shape=shape, symmetries=symmetries, random_state=0).fit(windows)
 for cluster, J, error in zip(local.clusters_, local.couplings_, np.diag(local.covariance_) ** 0.5, strict=True):
     print(f"J/T0 = {J:+.4f} +- {error:.4f} of the sites {np.argwhere(cluster).tolist()}")
 
-# Does the learned energy make images like these?
+# Does the learned energy make images like these? Compare equal pairs of spins: one above the other, or side by side.
+distances = [d for d in (1, 2, 4, 8, 16) if d == 1 or d <= min(shape) / 4]
+
+def equal_pairs(X, edges=(64, 64)):
+    s = X.reshape(-1, *edges)
+    pairs = [(s[:, d:] == s[:, :-d], s[..., d:] == s[..., :-d]) for d in distances]
+    return np.transpose([[axis.mean(axis=(1, 2)) for axis in both] for both in pairs])
+
 lattice = local.to_sampler((64, 64))
-drawn = lattice.sample(1.0, n_samples=50, random_state=0).reshape(-1, 64, 64)
-seen = windows.reshape(-1, *shape)
-alike, drawn_alike = (np.mean(s[:, 1:] == s[:, :-1]) for s in (seen, drawn))
-print(f"neighbours are alike: {alike:.3f} in the images, {drawn_alike:.3f} in draws at T0")
-if abs(alike - drawn_alike) > 0.03:
+options = {"entropy": False, "n_samples": 200, "random_state": 0}
+drawn, noise = phase_curve(lattice, [1.0], observables={"equal": equal_pairs}, **options)["equal"]
+half = tuple(edge // 2 for edge in shape)  # quarters of images give an error even to one image
+seen = equal_pairs(extract_windows(spins, half)[0], half)
+error = np.hypot(noise[0], seen.std(axis=0, ddof=1) / len(seen) ** 0.5)
+seen, drawn = seen.mean(axis=0), drawn[0]
+for d, *row in zip(distances, *seen, *drawn, *error, strict=True):
+    print("distance {:2}: {:.3f} and {:.3f} equal in images, {:.3f} and {:.3f} in draws at T0, "
+          "+- {:.3f} and {:.3f}".format(d, *row))
+if not np.all(abs(seen - drawn) <= 3 * error + 0.01):
     raise SystemExit("NOT like these, so there is no curve. Do spins cover several pixels (pixels_per_site)? "
                      "Is the light blurred? Do interactions reach beyond 3 x 3 sites (window_shape)?")
-print("Like these, as far as neighbours tell.")
+print("Like these, as far as pairs tell.")
 
 # A lattice of 64 x 64 at other temperatures, in units of T0.
-T = np.linspace(0.6, 1.6, 21)
-curve = phase_curve(lattice, T, n_samples=200, entropy=False, random_state=0, verbose=1)
-for t, m, error in zip(T, *curve["abs_magnetization"], strict=True):
-    print(f"T/T0 = {t:.2f}: <|m|> = {m:.4f} +- {error:.4f}")
+T = np.linspace(0.3, 1.6, 27)
+curve = phase_curve(lattice, T, verbose=1, **options)
+for t, m, error, r in zip(T, *curve["abs_magnetization"], curve.r_hat, strict=True):
+    doubt = f", unreliable: r_hat {r:.2f} is above 1.05" if r > 1.05 else ""
+    print(f"T/T0 = {t:.2f}: <|m|> = {m:.4f} +- {error:.4f}{doubt}")
 try:
     peak, error = peak_temperature(curve)
     print(f"the heat capacity is largest at T/T0 = {peak:.3f} +- {error:.3f}: larger lattices come closer to Tc")
 except ValueError as reason:
     print(f"no transition is seen: {reason}")
+if not T[1] < (top := T[np.argmax(np.nan_to_num(curve["heat_capacity"][0]))]) < T[-2]:
+    print(f"The heat capacity is largest at T/T0 = {top:.2f}, at an end: the transition may lie beyond. "
+          "Change the line 'T = np.linspace(...)'.")
 print("What this cannot tell: whether the images are in equilibrium, and interactions that they do not show.")
 display = PhaseCurveDisplay.from_curves({"64 x 64, learned from images": curve})
 display.ax_.set(xlabel="temperature $T / T_0$")
@@ -150,17 +177,29 @@ def main(arguments: list[str] | None = None) -> None:
     if given.pixels_per_site is not None and template is not _PICTURES:
         parser.error("--pixels-per-site is for images")
     words["PIXELS"] = repr(given.pixels_per_site or "auto")
-    picture, script = (given.output.with_name(name + suffix) for suffix in (".png", ".py"))
-    source = _filled(template, words | {"PICTURE": repr(str(picture))})
     try:
+        source, picture, script = _free(template, words, given.output.with_name(name))
         script.write_text(source, encoding="utf-8")
     except OSError as error:
         parser.error(f"--output {given.output} cannot be written: {error}")
+    if script.stem != name:
+        print(f"# {name}.py holds other lines and stays as it is: these lines are {script}, the picture is {picture}")
     try:
         run(source)
     except (ValueError, SystemExit) as error:  # data that do not fit: the words say what to do
         parser.exit(1, f"{error}\nThe lines are in {script}: change them there, and run it.\n")
     print(f"The picture is {picture}. These lines are in {script}: go on from there.")
+
+
+def _free(template: str, words: dict[str, str], output: Path) -> tuple[str, Path, Path]:
+    """Return the lines, and the first names of picture and script that replace no other lines."""
+    for number in count(1):
+        name = output.name if number == 1 else f"{output.name}_{number}"
+        picture, script = (output.with_name(name + suffix) for suffix in (".png", ".py"))
+        source = _filled(template, words | {"PICTURE": repr(str(picture))})
+        if not script.is_file() or script.read_text(encoding="utf-8", errors="replace") == source:
+            break
+    return source, picture, script
 
 
 def _filled(template: str, words: dict[str, str]) -> str:
@@ -207,8 +246,8 @@ def _image_files(data: Path) -> tuple[str, str, int, str]:
         raise ValueError(f"{data} holds no images ({', '.join(_IMAGES)})")
     shapes = [_shape(path) for path in files]
     edge = min(min(shape[-2:]) for shape in shapes)
-    if data.is_file() and len(shapes[0]) == 3:
-        return "from tifffile import imread", f"imread({str(data)!r})", edge, f"a stack of {shapes[0][0]}"
+    if len(files) == 1 and len(shapes[0]) == 3:
+        return "from tifffile import imread", f"imread({str(files[0])!r})", edge, f"a stack of {shapes[0][0]}"
     for path, shape in zip(files, shapes, strict=True):
         if len(shape) == 3:
             raise ValueError(f"{path} holds a stack of {shape[0]} images: give it alone, or save each as a file")

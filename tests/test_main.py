@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from skhamiltonian import IsingSampler
+from skhamiltonian import Estimate, IsingSampler, extract_windows, peak_temperature
 from skhamiltonian.__main__ import main, run
 
 
@@ -188,6 +188,33 @@ def test_pages_of_a_file_are_images_and_no_colours(n_pages, tmp_path, monkeypatc
     np.testing.assert_array_equal(read["images"], microscope(np.random.default_rng(0), n_pages))
 
 
+def test_a_folder_of_one_stack_is_that_stack(tmp_path, monkeypatch):
+    folder, lines = tmp_path / "folder", []
+    folder.mkdir()
+    path = write("pages3", folder)
+    monkeypatch.setattr("skhamiltonian.__main__.run", lines.append)
+    main([str(folder), "--output", str(tmp_path / "first")])
+    assert f"images = imread({str(path)!r})  # a stack of 3" in lines[0]
+
+
+def test_lines_of_an_earlier_run_stay(tmp_path, monkeypatch, capsys):
+    """The user is told to change lines there: equal ones are replaced, and others keep script and picture."""
+    monkeypatch.setattr("skhamiltonian.__main__.run", lambda source: None)
+    script = tmp_path / "first.py"
+    for _ in range(2):
+        main(["--output", str(tmp_path / "first")])
+        assert "stays as it is" not in capsys.readouterr().out
+    script.write_text("mine", encoding="utf-8")
+    for _ in range(2):
+        main(["--output", str(tmp_path / "first")])
+        assert f"first.py holds other lines and stays as it is: these lines are {tmp_path / 'first_2.py'}" in (
+            capsys.readouterr().out
+        )
+    assert script.read_text(encoding="utf-8") == "mine"
+    assert "first_2.png" in (tmp_path / "first_2.py").read_text(encoding="utf-8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first.py", "first_2.py"]
+
+
 def test_stacks_in_a_folder_and_odd_channels_are_refused(tmp_path, capsys):
     from tifffile import imwrite
 
@@ -200,6 +227,7 @@ def test_stacks_in_a_folder_and_odd_channels_are_refused(tmp_path, capsys):
         if name == "folder":
             path.mkdir()
             file = path / "pages.tif"
+            imwrite(path / "one.tif", np.ones((9, 9), np.uint8))
         imwrite(file, np.ones(shape, np.uint8), photometric=photometric, planarconfig=planes)
         with pytest.raises(SystemExit):
             main([str(path), "--output", str(tmp_path / "first")])
@@ -222,6 +250,7 @@ def test_errors_that_are_printed_are_standard_errors(tmp_path, monkeypatch, caps
 
 
 @pytest.mark.filterwarnings("ignore:these rows hardly determine")  # a pixel within a spin follows from its neighbours
+@pytest.mark.filterwarnings("ignore:The error bars at 1 of 1 temperatures")
 @pytest.mark.parametrize(("option", "sites", "verdict"), [([], 1, True), (["--pixels-per-site", "4"], 4, False)])
 def test_spins_larger_than_sites_are_said(option, sites, verdict, tmp_path, monkeypatch, capsys):
     """The lines before the curve are run."""
@@ -240,18 +269,88 @@ def test_spins_larger_than_sites_are_said(option, sites, verdict, tmp_path, monk
     assert ("Like these" in shown) != verdict
 
 
-@pytest.mark.parametrize(("seen", "drawn"), [(0, 1), (1, 0), (0, 0), (1, 1)])
-def test_draws_may_be_more_ordered_than_images_or_less(seen, drawn, tmp_path, monkeypatch):
-    """The check alone is run: 0 is a chessboard, and 1 has one colour."""
+@pytest.fixture
+def lines_for_images(tmp_path, monkeypatch):
     monkeypatch.setattr("skhamiltonian.__main__.run", lambda source: None)
     main([str(write("stack", tmp_path)), "--output", str(tmp_path / "first")])
-    lines = (tmp_path / "first.py").read_text(encoding="utf-8").partition("make images like these?")[2]
-    boards = [np.indices((n, n)).sum(axis=0) % 2 * 2 - 1 for n in (8, 64)]
-    lattice = SimpleNamespace(sample=lambda *_, **__: np.ones(64**2) if drawn else boards[1])
-    names = {"np": np, "shape": (8, 8), "windows": np.ones(64) if seen else boards[0]}
-    names["local"] = SimpleNamespace(to_sampler=lambda shape: lattice)
-    with pytest.raises(SystemExit, match="NOT like these") if seen != drawn else contextlib.nullcontext():
-        exec(lines.partition("# A lattice of 64")[0], names)
+    return (tmp_path / "first.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("means", "flips", "words"),
+    [
+        ([0.1, -0.2, 0.0], True, "-0.033 +- 0.088\nUp and down are taken as equivalent: zero is within three errors"),
+        ([0.1, 0.12, 0.11], False, "+0.110 +- 0.006\nUp and down are NOT taken as equivalent: zero is beyond three"),
+        ([0.0], False, "NOT taken as equivalent: one image gives no error. To change it, set spin_flip."),
+    ],
+)
+def test_images_decide_whether_up_and_down_are_alike(means, flips, words, lines_for_images, capsys):
+    """The decision alone is run, on images of two shapes."""
+    lines, given = lines_for_images.partition("# Are up and down")[2].partition("# One energy")[0], []
+    exec("# " + lines, names := {"np": np, "spins": [np.full((4, 4 + k), m) for k, m in enumerate(means)]})
+    assert names["spin_flip"] == flips
+    assert words in capsys.readouterr().out
+    names["LocalHamiltonian"] = lambda **options: given.append(options) or SimpleNamespace(fit=lambda X: None)
+    fit = lines_for_images.partition("# One energy")[2].partition("for cluster")[0]
+    exec("# " + fit, names | {"shape": (4, 4), "windows": None})
+    assert ("spin-flip" in given[0]["symmetries"]) == flips
+
+
+def board(kind, n):
+    """Return a lattice: a chessboard, one colour, stripes along one axis or along a diagonal, or noise."""
+    y, x = np.indices((n, n))
+    noise = np.random.default_rng(0).integers(2, size=(n, n))
+    return {"noise": noise, "chess": (x + y) % 2, "full": 0 * x, "stripes": x % 4 < 2, "dots": (x + y) % 4 < 2}[
+        kind
+    ] * 2 - 1
+
+
+@pytest.mark.parametrize(
+    ("seen", "drawn", "alike"),
+    [
+        ("chess", "full", False),
+        ("full", "chess", False),
+        ("chess", "chess", True),
+        ("full", "full", True),
+        ("stripes", "stripes", True),
+        ("stripes", "dots", False),
+        ("dots", "noise", False),
+    ],
+)
+def test_draws_are_compared_at_all_distances_and_axes(seen, drawn, alike, lines_for_images):
+    """The check alone is run: in dots and in noise, every other pair of next neighbours is equal."""
+    images, draws = board(seen, 64), board(drawn, 64)
+    names = {"np": np, "shape": (64, 64), "spins": images[None], "extract_windows": extract_windows}
+    names["local"] = SimpleNamespace(to_sampler=lambda shape: None)
+    names["phase_curve"] = lambda *_, observables, **__: {
+        name: (f(draws.reshape(1, -1)), 0 * f(draws.reshape(1, -1))) for name, f in observables.items()
+    }
+    lines = lines_for_images.partition("make images like these?")[2].partition("# A lattice of 64")[0]
+    with contextlib.nullcontext() if alike else pytest.raises(SystemExit, match="NOT like these"):
+        exec("# " + lines, names)
+
+
+@pytest.mark.parametrize(("top", "words"), [(0.3, "T/T0 = 0.30, at an end"), (1.55, "at an end"), (0.6, None)])
+def test_doubts_about_the_curve_are_printed(top, words, lines_for_images, capsys):
+    """The lines after the draws are run: a peak at an end, and chains that disagree."""
+    T = np.linspace(0.3, 1.6, 27)
+    names = {"T": T, "np": np, "peak_temperature": peak_temperature, "curve": Curve(T, top)}
+    exec("for t, m" + lines_for_images.partition("\nfor t, m")[2].partition("display =")[0], names)
+    shown = capsys.readouterr().out
+    assert "T/T0 = 0.60: <|m|> = 0.5000 +- 0.0100, unreliable: r_hat 1.07 is above 1.05" in shown
+    assert shown.count("unreliable") == 1
+    assert ("T = np.linspace(...)" in shown) == (words is not None)
+    assert words is None or words in shown
+
+
+class Curve(dict):
+    """A curve with a peak of the heat capacity, and chains that disagree at one temperature."""
+
+    def __init__(self, T, top):
+        heat = np.exp(-(((T - top) / 0.2) ** 2))
+        m, noise = 0 * T + 0.5, 0 * T + 0.01
+        super().__init__(abs_magnetization=Estimate(m, noise), heat_capacity=Estimate(heat, noise))
+        self.temperatures, self.r_hat = T, np.where(np.isclose(T, 0.6), 1.07, 1.0)
 
 
 def test_images_of_one_shape_stay_whole(tmp_path, monkeypatch):
@@ -263,7 +362,7 @@ def test_images_of_one_shape_stay_whole(tmp_path, monkeypatch):
     monkeypatch.setattr("skhamiltonian.__main__.run", lambda source: None)
     main([str(tmp_path / "images.npy"), "--pixels-per-site", "4", "--output", str(tmp_path / "first")])
     names = {}
-    exec((tmp_path / "first.py").read_text(encoding="utf-8").partition("# One energy")[0], names)
+    exec((tmp_path / "first.py").read_text(encoding="utf-8").partition("# Are up and down")[0], names)
     assert names["shape"] == (12, 13)
     np.testing.assert_array_equal(names["windows"], spins.reshape(3, -1) * names["windows"][0, 0] * spins[0, 0, 0])
 
