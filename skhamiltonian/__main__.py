@@ -56,8 +56,8 @@ made = MADEHamiltonian(TEMPERATURE, lattice_shape=LATTICE, verbose=1, random_sta
 print(f"independent sites {independent.score(test):.3f}, network {made.score(test):.3f}")
 if made.is_window_:
     print("These look like windows of something larger: use LocalHamiltonian for other temperatures.")
-if (made.calibration_ or {}).get("method") != "local":
-    print("The +- below are the noise of the draws alone; with `symmetries`, they may hold the noise of the fit, too.")
+if made.calibration_ is None:
+    print("The +- below are the noise of the draws alone, without that of the rows.")
 
 # `support`: how many of the configurations count at a temperature. Below 50 a point is a generalisation.
 T0 = TEMPERATURE
@@ -136,9 +136,6 @@ try:
     print(f"the heat capacity is largest at T/T0 = {peak:.3f} +- {error:.3f}: larger lattices come closer to Tc")
 except ValueError as reason:
     print(f"no transition is seen: {reason}")
-if not T[1] < (top := T[np.argmax(np.nan_to_num(curve["heat_capacity"][0]))]) < T[-2]:
-    print(f"The heat capacity is largest at T/T0 = {top:.2f}, at an end: the transition may lie beyond. "
-          "Change the line 'T = np.linspace(...)'.")
 print("What this cannot tell: whether the images are in equilibrium, and interactions that they do not show.")
 display = PhaseCurveDisplay.from_curves({"64 x 64, learned from images": curve})
 display.ax_.set(xlabel="temperature $T / T_0$")
