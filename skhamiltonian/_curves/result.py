@@ -275,13 +275,13 @@ class PhaseCurve:
 
 def one_number_each(curve: PhaseCurve, observable: str) -> Estimate:
     """Return an observable of a curve, or raise ValueError if it is an array at each temperature."""
-    estimate = curve[observable]
-    if np.ndim(estimate.value) > 1:
+    value, error = curve[observable]
+    if np.ndim(value) > 1:
         raise ValueError(
-            f"{observable} must be one number at each temperature, got arrays of shape {np.shape(estimate.value)[1:]}: "
+            f"{observable} must be one number at each temperature, got arrays of shape {np.shape(value)[1:]}: "
             "measure a number of them as an observable of its own, such as lambda X: f(X)[:, 0]"
         )
-    return estimate
+    return Estimate(value, error)
 
 
 def _rows(rows: ArrayLike, energy: Callable | None, angles: bool) -> Draws:

@@ -236,7 +236,7 @@ def test_trajectories_of_another_length_are_refused():
         ([[1, -1, np.nan, 1]], "Input X contains NaN"),
         (np.ma.masked_equal([[1, -1, 0, 1]], 0), "masked array"),
         ([[1, 1, 0, 1]], "X must hold spins -1 and 1, got 0 in row 0, column 2"),
-        ([["1", "1", "1", "1"]], "X must hold numbers"),
+        ([["1", "1", "1", "1"]], "must be numbers"),
     ],
 )
 def test_what_is_no_trajectory_is_refused(X, message):
