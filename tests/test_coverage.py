@@ -4,19 +4,21 @@ from functools import cache
 
 import numpy as np
 import pytest
+from laws import taken_as_true
 
 from skhamiltonian import IndependentSites, IsingSampler, MADEHamiltonian, PseudolikelihoodIsing, phase_curve
 from skhamiltonian._utils.alphabet import enumerate_states
 
 N_REPLICATES, T0 = 250, 3.0
 STATES = enumerate_states((-1, 1), 9).astype(np.int8)
+NETWORK = MADEHamiltonian(T0, hidden_layer_sizes=(16,), max_iter=20, random_state=0)
 SAMPLERS = {
     "heat-bath": (lambda: IsingSampler((3, 3), T0, n_sweeps=2, burn_in=20), "heat-bath"),
     "swendsen-wang": (lambda: IsingSampler((3, 3), T0, n_sweeps=2, burn_in=20), "swendsen-wang"),
     "parallel-tempering": (lambda: IsingSampler((3, 3), T0, n_sweeps=2, burn_in=20), "parallel-tempering"),
     "pseudo-likelihood": (lambda: PseudolikelihoodIsing(T0).fit(data()), "auto"),
     **{
-        method: (lambda: MADEHamiltonian(T0, hidden_layer_sizes=(16,), max_iter=20, random_state=0).fit(data()), method)
+        method: (lambda: taken_as_true(NETWORK.fit(data())), method)
         for method in ("metropolis", "tempered", "independence")
     },
 }
