@@ -259,7 +259,7 @@ class LatticeSampler(ThermalSampler, OneToOneFeatureMixin, TransformerMixin, Bas
         made = self._new_plan(method, request, seed)
         if not made.converged:
             warn(
-                f"chains have not converged after {made.burn_in} sweeps at temperature {request.temperature}: "
+                f"chains have not converged after {made.burn_in} sweeps at temperature {request.temperature:g}: "
                 "configurations are correlated, and perhaps not in equilibrium; set larger numbers, "
                 f"sampler.set_params(burn_in=..., n_sweeps=...), or another method than {made.method!r}",
                 ConvergenceWarning,
