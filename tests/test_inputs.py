@@ -466,6 +466,10 @@ CURES = {
         "sampler must have a method",
     ),
     "a finished search": (lambda: phase_curve(FINISHED, [2.0]), r"got GridSearchCV\(.{1,30}: pass its best_estimator_"),
+    "flips of labels": (
+        lambda: MADEHamiltonian(lattice_shape=(3, 2), symmetries="spin-flip").fit([[0, 1, 2, 0, 1, 2]] * 9),
+        "have 'permutation'",
+    ),
     "a folder": (lambda: DomainBinarizer().fit("images/"), "got the path 'images/': read it first"),
     "paths": (lambda: DomainBinarizer().fit([Path("a.png"), Path("b.png")]), "got the path 'a.png': read it first"),
 }
