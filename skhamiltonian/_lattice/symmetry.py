@@ -24,9 +24,7 @@ def check_symmetries(names: Collection[str], states: NDArray[Any], *, are_angles
         kind, others = ("angles", OF_ANGLES) if are_angles else ("numbers", of_numbers)
         raise ValueError(f"{wrong.pop()!r} is no symmetry of {kind}: choose of {others}, got symmetries={names}")
     if "spin-flip" in names and not np.array_equal(states, -states[::-1]):
-        cure = (
-            "labels, such as those of a Potts model, have 'permutation'; of numbers subtract the middle"
-        )
+        cure = "labels, such as those of a Potts model, have 'permutation'; of numbers subtract the middle"
         if len(states) == 2:
             cure = "two states become spins by X = 2 * (X == X.max()) - 1"
         raise ValueError(f"'spin-flip' needs states symmetric about zero, got states {states.tolist()}: {cure}")
