@@ -121,9 +121,12 @@ for d, *row in zip(distances, *seen, *drawn, *error, strict=True):
     print("distance {:2}: {:.3f} and {:.3f} equal in images, {:.3f} and {:.3f} in draws at T0, "
           "+- {:.3f} and {:.3f}".format(d, *row))
 if not np.all(abs(seen - drawn) <= 3 * error + 0.01):
-    raise SystemExit("NOT like these, so there is no curve. Do spins cover several pixels (pixels_per_site)? "
+    raise SystemExit("NOT like these, so there is no curve. Do spins cover several pixels (pixels_per_site)? Does the "
+                     "first square of pixels begin with a spin (crop)? "
                      "Is the light blurred? Do interactions reach beyond 3 x 3 sites (window_shape)?")
 print("Like these, as far as pairs tell.")
+if binarizer.n_modes_ > 2:
+    print("BUT sites have more than two intensities: do not trust couplings if squares of pixels hold several spins.")
 
 # A lattice of 64 x 64 at other temperatures, in units of T0.
 T = np.linspace(0.3, 1.6, 27)

@@ -320,7 +320,13 @@ def board(kind, n):
 def test_draws_are_compared_at_all_distances_and_axes(seen, drawn, alike, lines_for_images):
     """The check alone is run: in dots and in noise, every other pair of next neighbours is equal."""
     images, draws = board(seen, 64), board(drawn, 64)
-    names = {"np": np, "shape": (64, 64), "spins": images[None], "extract_windows": extract_windows}
+    names = {
+        "np": np,
+        "shape": (64, 64),
+        "binarizer": SimpleNamespace(n_modes_=2),
+        "spins": images[None],
+        "extract_windows": extract_windows,
+    }
     names["local"] = SimpleNamespace(to_sampler=lambda shape: None)
     names["phase_curve"] = lambda *_, observables, **__: {
         name: (f(draws.reshape(1, -1)), 0 * f(draws.reshape(1, -1))) for name, f in observables.items()

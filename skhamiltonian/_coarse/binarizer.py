@@ -207,9 +207,15 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
                 f" numpy.ma.masked_outside(images, {low:g}, {high:g}), or crop the images"
             )
         if self.n_modes_ > 2:
+            n, of_squares = self.pixels_per_site_, ""
+            if n > 1:
+                of_squares = (
+                    f"take fewer pixels_per_site than {n} if squares of {n} x {n} pixels hold parts of several spins, "
+                    "or crop the images so that the first square begins with a spin; or "
+                )
             warn(
-                f"the histogram of the intensities has {self.n_modes_} modes instead of two, up and down: mask pixels "
-                "that belong to no domain, or remove the background"
+                f"the histogram of the intensities has {self.n_modes_} modes instead of two, up and down: {of_squares}"
+                "mask pixels that belong to no domain, or remove the background"
             )
 
     def transform(self, X: Any) -> NDArray[np.int8] | list[NDArray[np.int8]]:
