@@ -332,8 +332,8 @@ class LocalHamiltonian(_callbacks.CallbackSupportMixin, KnownEnergy, BaseEstimat
             "periodic_": made.geometry.periodic,
             "window_shape_": made.geometry.window_shape,
         }
-        if not continues and data.measured is None:
-            warn_of_doubts(data, made, alphabet, self.lattice_shape is None)
+        if not continues:
+            warn_of_doubts(data, made, learned["summary_"], self.lattice_shape is None)
         self.__dict__.pop("feature_names_in_", None)
         names = ("n_features_in_", "feature_names_in_")
         self.__dict__.update({name: vars(seen)[name] for name in names if name in vars(seen)}, **learned)

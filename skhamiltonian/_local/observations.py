@@ -118,7 +118,7 @@ def each_site(
     If `tile` has a number for each inner site, the tiles of a row count as rows.
     """
     shape = (len(rows.codes), *geometry.inner_shape(rows.codes.shape[1:]))
-    good = _complete(rows, geometry, shape)
+    good = complete(rows, geometry, shape)
     at = _flat(rows.codes, geometry, good)
     n_inner = math.prod(shape[1:])
     row = np.repeat(np.arange(len(rows.codes)), n_inner)[good]
@@ -168,7 +168,7 @@ def neighbourhoods(
 ) -> Neighbourhoods:
     """Return the inner sites whose neighbours are all measured, each with its neighbours; `tile` as in `each_site`."""
     shape = (len(rows.codes), *geometry.inner_shape(rows.codes.shape[1:]))
-    good = _complete(rows, geometry, shape)
+    good = complete(rows, geometry, shape)
     at = _flat(rows.codes, geometry, good)
     row = np.repeat(np.arange(len(rows.codes)), math.prod(shape[1:]))[good]
     codes = np.stack([at(offset) for offset in geometry.neighbourhood], axis=1)
@@ -179,7 +179,7 @@ def neighbourhoods(
     return Neighbourhoods(codes, ratio, weight, block)
 
 
-def _complete(rows: Rows, geometry: WindowGeometry, shape: tuple[int, ...]) -> slice | NDArray[np.intp]:
+def complete(rows: Rows, geometry: WindowGeometry, shape: tuple[int, ...]) -> slice | NDArray[np.intp]:
     """Return the inner sites that have a weight and whose neighbours are all measured."""
     if rows.measured is None and rows.weight.all():
         return slice(None)
@@ -235,7 +235,7 @@ def _keys(
         key += geometry.seen_at(rows.codes, offset).astype(dtype) * dtype(geometry.n_states**power)
     level = np.searchsorted(ratios, rows.ratio).astype(dtype) * dtype(geometry.n_states ** len(offsets))
     key += level.reshape(-1, *[1] * (len(shape) - 1))
-    good = _complete(rows, geometry, shape)
+    good = complete(rows, geometry, shape)
     equal = bool((rows.weight == 1).all()) or (isinstance(good, slice) and bool((rows.weight == rows.weight[:1]).all()))
     if equal and isinstance(good, slice):
         return key.ravel(), None if rows.weight[:1].sum() == 1 else np.full(key.size, rows.weight[0])

@@ -162,18 +162,17 @@ class Problem(PseudoLikelihood):
     def _information(self, couplings: Floats, columns: NDArray[np.intp], dtype: type) -> Floats:
         total = np.zeros((len(columns), len(columns)))
         for part, factor in _sample(self.observations, self.rng):
-            for x in _spread(part, couplings, columns, self.basis, self.powers):
-                each: NDArray[Any] = x.astype(dtype, copy=False)
-                total += factor * (each.T @ each)
+            for some, p, f in differences(part, couplings, columns, self.basis, self.powers):
+                for x in spread(some, p, f):
+                    each: NDArray[Any] = x.astype(dtype, copy=False)
+                    total += factor * (each.T @ each)
         return total
 
     def block_scores(self, couplings: Floats, columns: NDArray[np.intp]) -> tuple[Floats, Floats]:
         blocks, sums = [np.zeros(0, np.int32)], [np.zeros((0, len(columns) + 1))]
         for seen in self.sites_of_blocks:
-            for part, p, f in _differences(seen, couplings, columns, self.basis, self.powers):
-                n = part.counts.sum(axis=1)
-                residual = part.ratio[:, None] * (part.counts - n[:, None] * p)
-                each = np.column_stack([np.einsum("na,nak->nk", residual[:, 1:].astype(np.float32), f), n])
+            for part, p, f in differences(seen, couplings, columns, self.basis, self.powers):
+                each = np.column_stack([site_scores(part, p, f), part.counts.sum(axis=1)])
                 assert part.row is not None
                 start = np.flatnonzero(np.append(True, np.diff(part.row) != 0))
                 blocks.append(part.row[start])
@@ -195,7 +194,7 @@ def _sample(seen: Observations, rng: np.random.Generator) -> list[tuple[Observat
     return [(seen.part(often), 1.0), (seen.part(some), float(n[others].sum() / n[some].sum()))]
 
 
-def _differences(
+def differences(
     seen: Observations, couplings: Floats, columns: NDArray[np.intp], clusters: Clusters, powers: NDArray[np.int64]
 ) -> Iterator[tuple[Observations, Floats, NDArray[np.float32]]]:
     """Yield blocks of observations with p, (n, K), and feature differences, (n, K - 1, P)."""
@@ -214,16 +213,20 @@ def _differences(
         yield part, p, out
 
 
-def _spread(
-    seen: Observations, couplings: Floats, columns: NDArray[np.intp], clusters: Clusters, powers: NDArray[np.int64]
-) -> Iterator[NDArray[np.float32]]:
-    """Yield blocks x with x^T x = n (T0/T)^2 cov_p(features), summed over observations."""
-    for part, p, f in _differences(seen, couplings, columns, clusters, powers):
-        scale = part.ratio * np.sqrt(part.counts.sum(axis=1))
-        if clusters.n_states == 2:
-            yield f[:, 0] * (scale * np.sqrt(p[:, 0] * p[:, 1]))[:, None].astype(np.float32)
-            continue
-        mean = np.einsum("na,nak->nk", p[:, 1:].astype(np.float32), f)
-        for a in range(clusters.n_states):
-            centred = (f[:, a - 1] if a else 0) - mean
-            yield centred * (scale * np.sqrt(p[:, a]))[:, None].astype(np.float32)
+def site_scores(seen: Observations, p: Floats, f: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the gradient of each observation, (n, P); `p` and the differences `f` are those of `differences`."""
+    n = seen.counts.sum(axis=1)
+    residual = seen.ratio[:, None] * (seen.counts - n[:, None] * p)
+    return np.einsum("na,nak->nk", residual[:, 1:].astype(np.float32), f)
+
+
+def spread(seen: Observations, p: Floats, f: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Yield x with sum x^T x = n (T0/T)^2 cov_p(features), summed over observations."""
+    scale = seen.ratio * np.sqrt(seen.counts.sum(axis=1))
+    if p.shape[1] == 2:
+        yield f[:, 0] * (scale * np.sqrt(p[:, 0] * p[:, 1]))[:, None].astype(np.float32)
+        return
+    mean = np.einsum("na,nak->nk", p[:, 1:].astype(np.float32), f)
+    for a in range(p.shape[1]):
+        centred = (f[:, a - 1] if a else 0) - mean
+        yield centred * (scale * np.sqrt(p[:, a]))[:, None].astype(np.float32)

@@ -169,6 +169,7 @@ def test_parts_of_a_histogram_are_parts_of_its_rows():
     assert parts.temperature_ == whole.temperature_ == 1.75
 
 
+@pytest.mark.filterwarnings("ignore:sites .* apart have a coupling")  # rows are repeated
 @pytest.mark.parametrize("n_rows", [400, 2600])
 def test_a_histogram_has_the_errors_of_its_rows(n_rows):
     """A row that counts n times is n independent rows; 2000 rows, a part of the most, measure the variance."""

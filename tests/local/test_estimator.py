@@ -121,7 +121,8 @@ def test_rows_at_several_temperatures_share_one_energy():
     assert local.temperature_ == pytest.approx(2.7)
     assert len(local.couplings_) == 1
     assert abs(local.couplings_[0] - 1) < 3 * np.sqrt(local.covariance_[0, 0]) < 0.03
-    wrong = clone(local).fit(X, T[::-1])
+    with pytest.warns(UserWarning, match="not in equilibrium at a known temperature"):
+        wrong = clone(local).fit(X, T[::-1])
     assert local.score(X, T) > wrong.score(X, T[::-1])
 
 
@@ -288,6 +289,7 @@ def test_all_masked_rows_are_refused(windows, local):
         clone(local).fit(np.ma.masked_array(windows[:5], np.ones((5, 64), bool)))
 
 
+@pytest.mark.filterwarnings(r"ignore:sites .* no window of shape \(1, 1\)")
 def test_temperatures_pass_through_model_selection(windows):
     model = LocalHamiltonian(lattice_shape=(8, 8), symmetries=SYMMETRIES)
     T = np.full(400, 2.5)
