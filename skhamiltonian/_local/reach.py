@@ -126,8 +126,7 @@ def _orbits(plan: Plan) -> list[Offsets]:
     # Half a periodic axis away, both ways round are the same pair.
     reach = [min(width - 1 + _FARTHER, (length - 1) // 2 if wraps else length - 1) for length, width, wraps in axes]
     offsets = np.array(list(itertools.product(*(range(-far, far + 1) for far in reach))))
-    images = np.stack(plan.group(tuple(2 * far + 1 for far in reach)))
-    name = np.minimum(images.min(axis=0), len(offsets) - 1 - images.max(axis=0))
+    name = np.min(plan.group(tuple(2 * far + 1 for far in reach)), axis=0)
     is_far = np.any(abs(offsets) >= geometry.window_shape, axis=1)
     is_far &= np.arange(len(offsets)) > len(offsets) // 2  # the others are their opposites
     return [offsets[is_far & (name == each)] for each in np.unique(name[is_far])]

@@ -92,6 +92,13 @@ def test_orbits_hold_every_far_pair_once():
     assert len(orbits) == 15
 
 
+@pytest.mark.parametrize(("length", "farthest"), [(5, 2), (6, 2), (7, 3), (8, 3), (9, 4), (10, 4), (11, 4)])
+def test_pairs_half_a_periodic_lattice_apart_are_left_out(length, farthest):
+    local = LocalHamiltonian(boundary="periodic", window_shape=2)
+    made = plan(local, 1, length, Alphabet.of_numbers(np.array([-1, 1])))
+    assert sorted(offset for orbit in _orbits(made) for (offset,) in orbit.tolist()) == list(range(2, farthest + 1))
+
+
 def test_no_pair_is_far_on_lattices_that_a_window_spans():
     X = IsingSampler((4, 4), 2.5, random_state=0).sample(n_samples=300)
     assert fitted_pairs(LocalHamiltonian(2.5, lattice_shape=(4, 4), boundary="periodic"), X) == []
