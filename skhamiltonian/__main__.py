@@ -79,9 +79,16 @@ from skhamiltonian import (
     DomainBinarizer, LocalHamiltonian, PhaseCurveDisplay, extract_windows, peak_temperature, phase_curve
 )
 
-# A spin may be larger than a pixel: then pass the pixels along its edge.
+# A spin may be larger than a pixel: then pass the pixels along its edge. Sharp squares of pixels are found.
 images = IMAGES  # TAKEN
 binarizer = DomainBinarizer(background="plane", pixels_per_site=PIXELS).fit(images)
+if binarizer.squares_ and any(binarizer.squares_[1:]):
+    edge, row, column = binarizer.squares_
+    images = [image[row:, column:] for image in images]
+    print(f"images begin at row {row} and column {column} now, where the first square of {edge} x {edge} pixels begins")
+    binarizer.fit(images)
+if binarizer.squares_ and binarizer.squares_[0] != binarizer.pixels_per_site_:
+    raise SystemExit("Sites are not the squares of pixels that are spins, so there is no curve: see the warning.")
 spins = binarizer.transform(images)
 print(f"{binarizer.pixels_per_site_} pixels taken as a site; up and down differ by {binarizer.separation_:.1f} sigma")
 shape = tuple(map(min, zip(*(image.shape for image in spins))))  # images of one shape stay whole

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from skhamiltonian import Estimate, IsingSampler, extract_windows, peak_temperature
 from skhamiltonian.__main__ import main, run
@@ -250,23 +251,34 @@ def test_errors_that_are_printed_are_standard_errors(tmp_path, monkeypatch, caps
 
 
 @pytest.mark.filterwarnings("ignore:these rows hardly determine")  # a pixel within a spin follows from its neighbours
-@pytest.mark.filterwarnings("ignore:The error bars at 1 of 1 temperatures")
-@pytest.mark.parametrize(("option", "sites", "verdict"), [([], 1, True), (["--pixels-per-site", "4"], 4, False)])
-def test_spins_larger_than_sites_are_said(option, sites, verdict, tmp_path, monkeypatch, capsys):
-    """The lines before the curve are run."""
+@pytest.mark.filterwarnings("ignore:The error bars at 1 of 1 temperatures", "ignore:up and down change every 4 pixels")
+@pytest.mark.filterwarnings("ignore:sites .* have a coupling")
+@pytest.mark.parametrize(
+    ("option", "blur", "first", "sites", "refused"),
+    [
+        ([], 0.0, 0, 4, None),
+        ([], 0.0, 3, 4, None),
+        (["--pixels-per-site", "4"], 0.0, 0, 4, None),
+        (["--pixels-per-site", "3"], 0.0, 0, 3, "Sites are not the squares"),
+        ([], 2.0, 0, 1, "NOT like these"),
+    ],
+)
+def test_spins_larger_than_pixels_are_found_or_said(option, blur, first, sites, refused, tmp_path, monkeypatch, capsys):
+    """The lines before the curve are run, on images without their first rows or with blur that hides the squares."""
     spins = IsingSampler((32, 32), 2.5, random_state=0).sample(n_samples=6).reshape(-1, 32, 32)
-    np.save(
-        tmp_path / "images.npy",
-        np.kron(spins, np.ones((4, 4))) + np.random.default_rng(0).normal(0, 0.1, (6, 128, 128)),
-    )
+    pixels = np.kron(spins, np.ones((4, 4)))[:, first:] + np.random.default_rng(0).normal(0, 0.1, (6, 128 - first, 128))
+    np.save(tmp_path / "images.npy", gaussian_filter(pixels, (0, blur, blur)))
     monkeypatch.setattr("skhamiltonian.__main__.run", lambda source: None)
     main([str(tmp_path / "images.npy"), *option, "--output", str(tmp_path / "first")])
     lines = (tmp_path / "first.py").read_text(encoding="utf-8").partition("# A lattice of 64")[0]
-    with pytest.raises(SystemExit, match="NOT like these") if verdict else contextlib.nullcontext():
-        exec(lines, {})
+    with pytest.raises(SystemExit, match=refused) if refused else contextlib.nullcontext():
+        exec(lines, names := {})
+    assert names["binarizer"].pixels_per_site_ == sites
     shown = capsys.readouterr().out
-    assert f"{sites} pixels taken as a site" in shown
-    assert ("Like these" in shown) != verdict
+    assert ("Like these" in shown) == (refused is None)
+    assert (f"begin at row {4 - first} and column 0 now" in shown) == (first > 0)
+    if refused is None:
+        np.testing.assert_array_equal(np.array(names["spins"]), spins[:, first > 0 :])
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from .._utils.checks import check_choice, check_integer, check_number
 from .._utils.warn import warn
 from .images import intensities, is_series
 from .levels import Array, Level, domain_range, site_levels
+from .squares import Squares, squares_of_spins
 
 _THRESHOLDS = ("otsu", "li", "local", "quantile")
 _N_BINS, _MOST_BINS = 512, 2**16
@@ -50,14 +51,18 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
         Standard deviation of the "gaussian" background in sites, much larger than the domains.
     pixels_per_site : "auto" or int, default="auto"
         Edge of the square of pixels whose mean intensity is one site; incomplete squares at the edge are dropped.
-        "auto" is 1 if `separation_` is then at least 4. Otherwise it is the smallest edge with a separation of at
-        least 5, or the edge with the largest separation, up to 16 and an eighth of the image. It is 1, with a
-        warning, if no edge reaches a separation of 4.
+        "auto" is the edge of `squares_` if they are seen. If not, it is 1 if `separation_` is then at least 4.
+        Otherwise it is the smallest edge with a separation of at least 5, or the edge with the largest separation, up
+        to 16 and an eighth of the image. It is 1, with a warning, if no edge reaches a separation of 4.
 
     Attributes
     ----------
     pixels_per_site_ : int
         Edge of the square of pixels that is one site.
+    squares_ : tuple of int or None
+        Edge in pixels of squares whose borders hold the walls between up and down, and the first row and column at
+        which one begins: the images show spins that are squares of pixels. None if walls lie anywhere, as they do if a
+        spin is a pixel, or if blur or strong noise hides the squares.
     separation_ : float
         Distance of the mean intensities of up and down, in units of the standard deviation within them. With normal
         noise, 2.3 % of the sites are misread at 4, and 0.6 % at 5; an image without domains has 2.7.
@@ -136,8 +141,8 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If up and down are not well separated, if the intensities of some pixels are far from all others, or if
-            the histogram has more than two modes.
+            If up and down are not well separated, if the intensities of some pixels are far from all others, if the
+            histogram has more than two modes, or if sites are not the `squares_` that the images show.
         """
         self._check_parameters()
         images = intensities(X)
@@ -163,13 +168,30 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
         return self
 
     def _best(self, images: list[np.ma.MaskedArray], limits: Array) -> dict[str, Any]:
-        """Return the fitted attributes for the smallest sites that separate up and down."""
+        """Return the fitted attributes for squares that are seen, or the smallest sites that separate up and down."""
+        most_pixels = min(_MOST_PIXELS, min(min(image.shape) for image in images) // 8)
+        squares = self._squares(images, limits, most_pixels)
+        return self._fitted_best(images, limits, squares, most_pixels) | {"squares_": squares}
+
+    def _squares(self, images: list[np.ma.MaskedArray], limits: Array, most_pixels: int) -> Squares | None:
+        levels = self._levels(images, 1, limits)
+        values = np.concatenate([level.counted() for level in levels])
+        if len(values) == 0 or _is_flat(values, limits):
+            return None
+        threshold = _find_threshold(values, self.threshold, self.quantile)
+        return squares_of_spins([self._margin(level.values, threshold) > 0 for level in levels], most_pixels)
+
+    def _fitted_best(
+        self, images: list[np.ma.MaskedArray], limits: Array, squares: Squares | None, most_pixels: int
+    ) -> dict[str, Any]:
         if not isinstance(self.pixels_per_site, str):
             return self._fitted(images, int(self.pixels_per_site), limits)
+        if squares is not None:
+            return self._fitted(images, squares.edge, limits)
         as_it_is = best = self._fitted(images, 1, limits)
         if best["separation_"] >= _SEPARATE:
             return best
-        for n in range(2, min(_MOST_PIXELS, min(min(image.shape) for image in images) // 8) + 1):
+        for n in range(2, most_pixels + 1):
             best = max(best, self._fitted(images, n, limits), key=lambda fit: fit["separation_"])
             if best["separation_"] >= _WELL_SEPARATE:
                 return best
@@ -205,6 +227,16 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
                 f"{100 * stray_share:.2g} % of the pixels are outside [{low:g}, {high:g}], far from all others, "
                 "such as saturated pixels, a scale bar or a strip: the threshold ignores them; mask these pixels with "
                 f" numpy.ma.masked_outside(images, {low:g}, {high:g}), or crop the images"
+            )
+        if self.squares_ not in (None, (self.pixels_per_site_, 0, 0)):
+            edge, row, column = self.squares_
+            size = (
+                "" if edge == self.pixels_per_site_ else f": pass pixels_per_site={edge}, not {self.pixels_per_site_}"
+            )
+            first = f". The first begins at row {row} and column {column}: crop images, image[{row}:, {column}:]"
+            warn(
+                f"up and down change every {edge} pixels only, so spins are squares of {edge} x {edge} pixels{size}"
+                f"{first if row or column else ''}"
             )
         if self.n_modes_ > 2:
             n, of_squares = self.pixels_per_site_, ""
