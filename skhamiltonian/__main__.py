@@ -84,9 +84,8 @@ images = IMAGES  # TAKEN
 binarizer = DomainBinarizer(background="plane", pixels_per_site=PIXELS).fit(images)
 if binarizer.squares_ and any(binarizer.squares_[1:]):
     edge, row, column = binarizer.squares_
-    images = [image[row:, column:] for image in images]
     print(f"images begin at row {row} and column {column} now, where the first square of {edge} x {edge} pixels begins")
-    binarizer.fit(images)
+    binarizer.fit(images := [image[row:, column:] for image in images])
 if binarizer.squares_ and binarizer.squares_[0] != binarizer.pixels_per_site_:
     raise SystemExit("Sites are not the squares of pixels that are spins, so there is no curve: see the warning.")
 spins = binarizer.transform(images)

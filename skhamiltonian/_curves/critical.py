@@ -120,6 +120,8 @@ def crossing_temperature(curve: PhaseCurve, other: PhaseCurve, observable: str =
     True
     """
     points = [_points(one, observable) for one in (curve, other)]
+    if curve is other:
+        raise ValueError("curve and other are the same curve: pass those of two systems, such as two lattice sizes")
     (T, y, sigma), (T_other, y_other, sigma_other) = points
     low, high = np.min(T_other, initial=np.inf), np.max(T_other, initial=-np.inf)
     common = np.clip(T, low, high) == T
@@ -155,6 +157,8 @@ def _points(curve: PhaseCurve, observable: str) -> tuple[Floats, Floats, Floats]
 
     Points at the same temperature are one point, their mean: a polynomial needs as many temperatures as coefficients.
     """
+    if not hasattr(curve, "temperatures"):
+        raise TypeError(f"curves must be PhaseCurve objects, whole and not one observable, got {type(curve).__name__}")
     value, error = map(np.asarray, one_number_each(curve, observable))
     order = np.argsort(curve.temperatures)
     order = order[np.isfinite(curve.temperatures[order]) & np.isfinite(value[order]) & np.isfinite(error[order])]

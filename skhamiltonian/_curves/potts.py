@@ -45,8 +45,12 @@ def potts_order_parameter(states: ArrayLike) -> Callable[[NDArray[Any]], NDArray
     >>> potts_order_parameter([0, 1, 2])(np.array([[0, 0, 0], [0, 1, 2], [0, 1, 1]]))
     array([1. , 0. , 0.5])
     """
-    if isinstance(states, str):
-        raise ValueError(f"states must hold the values of a site, got {states!r}")
+    if isinstance(states, str) or np.ndim(states) != 1 or np.size(states) < 2:
+        got = repr(states) if np.ndim(states) < 2 else f"an array of shape {np.shape(states)}"
+        raise ValueError(
+            f"states must hold the values that a site may take, such as [0, 1, 2], got {got}: an observable is "
+            "potts_order_parameter(made.states_)"
+        )
     return _PottsOrderParameter(learn_states(np.empty((0, 1)), states))
 
 

@@ -136,7 +136,8 @@ class PhaseCurve:
 
     def __getitem__(self, name: str) -> Estimate:
         if name not in self.observables:
-            raise KeyError(f"{name!r} was not measured; there are {', '.join(self.observables)}")
+            way = "; phase_curve(..., entropy=True) measures it" if name in ("entropy", "free_energy") else ""
+            raise KeyError(f"{name!r} was not measured{way}; there are {', '.join(self.observables)}")
         return self.observables[name]
 
     def __getattr__(self, name: str) -> Any:
@@ -310,6 +311,8 @@ def _replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         with open(place, "wb") as file:
             yield file
         return
+    if not os.path.isdir(folder := os.path.dirname(place)):
+        raise FileNotFoundError(f"there is no folder {os.fsdecode(folder)}: make it first")
     part = f"{os.fsdecode(place)}.{os.getpid()}.part"
     try:
         with open(part, "wb") as file:

@@ -38,7 +38,7 @@ from .problem import (
     check_states,
     energies_of,
     operators_of,
-    refuse_angles,
+    refuse_models_of_other_rows,
     temperature_of,
     weighted_rows,
 )
@@ -229,7 +229,7 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
         if groups is not None and self.method != "pseudolikelihood":
             raise ValueError(f"groups have no effect with method={self.method!r}, only with 'pseudolikelihood'")
         check_repeatable(y, "y")
-        refuse_angles(y)
+        refuse_models_of_other_rows(y)
         rows, X = X, validate_configurations(self, X, reset=True)
         shape = (X.shape[1],) if self.lattice_shape is None else check_lattice_shape(self.lattice_shape, X.shape[1])
         rows, X, y, weight, group = weighted_rows(rows, X, y, sample_weight, groups)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
@@ -129,9 +130,15 @@ def is_noisy(y: Any) -> bool:
     return not _is_model(y) and not _are_models(y)
 
 
-def refuse_angles(y: Any) -> None:
-    """Raise ValueError if y is a model of angles, or a list with one."""
+def refuse_models_of_other_rows(y: Any) -> None:
+    """Raise an error if y is, or holds, a model of angles, a Pipeline, whose model sees other rows, or a search."""
     for owner in _owners(y):
+        if isinstance(owner, Pipeline):
+            raise TypeError(
+                "y must be a model of the rows in X, got a Pipeline: pass pipe[:-1].transform(X) and pipe[-1]"
+            )
+        if hasattr(owner, "best_estimator_"):
+            raise TypeError(f"y must be a model, got {type(owner).__name__}: pass its best_estimator_")
         if getattr(owner, "_are_angles", False):
             raise ValueError(
                 "y must not be a model of angles, because operators are products of the values in X, got "

@@ -140,6 +140,15 @@ def test_a_crossing_is_that_of_either_curve_with_the_other():
     assert 0.001 < there.error < 0.01  # 0.01 over the slope 2, of a fit to six points
 
 
+def test_what_is_no_pair_of_curves_is_refused():
+    T = np.linspace(1, 2, 8)
+    one = curve(T, T, 0.1)
+    with pytest.raises(ValueError, match="the same curve: pass those of two systems"):
+        crossing_temperature(one, one, "heat_capacity")
+    with pytest.raises(TypeError, match="must be PhaseCurve objects, whole and not one observable, got Estimate"):
+        crossing_temperature(one["heat_capacity"], one["heat_capacity"])
+
+
 @pytest.mark.parametrize("shift", [0.0, 5.0])
 def test_curves_that_do_not_cross_are_refused(shift):
     """One above the other; or without common temperatures."""

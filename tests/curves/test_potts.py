@@ -32,6 +32,16 @@ def test_what_is_no_alphabet_is_refused(states):
         potts_order_parameter(states)
 
 
+@pytest.mark.parametrize(
+    ("states", "got"), [(3, "3"), ("auto", "'auto'"), ([7], r"\[7\]"), (np.eye(3), r"an array of")]
+)
+def test_what_holds_no_values_of_a_site_gets_the_way_to_them(states, got):
+    """Rows of configurations come if the function itself is given as an observable."""
+    message = rf"values that a site may take, .* got {got}.*: an observable is potts_order_parameter\(made.states_\)"
+    with pytest.raises(ValueError, match=message):
+        potts_order_parameter(states)
+
+
 def test_a_value_that_is_no_state_is_refused():
     """Shares of the states that are named would not add up to 1, and m could be negative."""
     with pytest.raises(ValueError, match=r"X holds 0 \(row 0, column 1\), which is not one of the states \[1, 2, 3\]"):

@@ -177,6 +177,11 @@ def test_a_path_is_a_path_and_no_file_descriptor(curve, path):
             function(path)
 
 
+def test_a_folder_that_is_missing_is_named(curve, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere: make it first"):
+        curve.save(tmp_path / "nowhere" / "curve.npz")
+
+
 def test_an_observable_as_an_attribute_gets_the_way_to_it(curve):
     with pytest.raises(AttributeError, match=r"its value and error are curve\['energy'\]"):
         curve.energy  # noqa: B018

@@ -3,8 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 
 from skhamiltonian import (
+    BlockSpinTransformer,
     IndependentSites,
     InteractionExpansion,
     IsingSampler,
@@ -99,6 +102,19 @@ def test_models_of_angles_are_refused():
         for method in ("projection", "contrastive"):
             with pytest.raises(ValueError, match=r"y must not be .*angles, .*LocalHamiltonian\(states='angle'\)"):
                 InteractionExpansion(lattice_shape=(8,), method=method).fit(X, y)
+
+
+@pytest.mark.parametrize("method", ["projection", "contrastive"])
+def test_pipelines_and_searches_get_the_way_to_their_model(method, spins):
+    X = spins(40, 16)
+    made = MADEHamiltonian(max_iter=1, calibrate=False, random_state=0)
+    pipe = make_pipeline(BlockSpinTransformer(block_size=2, lattice_shape=(4, 4)), made).fit(X)
+    search = GridSearchCV(made, {"max_iter": [1]}, cv=2).fit(X)
+    expansion = InteractionExpansion(lattice_shape=(2, 2), method=method)
+    with pytest.raises(TypeError, match=r"a Pipeline: pass pipe\[:-1\].transform\(X\) and pipe\[-1\]"):
+        expansion.fit(pipe[:-1].transform(X), pipe)
+    with pytest.raises(TypeError, match="got GridSearchCV: pass its best_estimator_"):
+        InteractionExpansion(lattice_shape=(4, 4), method=method).fit(X, search)
 
 
 # ---------------------------------------------------------------------------------------------- other lattices
