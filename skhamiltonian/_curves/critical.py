@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.polynomial import polynomial
@@ -22,7 +23,8 @@ def peak_temperature(curve: PhaseCurve, observable: str = "heat_capacity") -> Es
     r"""Find the temperature at which an observable is largest.
 
     A quartic p(T), weighted by the errors, is fitted to the points around the largest one; :math:`p'(T^*) = 0`. The
-    error of T* is that of :math:`p'(T^*) / p''(T^*)`. Two terms are added in quadrature: half the distance to the
+    error of T* is that of :math:`p'(T^*) / p''(T^*)`. Errors of draws are those of single points; a parameter of a
+    learned energy moves all points together. Two terms are added in quadrature: half the distance to the
     maximum of a cubic, because the peak is no polynomial; and a tenth of the spacing of the temperatures if fewer
     than 6 points are above 80 % of the peak.
 
@@ -54,7 +56,7 @@ def peak_temperature(curve: PhaseCurve, observable: str = "heat_capacity") -> Es
     >>> bool(abs(value - 2.43895) < 4 * error)
     True
     """
-    T, y, sigma = _points(curve, observable)
+    T, y, sigma, shift = _points(curve, observable)
     top = int(np.argmax(y)) if len(y) else 0
     if len(T) < _N_POINTS or top in (0, len(T) - 1):
         raise ValueError(
@@ -77,8 +79,8 @@ def peak_temperature(curve: PhaseCurve, observable: str = "heat_capacity") -> Es
         else:
             stop += 1
     unit = _unit(T[start:stop])
-    x, y, sigma = (T[start:stop] - T[top]) / unit, y[start:stop], sigma[start:stop]
-    quartic, cubic = (_maximum(x, y, sigma, degree) for degree in (4, 3))
+    near = _Points((T[start:stop] - T[top]) / unit, y[start:stop], sigma[start:stop], shift[start:stop])
+    quartic, cubic = (_maximum(near, degree) for degree in (4, 3))
     error = math.hypot(unit * quartic.error, unit * (quartic.value - cubic.value) / 2, spacing / 10)
     return Estimate(float(T[top] + unit * quartic.value), error)
 
@@ -88,8 +90,9 @@ def crossing_temperature(curve: PhaseCurve, other: PhaseCurve, observable: str =
 
     Cubics, weighted by the errors, are fitted to the 6 points of each curve nearest to the crossing. Their difference
     d(T) has the root :math:`d(T^*) = 0`. The error of T* is that of :math:`d(T^*) / d'(T^*)`; half the distance to the
-    crossing of two parabolas is added in quadrature. The crossing of the Binder cumulant hardly depends on the sizes
-    (K. Binder, Z. Phys. B 43, 119 (1981)).
+    crossing of two parabolas is added in quadrature. Errors of draws are those of single points; a parameter of a
+    learned energy moves all points of a curve together, and those of two sizes of the same energy. The crossing of the
+    Binder cumulant hardly depends on the sizes (K. Binder, Z. Phys. B 43, 119 (1981)).
 
     Parameters
     ----------
@@ -122,7 +125,8 @@ def crossing_temperature(curve: PhaseCurve, other: PhaseCurve, observable: str =
     points = [_points(one, observable) for one in (curve, other)]
     if curve is other:
         raise ValueError("curve and other are the same curve: pass those of two systems, such as two lattice sizes")
-    (T, y, sigma), (T_other, y_other, sigma_other) = points
+    is_common = curve.parameters is not None and curve.parameters == other.parameters
+    (T, y, sigma), (T_other, y_other, sigma_other) = ((p.T, p.y, p.error(of_draws=is_common)) for p in points)
     low, high = np.min(T_other, initial=np.inf), np.max(T_other, initial=-np.inf)
     common = np.clip(T, low, high) == T
     d = y[common] - np.interp(T[common], T_other, y_other) if common.any() else np.zeros(1)
@@ -144,28 +148,45 @@ def crossing_temperature(curve: PhaseCurve, other: PhaseCurve, observable: str =
             "measure over a wider range of temperatures, or draw more configurations"
         )
     center = T[common][k : k + 2].mean()
-    near = [_nearest(center, *one) for one in points]
-    unit = max(_unit(x) for x, _, _ in near)
-    first, second = ((x / unit, y, sigma) for x, y, sigma in near)
-    cubic, parabola = (_crossing(first, second, degree) for degree in (3, 2))
+    near = [_nearest(center, one) for one in points]
+    unit = max(_unit(one.T) for one in near)
+    first, second = (one._replace(T=one.T / unit) for one in near)
+    cubic, parabola = (_crossing(first, second, degree, is_common) for degree in (3, 2))
     error = unit * math.hypot(cubic.error, (cubic.value - parabola.value) / 2)
     return Estimate(float(center + unit * cubic.value), error)
 
 
-def _points(curve: PhaseCurve, observable: str) -> tuple[Floats, Floats, Floats]:
-    """Return ascending temperatures, values and errors of the points at finite temperatures that have an error.
+class _Points(NamedTuple):
+    """Temperatures, values, errors of the draws, and changes by one standard error of each parameter."""
+
+    T: Floats
+    y: Floats
+    sigma: Floats
+    shift: Floats  # (n, n_parameters)
+
+    def error(self, *, of_draws: bool) -> Floats:
+        """Return the errors, or those of the draws alone, if parameters are common to all that is compared."""
+        return self.sigma if of_draws else np.hypot(self.sigma, np.linalg.norm(self.shift, axis=1))
+
+
+def _points(curve: PhaseCurve, observable: str) -> _Points:
+    """Return ascending points at finite temperatures that have an error.
 
     Points at the same temperature are one point, their mean: a polynomial needs as many temperatures as coefficients.
     """
     if not hasattr(curve, "temperatures"):
         raise TypeError(f"curves must be PhaseCurve objects, whole and not one observable, got {type(curve).__name__}")
     value, error = map(np.asarray, one_number_each(curve, observable))
+    shifts = (curve.parameter_shifts or {}).get(observable, np.zeros((len(value), 0)))
     order = np.argsort(curve.temperatures)
     order = order[np.isfinite(curve.temperatures[order]) & np.isfinite(value[order]) & np.isfinite(error[order])]
+    value, error, shift = (each[order] for each in (value, error, shifts))
+    sigma = np.sqrt(np.maximum(error**2 - np.sum(shift**2, axis=1), 0.0))
     T, start, count = np.unique(curve.temperatures[order], return_index=True, return_counts=True)
     if not len(T):
-        return T, value[order], error[order]
-    return T, np.add.reduceat(value[order], start) / count, np.hypot.reduceat(error[order], start) / count
+        return _Points(T, value, sigma, shift)
+    y, shift = (np.add.reduceat(each, start).T / count for each in (value, shift))
+    return _Points(T, y, np.hypot.reduceat(sigma, start) / count, shift.T)
 
 
 def _unit(T: Floats) -> float:
@@ -173,10 +194,10 @@ def _unit(T: Floats) -> float:
     return float(np.ptp(T)) or 1.0
 
 
-def _nearest(center: float, T: Floats, y: Floats, sigma: Floats) -> tuple[Floats, Floats, Floats]:
+def _nearest(center: float, points: _Points) -> _Points:
     """Return the points nearest to a temperature, which is subtracted."""
-    near = np.sort(np.argsort(np.abs(T - center))[:_N_POINTS])
-    return T[near] - center, y[near], sigma[near]
+    near = np.sort(np.argsort(np.abs(points.T - center))[:_N_POINTS])
+    return _Points(points.T[near] - center, *(each[near] for each in points[1:]))
 
 
 def _floored(sigma: Floats, y: Floats) -> Floats:
@@ -230,29 +251,34 @@ def _beyond(T: Floats, i: int) -> str:
     return f"measure above T = {T[-1]:g}, too" if i >= len(T) - 2 else ""
 
 
-def _fit(x: Floats, y: Floats, sigma: Floats, degree: int) -> Floats:
-    """Return the linear map G from `y` to the coefficients of the weighted least-squares polynomial."""
-    sigma = np.maximum(sigma, 1e-9 * np.max(np.abs(y)))
-    return np.asarray(np.linalg.pinv(polynomial.polyvander(x, degree) / sigma[:, None]) / sigma, dtype=np.float64)
-
-
-def _maximum(x: Floats, y: Floats, sigma: Floats, degree: int) -> Estimate:
-    """Return the maximum of p inside the points, p'(x) = 0, with the error of p' / p''."""
-    G = _fit(x, y, sigma, degree)
-    slope = polynomial.polyder(G)
-    x_top = _root(slope @ y, x, f"a polynomial of degree {degree} has no maximum among them", downward=True)
-    curvature = polynomial.polyval(x_top, polynomial.polyder(slope) @ y)
-    return Estimate(x_top, float(np.linalg.norm(polynomial.polyval(x_top, slope) * sigma) / abs(curvature)))
-
-
-def _crossing(first: tuple[Floats, Floats, Floats], second: tuple[Floats, Floats, Floats], degree: int) -> Estimate:
-    """Return the crossing of the polynomials of both curves, d(x) = 0, with the error of d / d'."""
-    G, H = _fit(*first, degree), _fit(*second, degree)
-    d = G @ first[1] - H @ second[1]
-    x_cross = _root(d, first[0], "the fitted polynomials do not meet among them")
-    sigma = math.hypot(
-        *(np.linalg.norm(polynomial.polyval(x_cross, map_) * s) for map_, s in ((G, first[2]), (H, second[2])))
+def _fit(points: _Points, degree: int) -> Floats:
+    """Return the linear map G from y to the coefficients of the weighted least-squares polynomial."""
+    sigma = np.maximum(points.sigma, 1e-9 * np.max(np.abs(points.y)))
+    return np.asarray(
+        np.linalg.pinv(polynomial.polyvander(points.T, degree) / sigma[:, None]) / sigma, dtype=np.float64
     )
+
+
+def _maximum(points: _Points, degree: int) -> Estimate:
+    """Return the maximum of p inside the points, p'(x) = 0, with the error of p' / p''."""
+    slope = polynomial.polyder(_fit(points, degree))
+    problem = f"a polynomial of degree {degree} has no maximum among them"
+    x_top = _root(slope @ points.y, points.T, problem, downward=True)
+    curvature = polynomial.polyval(x_top, polynomial.polyder(slope) @ points.y)
+    at_top = polynomial.polyval(x_top, slope)
+    sigma = math.hypot(*map(np.linalg.norm, (at_top * points.sigma, at_top @ points.shift)))
+    return Estimate(x_top, float(sigma / abs(curvature)))
+
+
+def _crossing(first: _Points, second: _Points, degree: int, is_common: bool) -> Estimate:
+    """Return the crossing of the polynomials of both curves, d(x) = 0, with the error of d / d'."""
+    G, H = _fit(first, degree), _fit(second, degree)
+    d = G @ first.y - H @ second.y
+    x_cross = _root(d, first.T, "the fitted polynomials do not meet among them")
+    g, h = polynomial.polyval(x_cross, G), polynomial.polyval(x_cross, H)
+    by_first, by_second = g @ first.shift, h @ second.shift
+    by_parameters = by_first - by_second if is_common else np.append(by_first, by_second)
+    sigma = math.hypot(*map(np.linalg.norm, (g * first.sigma, h * second.sigma, by_parameters)))
     return Estimate(x_cross, float(sigma / abs(polynomial.polyval(x_cross, polynomial.polyder(d)))))
 
 

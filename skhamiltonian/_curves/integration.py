@@ -80,13 +80,13 @@ def with_entropy(
 def _by_draws(point: Point, name: str) -> Estimate:
     """Return an estimate with the error of the draws alone; that by parameters is common to all temperatures."""
     value, error = point.observables[name]
-    return Estimate(value, math.sqrt(max(0.0, error**2 - point.parameter_errors.get(name, 0.0) ** 2)))
+    return Estimate(value, math.sqrt(max(0.0, error**2 - point.parameter_error(name) ** 2)))
 
 
 def _added(per_site: dict[str, Estimates], i: int, point: Point) -> dict[str, Estimate]:
     """Return the estimates of point i, with the errors by parameters of the energy added to those by draws."""
-    known = point.parameter_errors
-    return {name: Estimate(x.value[i], math.hypot(x.error[i], known.get(name, 0.0))) for name, x in per_site.items()}
+    errors = {name: point.parameter_error(name) for name in per_site}
+    return {name: Estimate(x.value[i], math.hypot(x.error[i], errors[name])) for name, x in per_site.items()}
 
 
 def energy_point(draws: Draws) -> EnergyPoint:

@@ -66,7 +66,12 @@ class Point:
     frozen: bool = False
     largest_state: float = math.nan  # the unit of the magnetization of integers, without `states_`
     spread: dict[str, Any] | None = None
-    parameter_errors: dict[str, float] = field(default_factory=dict)  # without the error of draws
+    # Changes by one standard error of each parameter of the energy, of observables that are one number.
+    parameter_shifts: dict[str, Floats] = field(default_factory=dict)
+
+    def parameter_error(self, name: str) -> float:
+        """Return the part of an error that is common to all temperatures."""
+        return float(np.linalg.norm(self.parameter_shifts.get(name, 0.0)))
 
 
 def check_observables(observables: Any) -> dict[str, Callable]:
@@ -114,28 +119,30 @@ def estimate(draws: Draws, functions: Mapping[str, Callable], T: float, magnetiz
         mean["log_z"] = log_mean_leave_one_out(np.asarray(draws.log_partition, dtype=float))
     with np.errstate(invalid="ignore", divide="ignore"):  # F(T = inf), and the cumulant of m = 0
         estimates = {name: jackknife(x) for name, x in _observables(mean, T, n_sites).items()}
-    by_parameters: dict[str, float] = {}
+    shifts: dict[str, Floats] = {}
     if draws.energy is not None and draws.energy_errors is not None:
         shifted = shifted_means(series, scalars, weight, np.asarray(draws.energy_errors, dtype=float), T)
-        by_parameters = _parameter_errors(shifted, T, n_sites)
-        estimates = {name: _with_error(x, by_parameters[name]) for name, x in estimates.items()}
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # T = inf
+            shifts = {name: _shifts(x) for name, x in _observables(shifted, T, n_sites).items()}
+        estimates = {name: _with_error(x, float(np.linalg.norm(shifts[name]))) for name, x in estimates.items()}
     if "entropy" in estimates:  # ln Z + <H> / T is a small difference at a low temperature
         by_rounding = ROUNDING * float(np.max(np.abs(series["E"]))) / T / n_sites
         estimates["entropy"] = _with_error(estimates["entropy"], by_rounding)
     for name, values in vectors.items():
         averages = np.stack([mean[name, i] for i in range(len(_columns(values)))], axis=-1)
         estimate = _of_averages(functions[name], averages.reshape(-1, *values.shape[2:]), T)
-        if by_parameters:
+        if shifts:
             averages = np.stack([shifted[name, i] for i in range(len(_columns(values)))], axis=-1)
-            by_each = _shifts(functions[name], averages.reshape(-1, *values.shape[2:]), T)
-            estimate = Estimate(estimate.value, np.hypot(estimate.error, by_each)[()])
+            each = _shifts(_of_units(functions[name], averages.reshape(-1, *values.shape[2:]), T))
+            estimate = Estimate(estimate.value, np.hypot(estimate.error, np.linalg.norm(each, axis=0))[()])
+            shifts |= {name: each} if each.ndim == 1 else {}
         estimates[name] = estimate
     ess = min(effective_sample_size(x, weight, starts) for x in slow)
     if not ess >= _TOO_FEW_DRAWS:
         estimates = {name: Estimate(value, np.full_like(value, math.nan)[()]) for name, (value, _) in estimates.items()}
     disagreement = max(r_hat(x, weight) for x in slow)
     diagnostics: dict[str, Any] = {"acceptance": draws.acceptance, "frozen": draws.frozen}
-    return Point(estimates, n_sites, ess, disagreement, parameter_errors=by_parameters, **diagnostics)
+    return Point(estimates, n_sites, ess, disagreement, parameter_shifts=shifts, **diagnostics)
 
 
 def shifted_means(series: dict, scalars: dict, weight: Floats, energy_errors: Floats, T: float) -> dict[Any, Floats]:
@@ -157,15 +164,10 @@ def shifted_means(series: dict, scalars: dict, weight: Floats, energy_errors: Fl
     return {name: np.concatenate([[mean[name]], mean[name] + d, mean[name] - d]) for name, d in change.items()}
 
 
-def _parameter_errors(shifted: dict[Any, Floats], T: float, n_sites: int) -> dict[str, float]:
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # T = inf
-        return {name: _spread(x) for name, x in _observables(shifted, T, n_sites).items()}
-
-
-def _spread(x: Floats) -> float:
-    """Return the error of a value from its shifts: the root of the sum of squares of half the differences."""
+def _shifts(x: Floats) -> Floats:
+    """Return the change of a value by each parameter, (n_parameters, ...): half the difference of above and below."""
     n = len(x) // 2
-    return float(np.linalg.norm(x[1 : n + 1] - x[n + 1 :])) / 2
+    return (x[1 : n + 1] - x[n + 1 :]) / 2
 
 
 def _with_error(estimate: Estimate, error: float) -> Estimate:
@@ -174,18 +176,14 @@ def _with_error(estimate: Estimate, error: float) -> Estimate:
 
 def _of_averages(function: Callable, averages: Floats, T: float) -> Estimate:
     """Return an observable with its error from its averages over all units, and without each unit."""
-    if hasattr(function, "of_averages"):
-        averages = np.asarray(function.of_averages(averages, T), dtype=float)
+    averages = _of_units(function, averages, T)
     each = [jackknife(x) for x in averages.reshape(len(averages), -1).T]
     return Estimate(*(np.reshape(part, averages.shape[1:])[()] for part in zip(*each, strict=True)))
 
 
-def _shifts(function: Callable, shifted: Floats, T: float) -> NDArray[Any]:
-    """Return the error of an observable by the shifts of its averages."""
-    if hasattr(function, "of_averages"):
-        shifted = np.asarray(function.of_averages(shifted, T), dtype=float)
-    each = [_spread(x) for x in shifted.reshape(len(shifted), -1).T]
-    return np.reshape(each, shifted.shape[1:])
+def _of_units(function: Callable, averages: Floats, T: float) -> Floats:
+    """Return an observable for each row of averages."""
+    return np.asarray(function.of_averages(averages, T), dtype=float) if hasattr(function, "of_averages") else averages
 
 
 def _starts(draws: Draws, slow: list[Floats]) -> NDArray[np.intp]:
@@ -316,4 +314,11 @@ def assemble(
         "field": field,
         "data_temperature": data_temperature,
         "spread": stack(spread, lambda x: x) if spread else None,
+        "parameter_shifts": _joined_shifts(points, names),
     }
+
+
+def _joined_shifts(points: list[Point], names: list[str]) -> dict[str, Floats] | None:
+    """Return the changes of measured observables by each parameter, (n_temperatures, n_parameters)."""
+    each = [point.parameter_shifts for point in points]
+    return {name: np.stack([one[name] for one in each]) for name in names if name in each[0]} if all(each) else None

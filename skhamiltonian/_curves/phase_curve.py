@@ -163,7 +163,8 @@ def phase_curve(
             each[i] = with_entropy(one, temperatures, each[i], request, child)
         _warn_if_units_differ(each[i])
     points = [merge(list(point)) for point in zip(*each, strict=True)]
-    curve = PhaseCurve(**assemble(points, temperatures, external, data_temperature))
+    parameters = samplers[0]._parameters if len(samplers) == 1 else None
+    curve = PhaseCurve(**assemble(points, temperatures, external, data_temperature), parameters=parameters)
     frozen = np.array([point.frozen for point in points])
     _warn_if_frozen(curve, frozen, method)
     short = ~frozen & _is_short(curve)

@@ -54,6 +54,12 @@ class PhaseCurve:
         Temperature T0 of the data of a learned model.
     spread : dict of str to ndarray, or None, default=None
         For a curve of several models, the standard deviation of every observable over the models.
+    parameter_shifts : dict of str to ndarray of shape (n_temperatures, n_parameters), or None, default=None
+        For a learned energy, how much every observable of one number changes by one standard error of each of its
+        independent parameters. Errors include these changes, which all temperatures have in common.
+    parameters : str or None, default=None
+        A name of these parameters: curves with the same name, such as two lattice sizes with one energy, have them in
+        common.
 
     Examples
     --------
@@ -76,6 +82,8 @@ class PhaseCurve:
     field: float | np.ndarray = 0.0
     data_temperature: float | None = None
     spread: dict[str, NDArray[np.float64]] | None = None
+    parameter_shifts: dict[str, NDArray[np.float64]] | None = None
+    parameters: str | None = None
 
     @classmethod
     def from_samples(
@@ -239,6 +247,10 @@ class PhaseCurve:
             arrays |= {f"value_{i}": value, f"error_{i}": error}
             if self.spread is not None:
                 arrays[f"spread_{i}"] = self.spread[name]
+            if self.parameter_shifts is not None and name in self.parameter_shifts:
+                arrays[f"shifts_{i}"] = self.parameter_shifts[name]
+        if self.parameters is not None:
+            arrays["parameters"] = np.array(self.parameters)
         names = np.array(list(self.observables), dtype=str)
         with _replacing(path) as file:
             uniform = np.ndim(self.field) == 0
@@ -336,6 +348,9 @@ def _checked(arrays: dict[str, NDArray]) -> dict[str, Any]:
         shape = (*T.shape, *arrays[f"value_{i}"].shape[1:])
         for kind in kinds:
             _expect_floats(arrays, f"{kind}_{i}", shape)
+    shifts = {i: arrays[f"shifts_{i}"] for i in range(len(names)) if f"shifts_{i}" in arrays}
+    for i, each in shifts.items():
+        _expect_floats(arrays, f"shifts_{i}", (*T.shape, *each.shape[1:2]))
     n_sites, field, T0 = map(float, arrays["scalars"])
     if not (n_sites >= 1 and n_sites.is_integer() and math.isfinite(field) and (math.isnan(T0) or T0 > 0)):
         raise ValueError(f"n_sites, field and data_temperature cannot be {n_sites}, {field} and {T0}")
@@ -348,6 +363,8 @@ def _checked(arrays: dict[str, NDArray]) -> dict[str, Any]:
         "field": _site_fields(arrays, int(n_sites)) if "site_fields" in arrays else field,
         "data_temperature": None if math.isnan(T0) else T0,
         "spread": dict(zip(names.tolist(), spreads[0], strict=True)) if spreads else None,
+        "parameter_shifts": {str(names[i]): each for i, each in shifts.items()} or None,
+        "parameters": str(arrays["parameters"]) if "parameters" in arrays else None,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -127,6 +128,11 @@ class LocalSampler(LatticeSampler):
             return None
         shape = self._lattice()
         return term_sum(self.local_energy, shape, periodic_axes(self.boundary, len(shape))).energy_errors(states)
+
+    @property
+    def _parameters(self) -> str | None:
+        errors = self.local_energy.errors
+        return None if errors is None else hashlib.sha256(errors.tobytes()).hexdigest()
 
     def _states_of(self, X: NDArray[Any], strict: bool) -> NDArray[np.int8]:
         return encode_states(X, self.states_)

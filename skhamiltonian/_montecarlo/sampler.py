@@ -196,6 +196,11 @@ class ThermalSampler(ABC):
         return None if states is None else math.log(len(states))
 
     @property
+    def _parameters(self) -> str | None:
+        """A name of the parameters by whose errors the energies of draws change; None if there are none."""
+        return None
+
+    @property
     def _data_temperature(self) -> float | None:
         """The temperature of the training data; None without data."""
         return None

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from sklearn.isotonic import isotonic_regression
 
-from skhamiltonian._curves.critical import _maximum, _peak_gain, _rising_misfit, crossing_temperature, peak_temperature
+from skhamiltonian._curves.critical import (
+    _maximum,
+    _peak_gain,
+    _Points,
+    _rising_misfit,
+    crossing_temperature,
+    peak_temperature,
+)
 from skhamiltonian._curves.result import PhaseCurve
 from skhamiltonian._ising.exact import ising_exact
 from skhamiltonian._montecarlo.draws import Estimate
@@ -140,6 +147,68 @@ def test_a_crossing_is_that_of_either_curve_with_the_other():
     assert 0.001 < there.error < 0.01  # 0.01 over the slope 2, of a fit to six points
 
 
+def learned(T, value, error, shift, name):
+    """A curve whose parameters shift all points; its errors are those of points and of parameters."""
+    shift = np.broadcast_to(shift, (len(T), np.shape(shift)[-1]))
+    total = np.hypot(error, np.linalg.norm(shift, axis=1))
+    return replace(curve(T, value, total), parameter_shifts={"heat_capacity": shift}, parameters=name)
+
+
+APART = np.linalg.norm([2, 5, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"), [(("a", "a"), np.hypot(2 - 1, 5 - 1)), (("a", "b"), APART), ((None, None), APART)]
+)
+def test_parameters_in_common_shift_both_curves_alike(names, wanted):
+    """Lines with slopes 4 and 1. Two parameters shift the first by 2 and 5, and the second by 1 and 1 hundredths."""
+    T = np.linspace(1, 2, 6)
+    first = learned(T, 4 * (T - 1.5), 1e-9, [0.02, 0.05], names[0])
+    second = learned(T, T - 1.5, 1e-9, [0.01, 0.01], names[1])
+    value, error = crossing_temperature(first, second, "heat_capacity")
+    assert value == pytest.approx(1.5)
+    assert error == pytest.approx(wanted / 100 / (4 - 1), rel=1e-6)
+
+
+def test_errors_of_draws_and_of_parameters_add_in_quadrature():
+    T = np.linspace(1, 2, 6)
+    pairs = [
+        [learned(T, slope * (T - 1.5), draws, [shift * slope], "a") for slope in (4, 1)]
+        for draws, shift in ((0.03, 0.0), (1e-5, 0.06), (0.03, 0.06))
+    ]
+    by_draws, by_parameters, both = (crossing_temperature(*pair, "heat_capacity").error for pair in pairs)
+    assert by_parameters == pytest.approx(0.06, rel=1e-5)  # both curves move along T
+    assert both == pytest.approx(np.hypot(by_draws, by_parameters), rel=1e-5)
+
+
+def test_a_crossing_is_significant_although_the_parameters_are_poorly_known():
+    """Errors by parameters are larger than the curves are apart, but both move together."""
+    T = np.linspace(1, 2, 7)
+    pair = [learned(T, slope * (T - 1.5), 0.01, [10 * slope], "a") for slope in (1.2, 1)]
+    assert crossing_temperature(*pair, "heat_capacity").error == pytest.approx(10, rel=1e-3)
+    with pytest.raises(ValueError, match="no significant crossing"):
+        crossing_temperature(pair[0], replace(pair[1], parameters="b"), "heat_capacity")
+
+
+def test_a_peak_moves_with_its_parameters():
+    """A parabola about 1.5 that a parameter moves along T by 0.2, and another one lifts by 3."""
+    T = np.linspace(1, 2, 21)
+    along = np.stack([2 * 0.2 * (T - 1.5), np.full(21, 3.0)], axis=1)
+    value, error = peak_temperature(learned(T, 1 - (T - 1.5) ** 2, 1e-6, along, None))
+    assert value == pytest.approx(1.5, abs=1e-4)
+    assert error == pytest.approx(0.2, rel=1e-3)
+
+
+def test_equal_temperatures_share_their_parameters():
+    """The mean of two draws at one temperature has half their variance, and the same parameters."""
+    T = np.linspace(1, 2, 11)
+    shift = np.stack([2 * 0.2 * (T - 1.5)], axis=1)
+    once = learned(T, -((T - 1.5) ** 2), 0.02, shift, None)
+    each, shifts = np.repeat(T, 2), np.repeat(shift, 2, axis=0)
+    twice = learned(each, -((each - 1.5) ** 2), 0.02 * np.sqrt(2), shifts, None)
+    np.testing.assert_allclose(peak_temperature(twice), peak_temperature(once), rtol=1e-6)
+
+
 def test_what_is_no_pair_of_curves_is_refused():
     T = np.linspace(1, 2, 8)
     one = curve(T, T, 0.1)
@@ -266,7 +335,7 @@ def test_a_drop_at_the_end_of_a_rise_gains_its_own_misfit():
 def test_a_minimum_nearer_to_the_largest_point_is_no_peak():
     x = np.linspace(-1, 1, 9)
     y = -(x**3) / 3 + 0.2 * x**2 + 0.05 * x  # slope (0.5 - x) (x + 0.1)
-    assert _maximum(x, y, np.full(9, 1e-6), 3).value == pytest.approx(0.5)
+    assert _maximum(_Points(x, y, np.full(9, 1e-6), np.zeros((9, 0))), 3).value == pytest.approx(0.5)
 
 
 def test_chi2_of_a_rise_is_that_of_isotonic_regression():

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from skhamiltonian import Draws, IsingSampler, LocalHamiltonian, MADEHamiltonian, ThermalSampler, phase_curve
 from skhamiltonian._utils.alphabet import enumerate_states
@@ -56,6 +57,10 @@ def test_errors_are_finite_differences_of_enumerated_averages(T):
     for name in curve.observables:
         wanted = np.hypot(*(shift[name] for shift in shifts))
         np.testing.assert_allclose(np.ravel(curve[name].error), wanted, rtol=2e-3, atol=1e-9, err_msg=name)
+        if name != "ends":  # an array
+            each = np.ravel([shift[name] for shift in shifts])
+            np.testing.assert_allclose(curve.parameter_shifts[name], [each], rtol=2e-3, atol=1e-9, err_msg=name)
+    assert set(curve.parameter_shifts) == set(curve.observables) - {"ends"}
 
 
 def test_an_exact_energy_adds_nothing():
@@ -81,6 +86,22 @@ def test_an_integrated_entropy_has_the_errors_of_an_enumerated_one():
     for name in ("entropy", "free_energy"):
         np.testing.assert_allclose(integrated[name].value, exact[name].value, atol=1e-3)
         np.testing.assert_allclose(integrated[name].error, exact[name].error, rtol=0.1)
+
+
+def test_curves_of_one_energy_have_the_same_parameters_at_every_size():
+    X = IsingSampler((8, 8), 2.5, random_state=0).sample(n_samples=300)
+    model = LocalHamiltonian(2.5, lattice_shape=(8, 8), symmetries=("point-group", "spin-flip"))
+    fits = [clone(model).fit(X[k:]) for k in (0, 1)]
+    of_sizes = [
+        phase_curve(local.to_sampler((L, L)), [2.5], n_samples=100, entropy=False, random_state=0)
+        for local, L in ((fits[0], 4), (fits[0], 6), (fits[1], 6))
+    ]
+    names = [curve.parameters for curve in of_sizes]
+    assert names[0] == names[1] != names[2]
+    exact = IsingSampler((4, 4), 2.5, random_state=0)
+    assert phase_curve(exact, [2.5], n_samples=100, random_state=0).parameters is None
+    both = phase_curve([fits[0].to_sampler((6, 6))] * 2, [2.5], n_samples=100, entropy=False, random_state=0)
+    assert both.parameters is both.parameter_shifts is None
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import pickle
 import sys
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,6 +31,14 @@ def test_save_and_load_return_the_same_curve(curve, tmp_path):
     assert (loaded.n_sites, loaded.field, loaded.data_temperature) == (9, 0.1, 2.5)
     assert repr(loaded) == repr(curve)
     assert loaded.spread is None
+    assert list(loaded.parameter_shifts) == list(curve.parameter_shifts)
+    for name, shift in curve.parameter_shifts.items():
+        np.testing.assert_array_equal(loaded.parameter_shifts[name], shift)
+    assert loaded.parameters is None
+    replace(curve, parameters="abc").save(tmp_path / "curve")
+    assert PhaseCurve.load(tmp_path / "curve").parameters == "abc"
+    replace(curve, parameter_shifts=None).save(tmp_path / "curve")
+    assert PhaseCurve.load(tmp_path / "curve").parameter_shifts is None
 
 
 def test_a_damaged_file_is_one_clear_error_or_the_same_curve(curve, tmp_path):
