@@ -142,7 +142,7 @@ for t, m, error, r in zip(T, *curve["abs_magnetization"], curve.r_hat, strict=Tr
     print(f"T/T0 = {t:.2f}: <|m|> = {m:.4f} +- {error:.4f}{doubt}")
 try:
     peak, error = peak_temperature(curve)
-    print(f"the heat capacity is largest at T/T0 = {peak:.3f} +- {error:.3f}: larger lattices come closer to Tc")
+    print(f"the heat capacity is largest at T/T0 = {peak:.3f} +- {error:.3f}, near Tc; crossing_temperature finds Tc")
 except ValueError as reason:
     print(f"no transition is seen: {reason}")
 print("What this cannot tell: whether the images are in equilibrium, and interactions that they do not show.")
@@ -257,11 +257,11 @@ def _image_files(data: Path) -> tuple[str, str, int, str]:
     for path, shape in zip(files, shapes, strict=True):
         if len(shape) == 3:
             raise ValueError(f"{path} holds a stack of {shape[0]} images: give it alone, or save each as a file")
-    reader = "from skimage.io import imread"
+    reader = "from skimage import img_as_float\nfrom skimage.io import imread"
     if data.is_file():
-        return reader, f"[imread({str(data)!r}, as_gray=True)]", edge, "one image"
+        return reader, f"[img_as_float(imread({str(data)!r}, as_gray=True))]", edge, "one image"
     paths = f"sorted(path for path in Path({str(data)!r}).glob('[!.]*') if path.suffix.lower() in {_IMAGES})"
-    return reader, f"[imread(path, as_gray=True) for path in {paths}]", edge, f"{len(files)} images"
+    return reader, f"[img_as_float(imread(path, as_gray=True)) for path in {paths}]", edge, f"{len(files)} images"
 
 
 def _shape(path: Path) -> tuple[int, ...]:
@@ -277,7 +277,7 @@ def _shape(path: Path) -> tuple[int, ...]:
             with TiffFile(path) as file:
                 shape, axes = file.asarray().shape, file.series[0].axes
     except Exception as error:  # damaged files raise anything
-        raise ValueError(f"{path} cannot be read: {error}") from None
+        raise ValueError(f"{path} cannot be read: {str(error).partition(chr(10))[0]}") from None
     lengths = [n for axis, n in zip(axes, shape, strict=True) if axis != "S"]  # S: the colours of a pixel
     if len(shape) > 3 or ("S" in axes and shape[axes.index("S")] not in (3, 4)):
         raise ValueError(f"{path} must hold an image or a stack of grey ones, got shape {shape} of axes {axes}")

@@ -144,7 +144,7 @@ def write(kind, folder):
         ("lattices", ["lattice_shape=(3, 4)", "# 500 configurations of 3 x 4 sites"]),
         ("stack", ["DomainBinarizer", "values: taken for grey images"]),
         ("folder", ["glob('[!.]*')", "# 3 images"]),
-        ("image", ["images = [imread(", "# one image"]),
+        ("image", ["images = [img_as_float(imread(", "# one image"]),
         ("pages3", ["images = imread(", "# a stack of 3"]),
     ],
 )
@@ -233,6 +233,20 @@ def test_stacks_in_a_folder_and_odd_channels_are_refused(tmp_path, capsys):
         with pytest.raises(SystemExit):
             main([str(path), "--output", str(tmp_path / "first")])
         assert message in capsys.readouterr().err
+
+
+def test_grey_and_colour_images_of_one_folder_are_read_alike(tmp_path, monkeypatch):
+    """The line that reads the images is run: intensities are between 0 and 1 in all."""
+    from skimage.io import imsave
+
+    grey = np.random.default_rng(0).choice(np.array([60, 200], np.uint8), (40, 40))
+    imsave(tmp_path / "a.png", grey, check_contrast=False)
+    imsave(tmp_path / "b.png", np.stack([grey] * 3, axis=-1), check_contrast=False)
+    monkeypatch.setattr("skhamiltonian.__main__.run", lambda source: None)
+    main([str(tmp_path), "--output", str(tmp_path / "first")])
+    exec((tmp_path / "first.py").read_text(encoding="utf-8").partition("binarizer = ")[0], names := {})
+    for image in names["images"]:
+        np.testing.assert_allclose(image, grey / 255, atol=1e-3)
 
 
 def test_errors_that_are_printed_are_standard_errors(tmp_path, monkeypatch, capsys):
