@@ -56,7 +56,7 @@ curves = {
 }
 crossing, error = crossing_temperature(*curves.values())
 print(
-    f"T_c = {crossing:.4f} +- {error:.4f} ({crossing * J_error / J:.4f} by the energy)\n"
+    f"T_c = {crossing:.4f} +- {error:.4f}, by J alone {crossing * J_error / J:.4f}\n"
     f"exact {T_c:.4f}: {(crossing - T_c) / error:+.1f} errors off"
 )
 

@@ -381,7 +381,7 @@ class Curve(dict):
         heat = np.exp(-(((T - top) / 0.2) ** 2))
         m, noise = 0 * T + 0.5, 0 * T + 0.01
         super().__init__(abs_magnetization=Estimate(m, noise), heat_capacity=Estimate(heat, noise))
-        self.temperatures, self.r_hat = T, np.where(np.isclose(T, 0.6), 1.07, 1.0)
+        self.temperatures, self.parameter_shifts, self.r_hat = T, None, np.where(np.isclose(T, 0.6), 1.07, 1.0)
 
 
 def test_images_of_one_shape_stay_whole(tmp_path, monkeypatch):
