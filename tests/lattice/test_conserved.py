@@ -44,6 +44,7 @@ def test_a_sum_of_states_that_are_no_integers_is_found(states):
     assert found(X, states, (4, 4)) == [("the sum of all sites", pytest.approx(8 * sum(states)))]
 
 
+@pytest.mark.filterwarnings("ignore:sites .* have a coupling")  # a consequence
 @pytest.mark.parametrize("model", [PseudolikelihoodIsing(), LocalHamiltonian(window_shape=2, boundary="periodic")])
 def test_models_of_couplings_say_what_their_draws_do_not_conserve(model):
     with pytest.warns(UserWarning, match=r"all rows of X have the same value of the sum of all sites \(0\)"):

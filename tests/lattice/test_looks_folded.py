@@ -59,6 +59,7 @@ def test_the_largest_numbers_do_not_overflow():
         assert folded_length(1e300 * draws((8, 8)), False) == 8
 
 
+@pytest.mark.filterwarnings("ignore:sites .* have a coupling")  # a consequence
 @pytest.mark.parametrize("estimator", [LocalHamiltonian(), BlockSpinTransformer()], ids=lambda e: type(e).__name__)
 def test_estimators_warn_until_they_are_told(estimator):
     X = draws((8, 8))

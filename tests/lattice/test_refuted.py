@@ -94,6 +94,7 @@ def test_an_offset_of_all_states_is_no_evidence():
         assert names(ising((6, 6), 3.0, **system).astype(np.int64) + 10**9, (6, 6), ALL[:2]) == expected
 
 
+@pytest.mark.filterwarnings("ignore:sites .* have a coupling")  # a consequence
 def test_a_local_energy_of_periodic_rows_assumes_translations():
     X = np.where(np.random.default_rng(0).random((500, 16)) < np.linspace(0.2, 0.8, 16), 1, -1)
     local = LocalHamiltonian(window_shape=2)
