@@ -119,7 +119,9 @@ def phase_curve(
         If there are too few draws at some temperatures, chains disagree or are frozen, or draws miss states of low
         energy that draws at another temperature have. With fewer than 10 independent draws the error bars are nan.
     UserWarning
-        If a sampler of integers has no `states_`, and its largest state differs between the temperatures.
+        If a sampler of integers has no `states_`, and its largest state differs between the temperatures; or if the
+        states of a model are not symmetric about zero, so that their mean may mean nothing, and no other observable is
+        asked for.
 
     Examples
     --------
@@ -142,6 +144,8 @@ def phase_curve(
     request = Request(n_samples, external, method, functions, check_verbose(verbose))
     for one in samplers:
         one._prepare()
+    if not functions:
+        _warn_of_labels(samplers[0])
     for doubt in {one._doubt(temperatures) for one in samplers}:
         if doubt is not None:
             warn(doubt)
@@ -190,6 +194,19 @@ def shown(model: Any) -> str:
     ways = {"to_sampler": "to_sampler()", "best_estimator_": "best_estimator_"}
     # The whole text of a search is long.
     return reprlib.repr(model) + "".join(f": pass its {way}" for name, way in ways.items() if hasattr(model, name))
+
+
+def _warn_of_labels(sampler: ThermalSampler) -> None:
+    states = getattr(sampler, "states_", None)
+    if states is None or sampler._are_angles or isinstance(sampler, ForeignSampler):
+        return
+    if not np.array_equal(states, -np.flip(states)):
+        cure = "write them as -1 and 1" if len(states) == 2 else "add your own observable"
+        warn(
+            f"the magnetization is the mean of the states {reprlib.repr(np.asarray(states).tolist())}, which are not "
+            f"symmetric about zero: {cure}. For labels it is observables={{'order': "
+            "potts_order_parameter(model.states_)}"
+        )
 
 
 def _data_temperature(samplers: Sequence[ThermalSampler]) -> float | None:

@@ -1,9 +1,18 @@
 """The order parameter of Potts models against enumeration."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
-from skhamiltonian import IndependentSites, IsingSampler, PhaseCurve, phase_curve, potts_order_parameter
+from skhamiltonian import (
+    IndependentSites,
+    IsingSampler,
+    MADEHamiltonian,
+    PhaseCurve,
+    phase_curve,
+    potts_order_parameter,
+)
 from skhamiltonian._utils.alphabet import enumerate_states
 
 
@@ -30,6 +39,18 @@ def test_two_states_have_the_absolute_magnetization():
 def test_what_is_no_alphabet_is_refused(states):
     with pytest.raises(ValueError, match="states"):
         potts_order_parameter(states)
+
+
+@pytest.mark.parametrize("states", [(0, 1), (0, 1, 2), (-1, 1), (-1, 0, 1)])
+def test_a_magnetization_of_labels_is_said(states):
+    """Spins are silent, and labels with an observable of their own."""
+    X = np.random.default_rng(0).choice(states, (250, 4))
+    made = MADEHamiltonian(hidden_layer_sizes=(4,), max_iter=1, random_state=0).fit(X)
+    cure = "write them as -1 and 1" if len(states) == 2 else "add your own observable"
+    is_label = pytest.warns(UserWarning, match=rf"mean of the states \[0, 1.*symmetric about zero: {cure}. For labels")
+    with is_label if min(states) == 0 else contextlib.nullcontext():
+        phase_curve(made, [1.0], n_samples=200)
+    phase_curve(made, [1.0], n_samples=200, observables={"order": potts_order_parameter(made.states_)})
 
 
 @pytest.mark.parametrize(
