@@ -285,7 +285,7 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
         """Continue the training with further configurations, for streams and for data larger than a disk.
 
         Every call is one pass over X with a one-cycle learning rate, which ends near zero; parts should have at
-        least 50 minibatches. The alphabet is that of the first call unless `states` gives it. There is no early
+        least 50 minibatches, 25 000 rows by default, and one part is not enough. The alphabet is that of the first call unless `states` gives it. There is no early
         stopping and no `sparsity` by "auto", which depends on the length of the stream. There is no calibration
         either, and a calibration that exists is dropped. `fit` with ``warm_start=True`` on a last part adds them, from
         this part alone.
@@ -375,6 +375,8 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the log-likelihood of each configuration.
+
+        States in `unseen_states_`, which draws leave out, have the small probability that the network gives them.
 
         Parameters
         ----------
