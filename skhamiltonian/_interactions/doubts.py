@@ -9,7 +9,7 @@ import numpy as np
 from .._utils.warn import warn
 from .fitting import Couplings, Task, lacks_powers, refuted, unexplained
 from .operators import Operator
-from .problem import Asked, is_noisy
+from .problem import Asked, energies_of, is_noisy
 
 _MOST_UNEXPLAINED = 0.1  # of the variance of an energy; networks of Ising models left up to 0.06 by their noise
 _FEW_GROUPS = 4  # so few may hide interactions of much data, because Student's law has wide tails
@@ -46,9 +46,13 @@ def warn_of_doubts(
             f"the rows refute the symmetry {' and '.join(names)} by more than five standard errors, so the "
             "couplings are wrong: leave it out of symmetries"
         )
-    elif asked.energies is not None:
-        share = unexplained(operators, found.coupling, task, asked.energies)
-        if share > _MOST_UNEXPLAINED and (not is_noisy(asked.y) or lacks_powers(operators, task, asked.energies)):
+        return
+    energies = asked.energies
+    if method == "contrastive" and len(task.states) > 2:  # powers of states may be missing; of spins none are
+        energies = energies_of(asked.y, task.X, asked.rows)
+    if energies is not None:
+        share = unexplained(operators, found.coupling, task, energies)
+        if share > _MOST_UNEXPLAINED and (not is_noisy(asked.y) or lacks_powers(operators, task, energies)):
             warn(
                 f"the operators leave {share:.0%} of the variance of the energy unexplained (limit "
                 f"{_MOST_UNEXPLAINED:.0%}), so the couplings are not the whole energy: use more operators, such as "

@@ -221,9 +221,10 @@ class InteractionExpansion(KnownEnergy, RegressorMixin, BaseEstimator):
         -----
         UserWarning
             If the rows hardly determine some couplings, whose errors are then wide; if they refute a symmetry; if
-            groups are so few that no coupling is kept; or if, with "projection", the operators leave more than a tenth
-            of the variance of the energy unexplained. Energies that are numbers may have noise: they also have to
-            show products of powers of neighbours, as labels of a Potts model do.
+            groups are so few that no coupling is kept; or if, with "projection", or "contrastive" and more than two
+            states, the operators leave more than a tenth of the variance of the energy unexplained. Energies that are
+            numbers may have noise: they also have to show products of powers of neighbours, as labels of a Potts model
+            do.
         """
         symmetries = self._check_parameters()
         if groups is not None and self.method != "pseudolikelihood":

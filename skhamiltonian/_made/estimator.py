@@ -284,11 +284,11 @@ class MADEHamiltonian(_callbacks.CallbackSupportMixin, ThermalSampler, DensityMi
     def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Continue the training with further configurations, for streams and for data larger than a disk.
 
-        Every call is one pass over X with a one-cycle learning rate, which ends near zero; parts should have at
-        least 50 minibatches, 25 000 rows by default, and one part is not enough. The alphabet is that of the first call unless `states` gives it. There is no early
-        stopping and no `sparsity` by "auto", which depends on the length of the stream. There is no calibration
-        either, and a calibration that exists is dropped. `fit` with ``warm_start=True`` on a last part adds them, from
-        this part alone.
+        Every call is one pass over X with a one-cycle learning rate, which ends near zero; parts should have at least
+        50 minibatches, 25 000 rows by default, and one part is not enough. The alphabet is that of the first call
+        unless `states` gives it. There is no early stopping and no `sparsity` by "auto", which depends on the length of
+        the stream. There is no calibration either, and a calibration that exists is dropped. `fit` with
+        ``warm_start=True`` on a last part adds them, from this part alone.
 
         Parameters
         ----------

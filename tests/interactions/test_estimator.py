@@ -137,6 +137,25 @@ def test_noise_of_three_states_is_no_lack_of_operators(labels):
     assert ["unexplained" in str(one.message) for one in log] == [True] * labels
 
 
+@pytest.mark.parametrize("labels", [True, False])
+def test_contrastive_couplings_of_labels_are_told(labels):
+    """The weights of a network are those of labels or of spins 1; draws are compared at the same temperature."""
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 3, (3000, 6)) - 1
+    for _ in range(30):  # Metropolis moves on a ring
+        for site in range(6):
+            new, beside = rng.integers(0, 3, 3000) - 1, X[:, [site - 1, (site + 1) % 6]]
+            gain = [
+                (one[:, None] == beside if labels else one[:, None] * beside).sum(axis=1) for one in (new, X[:, site])
+            ]
+            X[:, site] = np.where(rng.random(3000) < np.exp(gain[0] - gain[1]), new, X[:, site])
+    made = MADEHamiltonian(1.0, lattice_shape=(6,), symmetries="translation", max_iter=20, random_state=0).fit(X)
+    with warnings.catch_warnings(record=True) as log:
+        warnings.simplefilter("always")
+        InteractionExpansion(lattice_shape=(6,), method="contrastive", random_state=0).fit(X, made)
+    assert ["unexplained" in str(one.message) for one in log] == [True] * labels
+
+
 def test_own_operators_and_any_graph(spins):
     terms = np.array([[0, 3, 5], [1, 2, 7], [2, 4, 6]])
     system = IsingSampler((8,), coupling=0.0, couplings=[(0.4, terms), (-1.1, [2, 5])])
