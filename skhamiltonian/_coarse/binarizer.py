@@ -238,7 +238,7 @@ class DomainBinarizer(TransformerMixin, BaseEstimator):
                 f"up and down change every {edge} pixels only, so spins are squares of {edge} x {edge} pixels{size}"
                 f"{first if row or column else ''}"
             )
-        if self.n_modes_ > 2:
+        elif self.n_modes_ > 2:
             n, of_squares = self.pixels_per_site_, ""
             if n > 1:
                 of_squares = (
