@@ -410,7 +410,7 @@ def test_the_range_of_domains_has_no_lonely_intensities(values, wanted, sign):
 
 
 def test_squares_that_hold_several_spins_are_named():
-    """Spins of 2 x 2 pixels that begin anywhere in an image, in squares of 4 x 4: sites have the means of four spins."""
+    """Spins of 2 x 2 pixels that begin anywhere in an image, in squares of 4 x 4: sites hold several spins."""
     spins = np.random.default_rng(0).choice([-1.0, 1.0], (2, 80, 80))
     pixels = np.kron(spins, np.ones((2, 2))) + np.random.default_rng(1).normal(0, 0.1, (2, 160, 160))
     with warnings.catch_warnings():
