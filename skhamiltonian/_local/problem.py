@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .clusters import Clusters
 from .observations import Observations
 from .pseudolikelihood import feature_differences, loss_and_slope, site_energies
+from .quadratic import VANISHES
 
 Floats = NDArray[np.float64]
 # Precision of the couplings before any data, (T0/coupling)^2: without it the couplings of frozen sites would diverge.
@@ -128,9 +129,12 @@ class PseudoLikelihood(ABC):
     def scatter(self, fisher: Floats, variance: Floats) -> Floats:
         """Return the standard error of the gradient.
 
-        It is at least that of independent sites or, with groups, that times the median effect of groups.
+        With groups it is at least that of independent sites times the median effect of groups. Without, it is that of
+        the variance, which for a field may be four times less than that of independent sites, unless residuals vanish.
         """
-        effect = np.median(variance / fisher) if self.grouped and len(fisher) else 1.0
+        if not self.grouped:
+            return np.sqrt(np.where(variance < VANISHES * fisher, fisher, variance))
+        effect = np.median(variance / fisher) if len(fisher) else 1.0
         return np.sqrt(np.maximum(effect * fisher, variance))
 
 

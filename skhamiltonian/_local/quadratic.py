@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 _ROUNDING = 1e-10  # information that the rounding of features (float32) adds, as a share; it is about 1e-13
 _MOST_ENTER = 3  # for one that leaves
-_VANISHES = 0.1  # variance of a gradient as a share of the information
+VANISHES = 0.1  # variance of a gradient as a share of the information
 _DISTINCT = 1e-4  # share of its information that a coupling must keep beside the selected ones
 
 
@@ -38,7 +38,7 @@ def variance_of_rare_residuals(information: Floats, variance: Floats, ridge: flo
     variance between rows, which is nearly 0, says nothing about its error.
     """
     of_rows = information - ridge * np.eye(len(information))
-    vanishes = np.diag(variance) < _VANISHES * np.diag(of_rows)
+    vanishes = np.diag(variance) < VANISHES * np.diag(of_rows)
     return np.asarray(variance + of_rows * np.outer(vanishes, vanishes))
 
 

@@ -96,7 +96,7 @@ class _Newton:
         if self.information is None or self.move > _LARGE_MOVE or self.n_steps % _REFRESHING_STEPS == 0:
             self.information = self.problem.information(self.theta, self.free)
         if self.n_steps == _ADAPTING_STEPS:
-            self.penalty = _penalty(self.theta[self.free], self.information, self.scatter(), threshold)
+            self.penalty = _penalty(self.theta[self.free], self.information, self.scatter(), threshold, self.variance)
         step = self._adapting_step if self.penalty is None else self._safe_step
         x, pull = step(threshold)
         information, change = self.information, self._move_to(x, pull)
@@ -115,7 +115,7 @@ class _Newton:
         for _ in range(_REWEIGHTINGS):
             x, weight = x.copy(), self.weight
             self._descend(x, threshold * sd * weight)
-            self.weight = _penalty(x, information, sd, threshold).weight(x)
+            self.weight = _penalty(x, information, sd, threshold, self.variance).weight(x)
             if np.abs(self.weight - weight).max(initial=0.0) < _SAME_WEIGHT:
                 break
         return x, threshold * sd * weight
@@ -159,7 +159,7 @@ class _Newton:
                 self.theta, self.loss, self.gradient = other.theta, other.loss, other.gradient
                 self._measure()
                 here = self.theta[self.free]
-                self.weight = _penalty(here, self.information, self.scatter(), threshold).weight(here)
+                self.weight = _penalty(here, self.information, self.scatter(), threshold, self.variance).weight(here)
                 return True
         return False
 
@@ -167,7 +167,7 @@ class _Newton:
         """Return whether the penalty would not act on a coupling."""
         assert self.information is not None
         here = self.theta[self.free]
-        return bool(_penalty(here, self.information, self.scatter(), threshold).weight(here)[k] == 0)
+        return bool(_penalty(here, self.information, self.scatter(), threshold, self.variance).weight(here)[k] == 0)
 
     def _least(self, on: NDArray[np.intp], information: Floats, linear: Floats) -> _Newton:
         """Return the minimum of the loss over some of the free couplings."""
@@ -224,16 +224,27 @@ class _Penalty:
             return np.where(x == 0, 1.0, np.maximum(0.0, 1 - np.abs(x) / self.reach))
 
 
-def _penalty(x: Floats, information: Floats, sd: Floats, threshold: float) -> _Penalty:
-    """Return the penalty whose reach is `_FREE_FROM` thresholds times the error beside the other couplings at x."""
+def _penalty(x: Floats, information: Floats, sd: Floats, threshold: float, variance: Floats | None = None) -> _Penalty:
+    """Return the penalty whose reach is `_FREE_FROM` thresholds times the error beside the other couplings at x.
+
+    If the `variance` of the gradient is known, the error is that which the fit states, by the sandwich. It may be half
+    of that of independent sites, such as that of a field, and a coupling of ten stated errors must not be pulled.
+    """
     if threshold == 0:
         return _Penalty(np.zeros(len(x)), np.full(len(x), np.inf))
     own, on = np.diag(information), np.flatnonzero(x)
     error = sd / own
     scale = 1 / np.sqrt(own[on])
-    values, vectors = np.linalg.eigh(information[np.ix_(on, on)] * np.outer(scale, scale))
+    square, scales = np.ix_(on, on), np.outer(scale, scale)
+    values, vectors = np.linalg.eigh(information[square] * scales)
     # Clusters that coincide on short axes have eigenvalues of rounding, which may be negative.
-    error[on] *= np.sqrt((vectors**2 / np.maximum(values, _SINGLE)).sum(axis=1))
+    inverse = vectors / np.maximum(values, _SINGLE) @ vectors.T
+    if variance is None:
+        squares = sd[on] ** 2 / own[on] * np.diag(inverse)
+    else:
+        stated = variance_of_rare_residuals(information[square], variance[square], RIDGE)
+        squares = np.diag(inverse @ (stated * scales) @ inverse)
+    error[on] = scale * np.sqrt(np.maximum(squares, 0.0))
     return _Penalty(threshold * sd, min(_FREE_FROM * threshold, _FREE_FROM_ERRORS) * error)
 
 

@@ -10,6 +10,7 @@ from skhamiltonian._local.problem import NOTHING, Problem
 from skhamiltonian._local.pseudolikelihood import loss_and_slope, soft_threshold_descent
 from skhamiltonian._local.quadratic import exchanges, sandwich
 from skhamiltonian._local.sparse import _Newton, _penalty, fit_sparse
+from skhamiltonian._utils.alphabet import enumerate_states
 
 RNG = np.random.default_rng(0)
 GEOMETRY = WindowGeometry((2, 3), 3, (False, True))
@@ -188,12 +189,32 @@ def test_axes_are_exchanged_if_nothing_tells_them_apart(window, lattice, periodi
 @pytest.mark.parametrize(("errors", "kept"), [(2.1, False), (2.4, True)])
 def test_a_coupling_is_kept_if_noise_rarely_yields_it(errors, kept):
     """A field of so many errors, and a pair without: noise yields one of both, of any sign, in 5 % if above 2.24."""
-    n, length = 100, 100
+    n, length = 400, 100
     n_up = n * length // 2 + round(errors * np.sqrt(n * length) / 2)
-    share = np.diff(np.linspace(0, n_up, n + 1).round().astype(int))  # rows differ by one spin at most
-    X = np.stack([np.random.default_rng(k).permutation(2 * (np.arange(length) < up) - 1) for k, up in enumerate(share)])
+    X = np.random.default_rng(0).permutation(2 * (np.arange(n * length) < n_up) - 1).reshape(n, length)
     found = LocalHamiltonian(1.0, boundary="periodic", window_shape=2).fit(X)
     assert found.clusters_.tolist() == ([[1, 0]] if kept else [])
+
+
+def test_a_field_beside_strong_bonds_is_found_and_not_pulled():
+    """Blume-Capel spins by enumeration, as ordered as their field makes them: fields of 6.5 and of 13 stated errors.
+
+    Independent sites would have twice the error, so that the first was missed and the second was pulled to its half.
+    """
+    states = enumerate_states((-1, 0, 1), 9).astype(int)
+    s = states.reshape(-1, 3, 3)
+    even = -(s * (np.roll(s, 1, 1) + np.roll(s, 1, 2))).sum((1, 2)) + 0.8 * (s**2).sum((1, 2))
+    for field in (0.05, 0.1):
+        p = np.exp(-(even - field * s.sum((1, 2))) / 1.5)
+        X = states[np.random.default_rng(0).choice(len(p), 5000, p=p / p.sum())]
+        local = LocalHamiltonian(1.5, lattice_shape=(3, 3), boundary="periodic", symmetries="point-group").fit(X)
+        first = [k for k, cluster in enumerate(local.clusters_) if cluster.sum() == 1]
+        assert len(first) == 1
+        J, error = local.couplings_[first[0]], np.sqrt(local.covariance_[first[0], first[0]])
+        assert 0.005 < error < 0.007
+        assert 3 * error < J  # less than two thresholds, so the first is pulled
+        assert field < 0.1 or abs(J - np.sqrt(2 / 3) * field) < 3 * error
+        assert len(local.couplings_) == 3
 
 
 def test_the_covariance_of_equal_columns_is_that_of_the_pseudo_inverse():
