@@ -25,6 +25,14 @@ _N_COMPARED, _N_ERRORS = 2048, 5
 # Weights whose logarithm varies by more than 1.7 (a share of exp(-1.7^2) of the draws) have tails that draws miss.
 _POOR_SHARE = 0.05
 
+_TRAINING = (
+    "If loss_curve_ still falls, raise max_iter. If rows are few and the network remembers them, use symmetries, "
+    "sparsity or more rows"
+)
+_FIELD = (
+    "If rows are independent, the calibration has missed a weak field: pass calibrate='smooth' or more rows. If they "
+    'hardly flip, as one chain below a transition, "spin-flip" is a symmetry'
+)
 IS_WINDOW = (
     "the configurations look like windows of something larger, and the law of windows at another temperature is not "
     "the power of their law at T0 = {:g}: fit a LocalHamiltonian, whose sampler has lattices of every size and "
@@ -99,22 +107,22 @@ def warn_of_unlike_draws(
     draws = independent_populations(network, _N_COMPARED, law, np.random.SeedSequence(0))
     energy = -temperature * score_codes(network, network.alphabet.encode(X))
     drawn_energy = [-temperature * population.log_prob for population in draws]
-    order = magnetization(X) ** 2
-    drawn_order = [magnetization(network.alphabet.states[population.codes]) ** 2 for population in draws]
-    of_energy, of_order = (
-        ("energy per configuration", energy, drawn_energy),
-        ("squared magnetization", order, drawn_order),
-    )
-    for what, x, y in (of_energy, of_order):
+    order = magnetization(X)
+    drawn_order = [magnetization(network.alphabet.states[population.codes]) for population in draws]
+    compared: list[tuple[str, Any, list[Any], str]] = [
+        ("energy per configuration", energy, drawn_energy, _TRAINING),
+        ("squared magnetization", order**2, [part**2 for part in drawn_order], _TRAINING),
+    ]
+    if not network.alphabet.period:  # of angles it is a length
+        compared.append(("magnetization", order, drawn_order, _FIELD))
+    for what, x, y, cure in compared:
         means = [np.average(part, weights=_weights(population)) for part, population in zip(y, draws, strict=True)]
         error = math.hypot(x.std() / math.sqrt(len(x)), np.std(means, ddof=1) / math.sqrt(len(means)))
         distance = abs(x.mean() - np.mean(means))
         if distance > _N_ERRORS * error and distance > 1e-9 * abs(x).max():
             warn(
                 f"Draws at the temperature of X do not resemble X: their mean {what} is {np.mean(means):.4g} instead "
-                f"of {x.mean():.4g}, and the standard error of the difference is {error:.2g}. If loss_curve_ still "
-                "falls, raise max_iter. If rows are few and the network remembers them, use symmetries, sparsity or "
-                "more rows",
+                f"of {x.mean():.4g}, and the standard error of the difference is {error:.2g}. {cure}",
                 ConvergenceWarning,
             )
             return

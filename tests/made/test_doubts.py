@@ -1,5 +1,6 @@
 """States that a site never had are not drawn, and `fit` warns if its draws differ from the data."""
 
+import contextlib
 import pickle
 import re
 import warnings
@@ -17,6 +18,7 @@ from skhamiltonian._made.calibration_fit import drawn_sample, local_calibration
 from skhamiltonian._made.doubts import _N_COMPARED, some_rows, warn_of_unlike_draws
 from skhamiltonian._made.network import log_prob
 from skhamiltonian._made.sampling.law import Law
+from skhamiltonian._utils.alphabet import enumerate_states
 
 SMALL = {"hidden_layer_sizes": (4,), "max_iter": 1, "random_state": 0}
 UNLIKE = "Draws at the temperature of X do not resemble X"
@@ -129,6 +131,24 @@ def test_a_fit_that_has_not_converged_says_what_is_unlike_the_data(rows):
         ConvergenceWarning, match=r"mean (energy per configuration|squared magnetization) is .* raise max_iter"
     ):
         MADEHamiltonian(2.5, calibrate=False, max_iter=1, learning_rate_init=1e-5, random_state=0).fit(rows)
+
+
+@pytest.mark.filterwarnings(f"error:{UNLIKE}")
+@pytest.mark.parametrize("calibrate", ["local", "smooth"])
+def test_a_field_that_the_calibration_misses_is_said(calibrate):
+    """No coupling exceeds the threshold, but the rows are magnetized by ten errors."""
+    system, rng = {"field": 0.05, "lattice_shape": (4, 4)}, np.random.default_rng(1)
+    states = enumerate_states((-1, 1), 16)
+    p = np.exp(-IsingSampler(**system).energy(states) / 2.2)
+    X = states[rng.choice(len(p), 1000, p=p / p.sum())].astype(int)
+    made = MADEHamiltonian(
+        2.2, lattice_shape=(4, 4), symmetries=("translation", "point-group"), calibrate=calibrate, random_state=1
+    )
+    misses = pytest.raises(
+        ConvergenceWarning, match=r"mean magnetization is 0\.0.* instead of 0\.2.* calibrate='smooth'"
+    )
+    with misses if calibrate == "local" else contextlib.nullcontext():
+        made.fit(X)
 
 
 @pytest.mark.filterwarnings(f"error:{UNLIKE}")
