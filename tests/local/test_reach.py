@@ -1,5 +1,6 @@
 """Interactions beyond the window: the score test against its formula, written out, and against known couplings."""
 
+import contextlib
 import itertools
 import warnings
 
@@ -148,6 +149,18 @@ def test_far_pairs_have_the_unit_of_the_temperature():
     X = ring(500, 0, 0.05)
     one, ten = (fitted_pairs(clone(RING).set_params(temperature=T), X) for T in (2.0, 20.0))
     np.testing.assert_allclose([10 * pair.coupling for pair in one], [pair.coupling for pair in ten], rtol=1e-6)
+
+
+@pytest.mark.parametrize("field", [0.0, 0.02])
+def test_a_field_that_is_too_weak_for_the_threshold_is_said(field):
+    X = IsingSampler((8, 8), 2.5, field=field, random_state=0).sample(n_samples=600)
+    local = LocalHamiltonian(2.5, lattice_shape=(8, 8), boundary="periodic", symmetries="point-group")
+    missed = pytest.warns(
+        UserWarning, match="mean state of the rows is 0.*no coupling is found that tells up from down"
+    )
+    with missed if field else contextlib.nullcontext():
+        local.fit(X)
+    assert len(local.couplings_) == 1
 
 
 def test_squares_of_pixels_that_hold_parts_of_several_spins_are_found():
